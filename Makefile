@@ -1,0 +1,101 @@
+# nualley: everything a newcomer needs is a target here; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+VENDOR := src/nualley/web/static/vendor
+STAMPS := $(VENV)/stamps
+PYTEST_ARGS ?=
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export VIRTUAL_ENV := $(abspath $(VENV))
+# uv carries its own certificates; behind a TLS proxy it must take the machine's
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS := 1
+endif
+
+.PHONY: help
+help:  ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---------------------------------------------------------------- set-up
+.PHONY: install
+install: $(STAMPS)/package $(STAMPS)/assets  ## product and developers' tools into .venv (nothing to do: milliseconds)
+
+$(STAMPS)/venv: requirements/bootstrap.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "nualley needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Choose one: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || bash tools/install_venv.sh
+	$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt
+	@touch $@
+
+$(STAMPS)/pins: $(STAMPS)/venv requirements/dev.txt
+	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements/dev.txt
+	@touch $@
+
+$(STAMPS)/package: $(STAMPS)/pins pyproject.toml
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STAMPS)/assets: package.json package-lock.json tools/copy_assets.sh | $(STAMPS)/venv
+	bash tools/copy_assets.sh $(VENDOR)
+	@touch $@
+
+.PHONY: pins
+pins: $(STAMPS)/venv  ## resolve the dependencies of pyproject.toml anew into requirements/ (hashes, no addresses)
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --only-binary :all: --python-version 3.11 \
+	  pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	npm install --package-lock-only --ignore-scripts --no-audit --no-fund
+
+# ---------------------------------------------------------------- use
+.PHONY: demo
+demo: install  ## a miniature Neutrino Alley and the product beside it; Ctrl-C stops all (ARGS="--seconds 60" stops by itself)
+	@exec $(BIN)/nualley demo $(ARGS)
+
+# ---------------------------------------------------------------- tests and checks
+.PHONY: test
+test: install system  ## the whole test suite (at most 10 minutes on 2 cores)
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+.PHONY: system
+system: | $(STAMPS)/venv
+	@bash tools/install_system.sh
+
+.PHONY: soak
+soak: install system  ## the fault tests in full numbers; the table lands in docs/reference/soak.md
+	NUALLEY_SOAK=1 $(BIN)/pytest -m fault --timeout=3600 $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: install  ## ruff, format, import floors, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(git ls-files 'src/*.py')
+
+.PHONY: types
+types: install  ## mypy --strict over the product
+	$(BIN)/mypy
+
+.PHONY: docs
+docs: install  ## the documentation as HTML into docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+.PHONY: bench
+bench: install  ## start-up times and throughput, medians of several
+	$(BIN)/python -m benchmarks.startup
+
+.PHONY: check
+check: lint types test docs  ## all that CI asks for
+
+.PHONY: clean
+clean:  ## take away what the other targets made
+	rm -rf $(VENV) $(VENDOR) node_modules docs/_build docs/reference/api .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The one place that wires settings to adapters, services and processes."""

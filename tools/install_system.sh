@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Programs that tests speak to and PyPI does not have. As root they are installed from Debian; otherwise the tests that
+# need them skip and name this command (with CI=true they fail).
+set -euo pipefail
+missing=()
+command -v chromium >/dev/null || missing+=(chromium)
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing ${missing[*]} from Debian"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+else
+    echo "not installed: ${missing[*]}; tests that need them will skip. To have them: sudo apt-get install ${missing[*]}" >&2
+fi
