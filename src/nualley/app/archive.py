@@ -1,0 +1,98 @@
+"""Opening an archive: settings and folders become a recorder or a reader."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nualley.archive.adapters.column_files import ParquetFolder
+from nualley.archive.adapters.log_files import LogFileWriter, LogFolder
+from nualley.archive.adapters.sql import SqliteIndex
+from nualley.archive.errors import ArchiveMissingError
+from nualley.archive.reader import ArchiveReader
+from nualley.archive.sealing import Sealer
+from nualley.archive.service import Recorder
+from nualley.archive.settings import ArchiveSettings
+from nualley.core import Clock, SystemClock
+
+SHARD = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveWriter:
+    """What the one process that writes an archive holds.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        Takes events in.
+    log : LogFileWriter
+        Where commits become durable.
+    sealer : Sealer
+        Turns closed segments into Parquet.
+    """
+
+    recorder: Recorder
+    log: LogFileWriter
+    sealer: Sealer
+
+    def seal(self) -> None:
+        """Make all durable, begin a new segment and seal the one before."""
+        self.recorder.commit()
+        segment = self.recorder.rotate()
+        self.sealer.seal(self.recorder.registry.sealed(segment))
+
+    def close(self) -> None:
+        """Make all durable and close the log; the open segment is sealed by the next start."""
+        self.recorder.commit()
+        self.log.close()
+
+
+def open_archive_writer(
+    folder: Path, settings: ArchiveSettings | None = None, clock: Clock | None = None
+) -> ArchiveWriter:
+    """Open an archive for the one process that writes it; an earlier process's log is repaired and sealed.
+
+    Parameters
+    ----------
+    folder : Path
+        ``store/archive``; made where it is missing. The caller holds the store's lock for the role ``archive``.
+    settings : ArchiveSettings, optional
+        Limits and intervals.
+    clock : Clock, optional
+        Where the time comes from; the machine's by default.
+
+    Returns
+    -------
+    ArchiveWriter
+        With every gap since the last proof of life already waiting for the first commit.
+    """
+    log_folder = folder / "wal" / SHARD
+    index = SqliteIndex(folder / "index.sqlite", SHARD, is_writer=True)
+    sealer = Sealer(LogFolder(log_folder), ParquetFolder(folder), index, SHARD)
+    registry = sealer.recover()
+    log = LogFileWriter(log_folder, index.last_sealed() + 1)
+    recorder = Recorder(registry, log, settings or ArchiveSettings(), clock or SystemClock())
+    return ArchiveWriter(recorder, log, sealer)
+
+
+def open_archive_reader(folder: Path, clock: Clock | None = None) -> ArchiveReader:
+    """Open an archive for reading, beside a running writer or without one.
+
+    Parameters
+    ----------
+    folder : Path
+        ``store/archive``.
+    clock : Clock, optional
+        Where the age of values is counted from; the machine's by default.
+
+    Raises
+    ------
+    ArchiveMissingError
+        Where nothing was ever archived.
+    """
+    path = folder / "index.sqlite"
+    if not path.is_file():
+        raise ArchiveMissingError(
+            "nothing was archived yet", where=str(folder), do="start the archive: nualley up archive"
+        )
+    index = SqliteIndex(path, SHARD)
+    return ArchiveReader(index, LogFolder(folder / "wal" / SHARD), ParquetFolder(folder), clock or SystemClock())

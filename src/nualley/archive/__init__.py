@@ -1,0 +1,29 @@
+"""The archive: every sample and every gap of the live values, durable before it is acknowledged."""
+
+from nualley.archive.errors import (
+    ArchiveBusyError,
+    ArchiveMissingError,
+    ArchiveNewerError,
+    LogDamagedError,
+    LogWriteError,
+    PvNotArchivedError,
+)
+from nualley.archive.models import ConnectionRow, LastValue, Ledger, PvState, RowKind
+from nualley.archive.settings import ArchiveSettings, PvGroup, PvPolicy
+
+__all__ = [
+    "ArchiveBusyError",
+    "ArchiveMissingError",
+    "ArchiveNewerError",
+    "ArchiveSettings",
+    "ConnectionRow",
+    "LastValue",
+    "Ledger",
+    "LogDamagedError",
+    "LogWriteError",
+    "PvGroup",
+    "PvNotArchivedError",
+    "PvPolicy",
+    "PvState",
+    "RowKind",
+]

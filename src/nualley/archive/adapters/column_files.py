@@ -1,0 +1,120 @@
+"""Parquet files of the archive: sorted by PV and time, a row group per PV, written durably."""
+
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nualley.archive.columns import file_schema
+from nualley.archive.models import RowGroup, SealedFile
+from nualley.pv import ValueType
+
+_COMPRESSION_LEVEL = 3
+_FILE_VERSION = b"1"
+
+
+class ParquetFolder:
+    """The Parquet files below an archive's folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The archive.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, path: str, table: pa.Table, value_type: ValueType, *, is_quarantine: bool) -> SealedFile:
+        """Write a file durably and return what it holds; see `nualley.archive.ports.ColumnFiles`."""
+        final = self._folder / path
+        _make_folders(final.parent)
+        part = final.with_name(f".{final.name}.part")
+        groups = self._write_part(part, path, table, value_type, is_quarantine=is_quarantine)
+        sha256 = _sync_and_digest(part)
+        size_B = part.stat().st_size
+        # the index does not know this name yet: what may stand here is an earlier try at the same rows
+        part.replace(final)
+        _sync_folder(final.parent)
+        return SealedFile(path, value_type, is_quarantine, table.num_rows, size_B, sha256, tuple(groups))
+
+    def _write_part(
+        self, part: Path, path: str, table: pa.Table, value_type: ValueType, *, is_quarantine: bool
+    ) -> list[tuple[str, RowGroup]]:
+        schema = file_schema(value_type, is_quarantine=is_quarantine).with_metadata(
+            {b"nualley.archive.version": _FILE_VERSION, b"nualley.value_type": value_type.encode()}
+        )
+        groups = []
+        with pq.ParquetWriter(
+            part,
+            schema,
+            compression="zstd",
+            compression_level=_COMPRESSION_LEVEL,
+            use_dictionary=["pv", "kind", "protocol", "value", "severity", "status"],
+            column_encoding={
+                "time_ns": "DELTA_BINARY_PACKED",
+                "received_ns": "DELTA_BINARY_PACKED",
+                "seq": "DELTA_BINARY_PACKED",
+            },
+            write_page_checksum=True,
+        ) as writer:
+            for number, (pv, run) in enumerate(_pv_runs(table)):
+                writer.write_table(run.cast(schema), row_group_size=run.num_rows)
+                groups.append((pv, _row_group(path, value_type, number, run)))
+        return groups
+
+    def read(self, groups: Sequence[RowGroup]) -> list[pa.Table]:
+        """Read row groups; see `nualley.archive.ports.ColumnFiles`."""
+        tables = []
+        for group in groups:
+            with pq.ParquetFile(self._folder / group.path, page_checksum_verification=True) as file:
+                tables.append(file.read_row_group(group.row_group).replace_schema_metadata(None))
+        return tables
+
+
+def _pv_runs(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    column = table["pv"].combine_chunks()
+    codes = column.indices.to_numpy()
+    edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    for start, stop in itertools.pairwise(edges):
+        yield column.dictionary[int(codes[start])].as_py(), table.slice(start, stop - start)
+
+
+def _row_group(path: str, value_type: ValueType, number: int, run: pa.Table) -> RowGroup:
+    times_ns = run["time_ns"].to_numpy()
+    is_sample = run["kind"].cast(pa.string()).to_numpy(zero_copy_only=False) == "sample"
+    return RowGroup(
+        path=path,
+        value_type=value_type,
+        row_group=number,
+        n_rows=run.num_rows,
+        start_ns=int(times_ns[0]),
+        stop_ns=int(times_ns[-1]),
+        first_sample_ns=int(times_ns[is_sample][0]) if is_sample.any() else None,
+    )
+
+
+def _make_folders(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folders(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_and_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        os.fdatasync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,231 @@
+"""The archive's index in SQLite: PVs and their account, files, row groups, connection rows."""
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nualley.archive.errors import ArchiveNewerError
+from nualley.archive.models import ConnectionRow, LastSample, PvRecord, RowGroup, RowKind, SealedFile, SealedState
+from nualley.archive.wal import metadata_from_json
+from nualley.pv import ValueType
+
+_VERSION = 1
+_BUSY_MS = 30_000
+_SCHEMA = """
+CREATE TABLE state (
+    shard TEXT PRIMARY KEY, segment INTEGER NOT NULL, n_received INTEGER NOT NULL, seq INTEGER NOT NULL,
+    time_ns INTEGER NOT NULL, life_by_ioc TEXT NOT NULL);
+CREATE TABLE pvs (
+    code INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value_type TEXT, protocol TEXT NOT NULL, ioc TEXT NOT NULL,
+    metadata TEXT, has_connected INTEGER NOT NULL, is_connected INTEGER NOT NULL, last TEXT,
+    last_heard_ns INTEGER NOT NULL, n_stored INTEGER NOT NULL, n_quarantined INTEGER NOT NULL, n_gaps INTEGER NOT NULL,
+    filtered TEXT NOT NULL);
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, value_type TEXT NOT NULL, is_quarantine INTEGER NOT NULL,
+    shard TEXT NOT NULL, segment INTEGER NOT NULL, n_rows INTEGER NOT NULL, size_B INTEGER NOT NULL,
+    sha256 TEXT NOT NULL);
+CREATE TABLE row_groups (
+    file_id INTEGER NOT NULL REFERENCES files(id), pv TEXT NOT NULL, row_group INTEGER NOT NULL,
+    n_rows INTEGER NOT NULL, start_ns INTEGER NOT NULL, stop_ns INTEGER NOT NULL, first_sample_ns INTEGER,
+    PRIMARY KEY (file_id, row_group)) WITHOUT ROWID;
+CREATE INDEX row_groups_by_pv ON row_groups (pv, start_ns);
+CREATE INDEX row_groups_by_sample ON row_groups (pv, first_sample_ns);
+CREATE TABLE connections (
+    pv TEXT NOT NULL, time_ns INTEGER NOT NULL, kind INTEGER NOT NULL, last_heard_ns INTEGER NOT NULL,
+    seq INTEGER NOT NULL, protocol TEXT NOT NULL, shard TEXT NOT NULL,
+    PRIMARY KEY (shard, seq)) WITHOUT ROWID;
+CREATE INDEX connections_by_pv ON connections (pv, time_ns);
+"""
+_GROUP_COLUMNS = "f.path, f.value_type, g.row_group, g.n_rows, g.start_ns, g.stop_ns, g.first_sample_ns"
+_GROUPS_IN = f"""
+SELECT {_GROUP_COLUMNS} FROM row_groups g JOIN files f ON f.id = g.file_id
+WHERE g.pv = ? AND g.start_ns < ? AND g.stop_ns >= ? AND f.is_quarantine = ? ORDER BY g.start_ns, f.segment
+"""  # noqa: S608  # a constant, no input
+_GROUP_BEFORE = f"""
+SELECT {_GROUP_COLUMNS} FROM row_groups g JOIN files f ON f.id = g.file_id
+WHERE g.pv = ? AND g.first_sample_ns <= ? AND f.is_quarantine = 0
+ORDER BY g.first_sample_ns DESC, f.segment DESC LIMIT 1
+"""  # noqa: S608  # a constant, no input
+
+
+class SqliteIndex:
+    """The index of one archive, and what it says of one shard.
+
+    Parameters
+    ----------
+    path : Path
+        ``index.sqlite``; made where it is missing and ``is_writer``.
+    shard : str
+        The shard that is read and sealed.
+    is_writer : bool
+        Whether it may be made and written.
+
+    Raises
+    ------
+    ArchiveNewerError
+        Where a newer nualley wrote it.
+    FileNotFoundError
+        Where there is none and it may not be made.
+    """
+
+    def __init__(self, path: Path, shard: str, *, is_writer: bool = False) -> None:
+        self._path = path
+        self._shard = shard
+        self._is_writer = is_writer
+        if is_writer:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(self._connect()) as connection:
+                self._migrate(connection)
+        elif not path.is_file():
+            raise FileNotFoundError(path)
+
+    def _connect(self) -> sqlite3.Connection:
+        mode = "rwc" if self._is_writer else "ro"
+        connection = sqlite3.connect(f"{self._path.as_uri()}?mode={mode}", uri=True, isolation_level=None)
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+        if self._is_writer:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > _VERSION:
+            raise ArchiveNewerError(
+                f"the archive's index has version {version}, this nualley knows {_VERSION}",
+                where=str(self._path),
+                do="use the nualley that wrote it, or a newer one",
+            )
+        if version == 0:
+            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
+
+    def last_sealed(self) -> int:
+        """Return the number of the last sealed segment (-1: none)."""
+        with closing(self._connect()) as connection:
+            row = connection.execute("SELECT segment FROM state WHERE shard = ?", (self._shard,)).fetchone()
+        return -1 if row is None else int(row[0])
+
+    def load(self) -> SealedState:
+        """Return what is known up to the last sealed segment."""
+        with closing(self._connect()) as connection:
+            connection.execute("BEGIN")
+            row = connection.execute(
+                "SELECT segment, n_received, seq, time_ns, life_by_ioc FROM state WHERE shard = ?", (self._shard,)
+            ).fetchone()
+            if row is None:
+                return SealedState()
+            records = tuple(_record(found) for found in connection.execute("SELECT * FROM pvs ORDER BY code"))
+        segment, n_received, seq, time_ns, life = row
+        return SealedState(segment, records, n_received, seq, time_ns, json.loads(life))
+
+    def seal(self, state: SealedState, files: Iterable[SealedFile], connections: Iterable[ConnectionRow]) -> None:
+        """Take over a segment in one transaction; see `nualley.archive.ports.Index`."""
+        with closing(self._connect()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for file in files:
+                _insert_file(connection, file, self._shard, state.segment)
+            connection.executemany(
+                "INSERT INTO connections VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (row.pv, row.time_ns, int(row.kind), row.last_heard_ns, row.seq, row.protocol, self._shard)
+                    for row in connections
+                ],
+            )
+            connection.executemany(
+                f"INSERT OR REPLACE INTO pvs VALUES ({', '.join('?' * 14)})",  # noqa: S608  # placeholders only
+                [_row(record) for record in state.records],
+            )
+            connection.execute(
+                "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?)",
+                (self._shard, state.segment, state.n_received, state.seq, state.time_ns, json.dumps(state.life_by_ioc)),
+            )
+            connection.execute("COMMIT")
+
+    def row_groups(self, pv: str, start_ns: int, stop_ns: int, *, is_quarantine: bool = False) -> list[RowGroup]:
+        """Return the row groups of a PV that reach into ``[start_ns, stop_ns)``, by time."""
+        with closing(self._connect()) as connection:
+            rows = connection.execute(_GROUPS_IN, (pv, stop_ns, start_ns, is_quarantine)).fetchall()
+        return [_group(row) for row in rows]
+
+    def sample_before(self, pv: str, time_ns: int) -> RowGroup | None:
+        """Return the row group that holds the PV's last sample at or before a time."""
+        with closing(self._connect()) as connection:
+            row = connection.execute(_GROUP_BEFORE, (pv, time_ns)).fetchone()
+        return None if row is None else _group(row)
+
+    def connections(self, pv: str) -> list[ConnectionRow]:
+        """Return a PV's connection rows, by time."""
+        with closing(self._connect()) as connection:
+            rows = connection.execute(
+                "SELECT pv, time_ns, kind, last_heard_ns, seq, protocol FROM connections WHERE pv = ?"
+                " ORDER BY time_ns, seq",
+                (pv,),
+            ).fetchall()
+        return [
+            ConnectionRow(pv, time_ns, RowKind(kind), last_heard_ns, seq, protocol)
+            for pv, time_ns, kind, last_heard_ns, seq, protocol in rows
+        ]
+
+
+def _insert_file(connection: sqlite3.Connection, file: SealedFile, shard: str, segment: int) -> None:
+    cursor = connection.execute(
+        "INSERT INTO files (path, value_type, is_quarantine, shard, segment, n_rows, size_B, sha256)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (file.path, file.value_type, file.is_quarantine, shard, segment, file.n_rows, file.size_B, file.sha256),
+    )
+    connection.executemany(
+        "INSERT INTO row_groups VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (cursor.lastrowid, pv, group.row_group, group.n_rows, group.start_ns, group.stop_ns, group.first_sample_ns)
+            for pv, group in file.groups
+        ],
+    )
+
+
+def _group(row: tuple[Any, ...]) -> RowGroup:
+    path, value_type, *rest = row
+    return RowGroup(path, ValueType(value_type), *rest)
+
+
+def _row(record: PvRecord) -> tuple[object, ...]:
+    return (
+        record.code,
+        record.name,
+        record.value_type,
+        record.protocol,
+        record.ioc,
+        json.dumps(asdict(record.metadata)) if record.metadata else None,
+        record.has_connected,
+        record.is_connected,
+        json.dumps(asdict(record.last)) if record.last else None,
+        record.last_heard_ns,
+        record.n_stored,
+        record.n_quarantined,
+        record.n_gaps,
+        json.dumps(record.filtered),
+    )
+
+
+def _record(row: tuple[Any, ...]) -> PvRecord:
+    code, name, value_type, protocol, ioc, metadata, has_connected, is_connected, last, *counts, filtered = row
+    heard_ns, n_stored, n_quarantined, n_gaps = counts
+    return PvRecord(
+        code,
+        name,
+        ValueType(value_type) if value_type else None,
+        protocol,
+        ioc,
+        metadata_from_json(json.loads(metadata)) if metadata else None,
+        bool(has_connected),
+        bool(is_connected),
+        LastSample(**json.loads(last)) if last else None,
+        last_heard_ns=heard_ns,
+        n_stored=n_stored,
+        n_quarantined=n_quarantined,
+        n_gaps=n_gaps,
+        filtered=json.loads(filtered),
+    )

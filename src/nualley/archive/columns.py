@@ -1,0 +1,119 @@
+"""The archive's columns in Arrow: as the log holds them, and as the files and readers show them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from nualley.archive.models import RowKind
+from nualley.pv import ValueType
+
+VALUE_TYPES: Mapping[ValueType, pa.DataType] = {
+    ValueType.FLOAT64: pa.float64(),
+    ValueType.INT64: pa.int64(),
+    ValueType.STRING: pa.string(),
+    ValueType.ENUM: pa.int32(),
+    ValueType.FLOAT64_ARRAY: pa.list_(pa.float64()),
+    ValueType.FLOAT32_ARRAY: pa.list_(pa.float32()),
+    ValueType.INT32_ARRAY: pa.list_(pa.int32()),
+    ValueType.STRING_ARRAY: pa.list_(pa.string()),
+}
+KINDS = tuple(kind.name.lower() for kind in RowKind)
+
+_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+_SMALL_DICTIONARY = pa.dictionary(pa.int8(), pa.string())
+
+
+def log_schema(value_type: ValueType, *, is_quarantine: bool = False) -> pa.Schema:
+    """Return the columns of a batch in the log: PVs and kinds as codes."""
+    fields = [
+        pa.field("pv", pa.int32(), nullable=False),
+        pa.field("time_ns", pa.int64(), nullable=False),
+        pa.field("value", VALUE_TYPES[value_type]),
+        pa.field("severity", pa.int8()),
+        pa.field("status", pa.int16()),
+        pa.field("protocol", pa.string(), nullable=False),
+        pa.field("received_ns", pa.int64(), nullable=False),
+        pa.field("seq", pa.int64(), nullable=False),
+        pa.field("kind", pa.int8(), nullable=False),
+        pa.field("last_heard_ns", pa.int64()),
+    ]
+    if is_quarantine:
+        fields.append(pa.field("reason", pa.string(), nullable=False))
+    return pa.schema(fields)
+
+
+def file_schema(value_type: ValueType, *, is_quarantine: bool = False) -> pa.Schema:
+    """Return the columns of a Parquet file and of every table that a reader gets: names instead of codes."""
+    shown = {"pv": _DICTIONARY, "protocol": _SMALL_DICTIONARY, "kind": _SMALL_DICTIONARY}
+    return pa.schema(
+        [
+            pa.field(field.name, shown.get(field.name, field.type), nullable=field.nullable)
+            for field in log_schema(value_type, is_quarantine=is_quarantine)
+        ]
+    )
+
+
+def value_array(values: Sequence[object], value_type: ValueType) -> pa.Array:
+    """Turn a column of values into Arrow; None becomes null.
+
+    Parameters
+    ----------
+    values : sequence
+        Numbers, texts, arrays or None.
+    value_type : ValueType
+        What they are.
+
+    Returns
+    -------
+    pyarrow.Array
+        Of the type in `VALUE_TYPES`.
+    """
+    arrow_type = VALUE_TYPES[value_type]
+    if not pa.types.is_list(arrow_type) or value_type is ValueType.STRING_ARRAY:
+        return pa.array(values, type=arrow_type, from_pandas=False)
+    item_type = arrow_type.value_type.to_pandas_dtype()
+    arrays = [np.asarray([] if value is None else value, dtype=item_type).ravel() for value in values]
+    offsets = np.zeros(len(arrays) + 1, dtype=np.int32)
+    np.cumsum([len(array) for array in arrays], out=offsets[1:])
+    items = np.concatenate(arrays) if arrays else np.empty(0, dtype=item_type)
+    missing = np.fromiter((value is None for value in values), dtype=bool, count=len(values))
+    return pa.ListArray.from_arrays(
+        pa.array(offsets), pa.array(items), type=arrow_type, mask=pa.array(missing) if missing.any() else None
+    )
+
+
+def table_from_log(
+    batches: Sequence[pa.RecordBatch], names: Mapping[int, str], value_type: ValueType, *, is_quarantine: bool = False
+) -> pa.Table:
+    """Turn batches of the log into the columns that files and readers have.
+
+    Parameters
+    ----------
+    batches : sequence of pyarrow.RecordBatch
+        Of one type, with PV codes.
+    names : mapping of int to str
+        PV code -> name; every code of the batches is in it.
+    value_type : ValueType
+        What the values are.
+    is_quarantine : bool
+        Whether the batches have a column ``reason``.
+
+    Returns
+    -------
+    pyarrow.Table
+        In the order of the batches.
+    """
+    table = pa.Table.from_batches(batches, schema=log_schema(value_type, is_quarantine=is_quarantine))
+    codes, indices = np.unique(table["pv"].to_numpy(), return_inverse=True)
+    columns = {
+        "pv": pa.DictionaryArray.from_arrays(
+            pa.array(indices.astype(np.int32)), pa.array([names[int(code)] for code in codes], pa.string())
+        ),
+        "protocol": table["protocol"].dictionary_encode().cast(_SMALL_DICTIONARY),
+        "kind": pa.DictionaryArray.from_arrays(
+            pa.array(table["kind"].to_numpy().astype(np.int8)), pa.array(KINDS, pa.string())
+        ),
+    }
+    schema = file_schema(value_type, is_quarantine=is_quarantine)
+    return pa.table([columns.get(name, table[name]) for name in schema.names], schema=schema)

@@ -1,0 +1,61 @@
+"""What becomes durable together: a commit of the log."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from nualley.pv import Metadata, ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a commit says beside its rows.
+
+    Parameters
+    ----------
+    time_ns : int
+        When the commit was made [ns since 1970 UTC].
+    seq : int
+        The last receipt number the commit accounts for.
+    n_received : int
+        Samples received since the commit before.
+    names : mapping of int to str
+        PVs that are new in this segment: their code and name.
+    filtered : mapping of int to (mapping of str to int)
+        Samples left out on purpose, by PV code and reason.
+    metadata : tuple of Metadata
+        Units, precision, labels and types that arrived.
+    last_heard : mapping of str to int
+        IOC -> last proof of its life [ns since 1970 UTC].
+    iocs : mapping of int to str
+        PV code -> the IOC it was found on.
+    """
+
+    time_ns: int
+    seq: int
+    n_received: int = 0
+    names: Mapping[int, str] = field(default_factory=dict)
+    filtered: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    metadata: tuple[Metadata, ...] = ()
+    last_heard: Mapping[str, int] = field(default_factory=dict)
+    iocs: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What becomes durable together: a note, rows by type, and refused samples by type.
+
+    Parameters
+    ----------
+    note : Note
+        What is said beside the rows.
+    rows : mapping of ValueType to pyarrow.RecordBatch
+        Rows in the order of their receipt.
+    quarantined : mapping of ValueType to pyarrow.RecordBatch
+        Refused samples, with the column ``reason``.
+    """
+
+    note: Note
+    rows: Mapping[ValueType, pa.RecordBatch] = field(default_factory=dict)
+    quarantined: Mapping[ValueType, pa.RecordBatch] = field(default_factory=dict)

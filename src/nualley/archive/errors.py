@@ -1,0 +1,33 @@
+"""What can go wrong in the archive."""
+
+from nualley.core import IntegrityError, NualleyError, UnreachableError, UsageError
+
+
+class PvNotArchivedError(UsageError, KeyError):
+    """A PV that the archive does not know."""
+
+    __str__ = NualleyError.__str__
+
+
+class LogDamagedError(IntegrityError):
+    """A write-ahead log that is not what this archive wrote."""
+
+
+class LogWriteError(NualleyError, OSError):
+    """The write-ahead log could not be made durable; nothing of the commit was acknowledged."""
+
+    __str__ = NualleyError.__str__
+
+
+class ArchiveBusyError(NualleyError, TimeoutError):
+    """The archive changed under a reader more often than the reader was willing to begin anew."""
+
+
+class ArchiveNewerError(NualleyError, ValueError):
+    """The archive was written by a newer nualley than this one."""
+
+
+class ArchiveMissingError(UnreachableError, FileNotFoundError):
+    """Nothing was ever archived here."""
+
+    __str__ = NualleyError.__str__

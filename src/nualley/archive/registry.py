@@ -1,0 +1,180 @@
+"""What the archive knows of every PV, folded from the commits of the log."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from nualley.archive.commits import Commit
+from nualley.archive.decide import fingerprint, pv_state
+from nualley.archive.models import LastSample, LastValue, Ledger, PvRecord, RowKind, SealedState
+from nualley.pv import ValueType
+
+_GAP_KINDS = frozenset({RowKind.DISCONNECT, RowKind.GAP, RowKind.PAUSE})
+
+
+_NOTHING = SealedState()
+
+
+class Registry:
+    """All PVs of an archive, up to the last commit that was folded in.
+
+    Parameters
+    ----------
+    sealed : SealedState
+        What the index holds of the segments that are sealed.
+    """
+
+    def __init__(self, sealed: SealedState = _NOTHING) -> None:
+        self.by_code: dict[int, PvRecord] = {}
+        self.by_name: dict[str, PvRecord] = {}
+        self.n_received = sealed.n_received
+        self.seq = sealed.seq
+        self.time_ns = sealed.time_ns
+        self.life_by_ioc: dict[str, int] = dict(sealed.life_by_ioc)
+        for record in sealed.records:
+            self._insert(record)
+
+    def sealed(self, segment: int) -> SealedState:
+        """Return all of it as the state up to ``segment``, for the index."""
+        records = tuple(replace(record, filtered=dict(record.filtered)) for record in self.by_code.values())
+        return SealedState(segment, records, self.n_received, self.seq, self.time_ns, dict(self.life_by_ioc))
+
+    def _insert(self, record: PvRecord) -> None:
+        self.by_code[record.code] = record
+        self.by_name[record.name] = record
+
+    def last_heard_ns(self, record: PvRecord) -> int:
+        """Return the last proof that a PV's IOC was alive [ns since 1970 UTC]; 0 where there never was one."""
+        if not record.is_connected:
+            return record.last_heard_ns
+        return max(record.last_heard_ns, self.life_by_ioc.get(record.ioc, 0))
+
+    def last_value(self, record: PvRecord, now_ns: int) -> LastValue:
+        """Return the last value as a person wants it: enums by label, with unit, age and state.
+
+        Parameters
+        ----------
+        record : PvRecord
+            The PV.
+        now_ns : int
+            The time now [ns since 1970 UTC].
+        """
+        last, heard_ns = record.last, self.last_heard_ns(record)
+        return LastValue(
+            pv=record.name,
+            time_ns=last.time_ns if last else None,
+            value=record.shown(last.value) if last else None,
+            severity=last.severity if last else None,
+            status=last.status if last else None,
+            unit=record.metadata.unit if record.metadata else "",
+            age_s=(now_ns - last.time_ns) / 1e9 if last else None,
+            state=pv_state(
+                has_connected=record.has_connected,
+                is_connected=record.is_connected,
+                last_heard_ns=heard_ns,
+                now_ns=now_ns,
+            ),
+            last_heard_ns=heard_ns,
+        )
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """Names of all PVs by their code."""
+        return {code: record.name for code, record in self.by_code.items()}
+
+    @property
+    def ledger(self) -> Ledger:
+        """The account of all samples; ``received`` was counted at receipt, the others row by row."""
+        ledgers = [record.ledger for record in self.by_code.values()]
+        return Ledger(
+            received=self.n_received,
+            stored=sum(ledger.stored for ledger in ledgers),
+            quarantined=sum(ledger.quarantined for ledger in ledgers),
+            filtered=sum(ledger.filtered for ledger in ledgers),
+            gaps=sum(ledger.gaps for ledger in ledgers),
+        )
+
+    def fold(self, commit: Commit) -> set[str]:
+        """Take in one commit.
+
+        Parameters
+        ----------
+        commit : Commit
+            The next one of the log.
+
+        Returns
+        -------
+        set of str
+            Names of the PVs that have a new last sample, state or metadata.
+        """
+        changed = self._fold_note(commit)
+        for value_type, batch in commit.rows.items():
+            changed |= self._fold_rows(value_type, batch)
+        for batch in commit.quarantined.values():
+            for code, count in zip(*np.unique(batch["pv"].to_numpy(), return_counts=True), strict=True):
+                self.by_code[int(code)].n_quarantined += int(count)
+        return changed
+
+    def _fold_note(self, commit: Commit) -> set[str]:
+        note = commit.note
+        for code, name in note.names.items():
+            if code not in self.by_code:
+                self._insert(PvRecord(code, name))
+        for code, ioc in note.iocs.items():
+            self.by_code[code].ioc = ioc
+        for metadata in note.metadata:
+            record = self.by_name[metadata.pv]
+            record.metadata, record.value_type = metadata, metadata.value_type
+        for code, counts in note.filtered.items():
+            filtered = self.by_code[code].filtered
+            for reason, count in counts.items():
+                filtered[reason] = filtered.get(reason, 0) + count
+        for ioc, heard_ns in note.last_heard.items():
+            self.life_by_ioc[ioc] = max(heard_ns, self.life_by_ioc.get(ioc, 0))
+        self.n_received += note.n_received
+        self.seq = max(self.seq, note.seq)
+        self.time_ns = note.time_ns
+        return {metadata.pv for metadata in note.metadata}
+
+    def _fold_rows(self, value_type: ValueType, batch: pa.RecordBatch) -> set[str]:
+        codes, kinds = batch["pv"].to_numpy(), batch["kind"].to_numpy()
+        is_sample = kinds == RowKind.SAMPLE
+        for row in np.flatnonzero(~is_sample):
+            self._fold_connection(batch, int(row), RowKind(int(kinds[row])))
+        rows = np.flatnonzero(is_sample)
+        sample_codes = codes[rows]
+        # the last row of each PV: the first one seen from behind
+        found, first_from_behind, counts = np.unique(sample_codes[::-1], return_index=True, return_counts=True)
+        for code, from_behind, count in zip(found, first_from_behind, counts, strict=True):
+            record = self.by_code[int(code)]
+            record.value_type = value_type
+            record.n_stored += int(count)
+            record.last = _last_sample(batch, int(rows[len(rows) - 1 - from_behind]))
+            record.protocol = batch["protocol"][int(rows[len(rows) - 1 - from_behind])].as_py()
+        return {self.by_code[int(code)].name for code in np.unique(codes)}
+
+    def _fold_connection(self, batch: pa.RecordBatch, row: int, kind: RowKind) -> None:
+        record = self.by_code[batch["pv"][row].as_py()]
+        record.protocol = batch["protocol"][row].as_py()
+        record.is_connected = kind is RowKind.RECONNECT
+        record.has_connected = record.has_connected or record.is_connected
+        record.last_heard_ns = max(record.last_heard_ns, batch["last_heard_ns"][row].as_py() or 0)
+        record.n_gaps += kind in _GAP_KINDS
+
+
+def _last_sample(batch: pa.RecordBatch, row: int) -> LastSample:
+    column = batch["value"]
+    value = column[row].as_py()
+    severity, status = batch["severity"][row].as_py(), batch["status"][row].as_py()
+    is_numeric_array = pa.types.is_list(column.type) and not pa.types.is_string(column.type.value_type)
+    seen = column[row].values.to_numpy() if is_numeric_array else value
+    return LastSample(
+        time_ns=batch["time_ns"][row].as_py(),
+        seq=batch["seq"][row].as_py(),
+        value=value,
+        severity=severity,
+        status=status,
+        fingerprint=fingerprint(seen, severity, status),
+    )

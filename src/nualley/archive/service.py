@@ -1,0 +1,330 @@
+"""Recording: what sources emit becomes commits of the log, and nothing is lost or invented on the way."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from nualley.archive.columns import VALUE_TYPES, log_schema, value_array
+from nualley.archive.commits import Commit, Note
+from nualley.archive.decide import QUARANTINED, Reason, fingerprint, judge
+from nualley.archive.models import PvRecord, RowKind, Tail
+from nualley.archive.ports import LogWriter
+from nualley.archive.registry import Registry
+from nualley.archive.settings import ArchiveSettings
+from nualley.archive.wal import encode_commit
+from nualley.core import SECOND_NS, Clock, Event
+from nualley.pv import Connection, Life, Metadata, PvEvent, Sample, ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """A commit is durable: what it holds is acknowledged.
+
+    Parameters
+    ----------
+    seq : int
+        The last receipt number that is durable.
+    time_ns : int
+        When the commit was made [ns since 1970 UTC].
+    changed : frozenset of str
+        PVs that have a new value, state or metadata.
+    """
+
+    seq: int
+    time_ns: int
+    changed: frozenset[str]
+
+
+@dataclass(slots=True)
+class _LivePv:
+    """What receiving needs to know of a PV, ahead of what is synced."""
+
+    code: int
+    name: str
+    value_type: ValueType | None = None
+    tail: Tail | None = None
+    ioc: str = ""
+    is_connected: bool = False
+    is_paused: bool = False
+    protocol: str = ""
+    # connection rows that wait until the PV's type is known
+    held: list["_Row"] = field(default_factory=list)
+
+
+_Row = tuple[int, int, object, int | None, int | None, str, int, int, int, int | None]
+
+
+class _Pending:
+    """What was received and is not yet in a frame."""
+
+    def __init__(self) -> None:
+        self.rows: dict[ValueType, list[_Row]] = {}
+        self.refused: dict[ValueType, list[_Row]] = {}
+        self.reasons: dict[ValueType, list[str]] = {}
+        self.filtered: dict[int, Counter[str]] = {}
+        self.names: dict[int, str] = {}
+        self.iocs: dict[int, str] = {}
+        self.metadata: list[Metadata] = []
+        self.last_heard: dict[str, int] = {}
+        self.n_received = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.refused or self.filtered or self.names or self.metadata or self.last_heard)
+
+    def to_commit(self, time_ns: int, seq: int) -> Commit:
+        note = Note(
+            time_ns=time_ns,
+            seq=seq,
+            n_received=self.n_received,
+            names=self.names,
+            filtered={code: dict(counts) for code, counts in self.filtered.items()},
+            metadata=tuple(self.metadata),
+            last_heard=self.last_heard,
+            iocs=self.iocs,
+        )
+        refused = {
+            value_type: _batch(rows, value_type, self.reasons[value_type]) for value_type, rows in self.refused.items()
+        }
+        return Commit(note, {value_type: _batch(rows, value_type) for value_type, rows in self.rows.items()}, refused)
+
+
+def _batch(rows: Sequence[_Row], value_type: ValueType, reasons: Sequence[str] | None = None) -> pa.RecordBatch:
+    schema = log_schema(value_type, is_quarantine=reasons is not None)
+    columns = list(zip(*rows, strict=True))
+    arrays = [
+        value_array(column, value_type) if field.name == "value" else pa.array(column, type=field.type)
+        for field, column in zip(schema, columns, strict=False)
+    ]
+    if reasons is not None:
+        arrays.append(pa.array(reasons, type=pa.string()))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+class Recorder:
+    """The one writer of an archive's shard.
+
+    What is received waits in memory until a commit makes it durable; only then is it acknowledged by `synced`. The
+    two halves of a commit may be called from an event loop around a log that is written in a thread: `prepare`,
+    ``log.append``, `confirm`.
+
+    Parameters
+    ----------
+    registry : Registry
+        What the archive knows, up to the last commit of its log.
+    log : LogWriter
+        Where commits become durable.
+    settings : ArchiveSettings
+        Limits and intervals.
+    clock : Clock
+        Gives the time of commits and gaps.
+    """
+
+    def __init__(self, registry: Registry, log: LogWriter, settings: ArchiveSettings, clock: Clock) -> None:
+        self.registry = registry
+        self.synced: Event[Synced] = Event()
+        self._log = log
+        self._clock = clock
+        self._future_limit_ns = round(settings.future_limit_s * SECOND_NS)
+        self._seq = registry.seq
+        self._pending = _Pending()
+        self._unsynced: tuple[Commit, bytes] | None = None
+        self._live = {record.name: _live_from(record) for record in registry.by_code.values()}
+        self._codes = max(registry.by_code, default=-1)
+        self._handlers: Mapping[type, Callable[..., None]] = {
+            Sample: self._on_sample,
+            Connection: self._on_connection,
+            Metadata: self._on_metadata,
+            Life: self._on_life,
+        }
+        self._name_all()
+        self._write_gaps()
+
+    # -------------------------------------------------------------- receiving
+    def register(self, pvs: Iterable[str]) -> None:
+        """Make PVs known before anything is heard of them, so that the silent ones are listed too."""
+        for pv in pvs:
+            self._pv(pv)
+
+    def receive(self, event: PvEvent) -> None:
+        """Take in an event of a source; it is acknowledged by `synced` once durable.
+
+        Parameters
+        ----------
+        event : PvEvent
+            Sample, connection, metadata or life.
+        """
+        self._handlers[type(event)](event)
+
+    def pause(self, pv: str) -> None:
+        """Stop archiving a PV: a pause row, and its samples are filtered from now on."""
+        live = self._pv(pv)
+        if not live.is_paused:
+            live.is_paused = True
+            live.is_connected = False
+            self._add_connection_row(live, RowKind.PAUSE, self._clock.now_ns(), self._clock.now_ns())
+
+    def resume(self, pv: str) -> None:
+        """Archive a paused PV again; its value counts from the next reconnect row on."""
+        live = self._pv(pv)
+        if live.is_paused:
+            live.is_paused = False
+            live.is_connected = True
+            self._add_connection_row(live, RowKind.RECONNECT, self._clock.now_ns(), self._clock.now_ns())
+
+    def _pv(self, name: str) -> _LivePv:
+        live = self._live.get(name)
+        if live is None:
+            self._codes += 1
+            live = self._live[name] = _LivePv(self._codes, name)
+            self._pending.names[live.code] = name
+        return live
+
+    def _on_sample(self, sample: Sample) -> None:
+        live = self._pv(sample.pv)
+        pending = self._pending
+        self._seq += 1
+        pending.n_received += 1
+        if live.ioc:
+            pending.last_heard[live.ioc] = sample.received_ns
+        value_type = sample.value_type
+        reason = Reason.PAUSED if live.is_paused else judge(sample, live.tail, self._future_limit_ns)
+        if reason is not None and reason not in QUARANTINED:
+            pending.filtered.setdefault(live.code, Counter())[reason] += 1
+            return
+        if value_type is not live.value_type or live.held:
+            self._learn_type(live, value_type)
+        row: _Row = (
+            live.code,
+            sample.time_ns,
+            _plain(sample.value, value_type),
+            sample.severity,
+            sample.status,
+            sample.protocol,
+            sample.received_ns,
+            self._seq,
+            RowKind.SAMPLE,
+            None,
+        )
+        if reason is not None:
+            pending.refused.setdefault(value_type, []).append(row)
+            pending.reasons.setdefault(value_type, []).append(reason)
+            return
+        live.tail = Tail(sample.time_ns, fingerprint(row[2], sample.severity, sample.status))
+        pending.rows.setdefault(value_type, []).append(row)
+
+    def _on_connection(self, connection: Connection) -> None:
+        live = self._pv(connection.pv)
+        live.protocol = connection.protocol
+        if connection.ioc and connection.ioc != live.ioc:
+            live.ioc = self._pending.iocs[live.code] = connection.ioc
+        if live.is_paused or connection.is_connected == live.is_connected:
+            return
+        live.is_connected = connection.is_connected
+        kind = RowKind.RECONNECT if connection.is_connected else RowKind.DISCONNECT
+        self._add_connection_row(live, kind, connection.time_ns, connection.last_heard_ns)
+
+    def _on_metadata(self, metadata: Metadata) -> None:
+        live = self._pv(metadata.pv)
+        self._pending.metadata.append(metadata)
+        self._learn_type(live, metadata.value_type)
+
+    def _on_life(self, life: Life) -> None:
+        self._pending.last_heard[life.ioc] = max(life.last_heard_ns, self._pending.last_heard.get(life.ioc, 0))
+
+    def _learn_type(self, live: _LivePv, value_type: ValueType) -> None:
+        live.value_type = value_type
+        if live.held:
+            self._pending.rows.setdefault(value_type, []).extend(live.held)
+            live.held = []
+
+    def _add_connection_row(self, live: _LivePv, kind: RowKind, time_ns: int, last_heard_ns: int) -> None:
+        self._seq += 1
+        row: _Row = (
+            live.code, time_ns, None, None, None, live.protocol, self._clock.now_ns(), self._seq, kind, last_heard_ns,
+        )  # fmt: skip
+        if live.value_type is None:
+            live.held.append(row)
+        else:
+            self._pending.rows.setdefault(live.value_type, []).append(row)
+
+    # -------------------------------------------------------------- committing
+    def prepare(self) -> bytes | None:
+        """Return the next frame to append, or None where nothing waits.
+
+        Returns
+        -------
+        bytes or None
+            The same frame again until it is confirmed: a failed append is tried again whole, and what was received
+            meanwhile waits behind it.
+        """
+        if self._unsynced is None and self._pending:
+            commit = self._pending.to_commit(self._clock.now_ns(), self._seq)
+            self._unsynced = (commit, encode_commit(commit))
+            self._pending = _Pending()
+        return self._unsynced[1] if self._unsynced else None
+
+    def confirm(self) -> None:
+        """Say that the frame of `prepare` is durable; what it holds is acknowledged."""
+        if self._unsynced is None:
+            return
+        commit, _ = self._unsynced
+        self._unsynced = None
+        changed = self.registry.fold(commit)
+        self.synced.publish(Synced(commit.note.seq, commit.note.time_ns, frozenset(changed)))
+
+    def commit(self) -> None:
+        """Make all that was received durable.
+
+        Raises
+        ------
+        LogWriteError
+            Where it could not be made durable; everything still waits, and the next commit tries again.
+        """
+        while (frame := self.prepare()) is not None:
+            self._log.append(frame)
+            self.confirm()
+
+    def rotate(self) -> int:
+        """Begin a new segment and return the number of the one that is ready to be sealed; all is confirmed by then."""
+        segment = self._log.rotate()
+        self._name_all()
+        return segment
+
+    def _name_all(self) -> None:
+        # every segment names its PVs, so that it can be read alone
+        self._pending.names.update({live.code: live.name for live in self._live.values()})
+        self._pending.iocs.update({live.code: live.ioc for live in self._live.values() if live.ioc})
+
+    def _write_gaps(self) -> None:
+        # the archive did not run: what was connected then is unknown since its last proof of life
+        now_ns = self._clock.now_ns()
+        for record in self.registry.by_code.values():
+            if record.is_connected:
+                live = self._live[record.name]
+                live.is_connected = False
+                self._add_connection_row(live, RowKind.GAP, now_ns, self.registry.last_heard_ns(record))
+
+
+def _live_from(record: PvRecord) -> _LivePv:
+    return _LivePv(
+        code=record.code,
+        name=record.name,
+        value_type=record.value_type,
+        tail=record.tail,
+        ioc=record.ioc,
+        is_connected=record.is_connected,
+        protocol=record.protocol,
+    )
+
+
+def _plain(value: object, value_type: ValueType) -> object:
+    """Return an array as its column holds it, so that a repeat of it has the same fingerprint after a restart."""
+    arrow_type = VALUE_TYPES[value_type]
+    if not pa.types.is_list(arrow_type):
+        return value
+    if value_type is ValueType.STRING_ARRAY:
+        return list(value)  # type: ignore[call-overload]  # a sequence of text by its type
+    return np.asarray(value, dtype=arrow_type.value_type.to_pandas_dtype()).ravel()

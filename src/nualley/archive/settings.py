@@ -1,0 +1,75 @@
+"""Settings of the archive: ``[archive]`` of ``experiment.toml``, and what is archived (``pvs/<group>.toml``)."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from nualley.archive.names import NAME_FORM, is_valid_pv_name
+from nualley.core import UsageError, parse_quantity
+
+
+def _size_B(value: object) -> object:
+    # a plain number is in bytes: the key says so
+    return round(parse_quantity(value, "B")) if isinstance(value, str) and not value.strip().isdigit() else value
+
+
+def _pv_name(name: str) -> str:
+    if not is_valid_pv_name(name):
+        raise UsageError(f"{name!r} cannot be the name of a PV", do=f"use {NAME_FORM}")
+    return name
+
+
+class ArchiveSettings(BaseModel):
+    """How the archive writes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sync_interval_ms: float = Field(
+        default=50.0,
+        ge=1,
+        le=10_000,
+        allow_inf_nan=False,
+        description="How long samples are gathered before they are synced to disk together [ms]; an acknowledged "
+        "sample is on disk.",
+    )
+    rotate_s: float = Field(
+        default=600.0,
+        ge=1,
+        allow_inf_nan=False,
+        description="Age at which a segment of the write-ahead log is sealed into Parquet [s].",
+    )
+    rotate_size_B: Annotated[int, BeforeValidator(_size_B)] = Field(
+        default=64 * 2**20,
+        ge=4096,
+        description='Size at which a segment is sealed [B]; a number, or text such as "64 MiB".',
+    )
+    future_limit_s: float = Field(
+        default=1800.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="How far ahead of this machine's clock a stamp may be [s]; a later one is quarantined.",
+    )
+
+
+class PvPolicy(BaseModel):
+    """How one PV is archived."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Literal["monitor"] = Field(default="monitor", description="monitor: every change that the IOC posts.")
+    events: Literal["value", "archive"] = Field(
+        default="value",
+        description="Which dead band of the record applies: value (MDEL) or archive (ADEL); alarms always arrive.",
+    )
+    description: str = Field(default="", description="What it tells.")
+
+
+class PvGroup(BaseModel):
+    """PVs that belong together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str = Field(default="", description="What the group is about.")
+    pv: dict[Annotated[str, AfterValidator(_pv_name)], PvPolicy] = Field(
+        default_factory=dict, description='The PVs: "NAME" = {mode, events, description}, or {} for the defaults.'
+    )

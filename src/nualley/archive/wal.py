@@ -1,0 +1,201 @@
+r"""The write-ahead log's bytes: CRC-framed commits, each whole or not there.
+
+A segment is a header and frames, one frame a commit::
+
+    segment   magic "NUWALv1\n" | segment number u64
+    frame     magic "NUFR" | payload length u32 | crc32 of the payload u32 | payload
+    payload   sections: kind u8 | value type u8 | 2 bytes 0 | length u32 | bytes, padded to 8
+    sections  note (JSON), rows (Arrow IPC record batch), quarantine (the same with ``reason``)
+
+All integers are little endian. A frame that is cut short or fails its CRC ends what can be read.
+"""
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from enum import IntEnum
+from typing import Any
+
+import pyarrow as pa
+from zlib_ng import zlib_ng
+
+from nualley.archive.columns import log_schema
+from nualley.archive.commits import Commit, Note
+from nualley.archive.errors import LogDamagedError
+from nualley.pv import Limits, Metadata, ValueType
+
+SEGMENT_MAGIC = b"NUWALv1\n"
+FRAME_MAGIC = b"NUFR"
+SEGMENT_HEADER = struct.Struct("<8sQ")
+FRAME_HEADER = struct.Struct("<4sII")
+_SECTION_HEADER = struct.Struct("<BBHI")
+_ALIGNMENT_B = 8
+
+# codes are part of the format: append, never renumber
+_TYPE_CODES: Mapping[ValueType, int] = {
+    ValueType.FLOAT64: 1,
+    ValueType.INT64: 2,
+    ValueType.STRING: 3,
+    ValueType.ENUM: 4,
+    ValueType.FLOAT64_ARRAY: 5,
+    ValueType.FLOAT32_ARRAY: 6,
+    ValueType.INT32_ARRAY: 7,
+    ValueType.STRING_ARRAY: 8,
+}
+_TYPES_BY_CODE = {code: value_type for value_type, code in _TYPE_CODES.items()}
+
+
+class _Section(IntEnum):
+    NOTE = 1
+    ROWS = 2
+    QUARANTINE = 3
+
+
+def encode_segment_header(segment: int) -> bytes:
+    """Return the first bytes of a segment."""
+    return SEGMENT_HEADER.pack(SEGMENT_MAGIC, segment)
+
+
+def check_segment_header(head: bytes, segment: int, where: str) -> bool:
+    """Say whether a segment begins as it should.
+
+    Parameters
+    ----------
+    head : bytes
+        Its first bytes.
+    segment : int
+        The number its name says.
+    where : str
+        Its path, for the error.
+
+    Returns
+    -------
+    bool
+        False where the header is cut short: a segment that was begun and never synced.
+
+    Raises
+    ------
+    LogDamagedError
+        Where the bytes are something else.
+    """
+    if len(head) < SEGMENT_HEADER.size:
+        return False
+    magic, number = SEGMENT_HEADER.unpack_from(head)
+    if (magic, number) != (SEGMENT_MAGIC, segment):
+        raise LogDamagedError(
+            f"the log begins with {magic!r} and segment {number}, expected {SEGMENT_MAGIC!r} and segment {segment}",
+            where=where,
+            do="keep a copy of the file, move it out of the log and start the archive again",
+        )
+    return True
+
+
+def encode_commit(commit: Commit) -> bytes:
+    """Return a commit as one frame.
+
+    Parameters
+    ----------
+    commit : Commit
+        Note, rows and refused samples.
+
+    Returns
+    -------
+    bytes
+        Header and payload.
+    """
+    parts: list[bytes | memoryview] = []
+    _append_section(parts, _Section.NOTE, 0, json.dumps(asdict(commit.note), separators=(",", ":")).encode())
+    for section, batches in ((_Section.ROWS, commit.rows), (_Section.QUARANTINE, commit.quarantined)):
+        for value_type, batch in batches.items():
+            _append_section(parts, section, _TYPE_CODES[value_type], batch.serialize())
+    payload = b"".join(parts)
+    return FRAME_HEADER.pack(FRAME_MAGIC, len(payload), zlib_ng.crc32(payload)) + payload
+
+
+def _append_section(
+    parts: list[bytes | memoryview], section: _Section, type_code: int, body: pa.Buffer | bytes
+) -> None:
+    size = len(body)
+    parts.append(_SECTION_HEADER.pack(section, type_code, 0, size))
+    parts.append(memoryview(body))
+    parts.append(bytes(-size % _ALIGNMENT_B))
+
+
+def iterate_commits(buffer: bytes | memoryview, offset_B: int = 0) -> Iterator[tuple[int, Commit]]:
+    """Read the frames of a segment until the first that is torn.
+
+    Parameters
+    ----------
+    buffer : bytes-like
+        Frames; the segment's header, where it is in the buffer, is skipped by ``offset_B``.
+    offset_B : int
+        Where the first frame begins [B].
+
+    Yields
+    ------
+    tuple of int and Commit
+        Where the frame ends [B], and the commit.
+    """
+    view = memoryview(buffer)
+    while (found := _frame_at(view, offset_B)) is not None:
+        payload, offset_B = found
+        yield offset_B, _decode_payload(payload)
+
+
+def intact_length(buffer: bytes | memoryview, offset_B: int = 0) -> int:
+    """Return where the last whole frame ends [B], without decoding any."""
+    view = memoryview(buffer)
+    while (found := _frame_at(view, offset_B)) is not None:
+        offset_B = found[1]
+    return offset_B
+
+
+def _frame_at(view: memoryview, offset_B: int) -> tuple[memoryview, int] | None:
+    start = offset_B + FRAME_HEADER.size
+    if start > len(view):
+        return None
+    magic, length, crc32 = FRAME_HEADER.unpack_from(view, offset_B)
+    stop = start + length
+    if magic != FRAME_MAGIC or stop > len(view) or zlib_ng.crc32(view[start:stop]) != crc32:
+        return None
+    return view[start:stop], stop
+
+
+def _decode_payload(payload: memoryview) -> Commit:
+    note = Note(time_ns=0, seq=0)
+    batches: dict[_Section, dict[ValueType, pa.RecordBatch]] = {_Section.ROWS: {}, _Section.QUARANTINE: {}}
+    offset = 0
+    while offset < len(payload):
+        section, type_code, _, size = _SECTION_HEADER.unpack_from(payload, offset)
+        start = offset + _SECTION_HEADER.size
+        body = payload[start : start + size]
+        offset = start + size + (-size % _ALIGNMENT_B)
+        if section == _Section.NOTE:
+            note = _decode_note(bytes(body))
+        else:
+            value_type = _TYPES_BY_CODE[type_code]
+            schema = log_schema(value_type, is_quarantine=section == _Section.QUARANTINE)
+            # a copy: the batch must outlive the segment's map, and Arrow wants its buffers aligned
+            buffer = pa.py_buffer(bytes(body))
+            batches[_Section(section)][value_type] = pa.ipc.read_record_batch(buffer, schema)
+    return Commit(note, batches[_Section.ROWS], batches[_Section.QUARANTINE])
+
+
+def _decode_note(body: bytes) -> Note:
+    fields = json.loads(body)
+    fields["names"] = {int(code): name for code, name in fields["names"].items()}
+    fields["filtered"] = {int(code): counts for code, counts in fields["filtered"].items()}
+    fields["iocs"] = {int(code): ioc for code, ioc in fields["iocs"].items()}
+    fields["metadata"] = tuple(metadata_from_json(entry) for entry in fields["metadata"])
+    return Note(**fields)
+
+
+def metadata_from_json(entry: Mapping[str, Any]) -> Metadata:
+    """Return the metadata that ``dataclasses.asdict`` took apart."""
+    typed = {
+        "value_type": ValueType(entry["value_type"]),
+        "labels": tuple(entry["labels"]),
+        "limits": Limits(**entry["limits"]),
+    }
+    return Metadata(**{**entry, **typed})

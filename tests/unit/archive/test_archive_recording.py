@@ -1,0 +1,341 @@
+"""Recording and reading: nothing is lost, doubled or invented, in memory, in the log and in sealed files."""
+
+import numpy as np
+import pytest
+
+from nualley.archive import Ledger, LogWriteError, PvNotArchivedError, PvState, RowKind
+from nualley.core import SECOND_NS
+from nualley.pv import Metadata, ValueType
+
+
+def test_a_sample_is_acknowledged_only_when_its_frame_is_synced(bench):
+    acknowledged = []
+    recorder = bench.writer.recorder
+    recorder.synced.subscribe(acknowledged.append)
+    bench.emit(bench.sample("P", 1.0))
+    frame = recorder.prepare()
+    assert frame is not None
+    assert not acknowledged
+    assert "P" not in bench.reader().registry().by_name, "readers see synced frames only"
+    bench.writer.log.append(frame)
+    recorder.confirm()
+    assert [(synced.seq, synced.changed) for synced in acknowledged] == [(1, frozenset({"P"}))]
+    assert bench.reader().last(["P"])[0].value == 1.0
+
+
+def test_what_cannot_be_synced_waits_and_is_written_once(bench, monkeypatch, column):
+    log = bench.writer.log
+    bench.emit(bench.sample("P", 1.0))
+
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fdatasync", fail)
+        for _ in range(3):
+            with pytest.raises(LogWriteError, match="No space left on device .* nothing is acknowledged") as caught:
+                bench.commit()
+    assert caught.value.do.startswith("make room")
+    position = log.position
+    bench.clock.advance(1)
+    bench.emit(bench.sample("P", 2.0))
+    bench.commit()
+    assert log.position.offset_B > position.offset_B
+    assert column(bench, "P", "value") == [1.0, 2.0]
+    assert bench.reader().ledger() == Ledger(received=2, stored=2)
+
+
+def test_the_ledger_accounts_for_every_sample(bench):
+    now_ns = bench.clock.time_ns
+    bench.emit(
+        bench.connect("P"),
+        bench.sample("P", 1.0),
+        bench.sample("P", 1.0),  # the same again: filtered
+        bench.sample("P", 5.0, time_ns=now_ns - 1),  # backward: kept aside
+        bench.sample("P", 6.0, time_ns=now_ns + 3600 * SECOND_NS),  # future
+        bench.sample("Q", 0, ValueType.INT64, time_ns=631_152_000 * SECOND_NS, severity=3),  # never processed
+        bench.sample("Q", 0, ValueType.INT64, time_ns=5),  # before 1991
+    )
+    bench.commit()
+    expected = Ledger(received=6, stored=1, quarantined=4, filtered=1)
+    assert bench.reader().ledger() == expected
+    assert expected.is_balanced
+    bench.seal()
+    assert bench.reader().ledger() == expected
+    registry = bench.reader().registry()
+    assert registry.by_name["P"].ledger == Ledger(received=4, stored=1, quarantined=2, filtered=1)
+    assert registry.by_name["P"].filtered == {"repeat": 1}
+
+
+def test_what_is_refused_is_kept_with_its_reason(bench):
+    bench.emit(bench.sample("P", 1.0), bench.sample("P", 5.0, time_ns=bench.clock.time_ns - 1))
+    bench.seal()
+    import pyarrow.parquet as pq
+
+    (path,) = (bench.folder / "quarantine").rglob("*.parquet")
+    rows = pq.read_table(path).to_pylist()
+    assert [(row["pv"], row["value"], row["reason"]) for row in rows] == [("P", 5.0, "backward")]
+
+
+def test_a_first_sample_is_stored_however_old(bench, column):
+    old_ns = bench.clock.time_ns - 3 * 365 * 86400 * SECOND_NS
+    bench.emit(bench.sample("P", 1.0, time_ns=old_ns))
+    bench.commit()
+    assert column(bench, "P", "time_ns") == [old_ns]
+
+
+def test_a_range_begins_with_the_sample_that_holds_there(bench, column):
+    for value in range(10):
+        bench.emit(bench.sample("P", float(value)))
+        bench.clock.advance(1)
+        if value in (3, 6):
+            bench.seal()
+    bench.commit()
+    start_ns = bench.clock.time_ns - 10 * SECOND_NS
+    half_ns = SECOND_NS // 2
+    assert column(bench, "P", "value", start_ns + 2 * SECOND_NS + half_ns, start_ns + 8 * SECOND_NS) == [2, 3, 4, 5, 6, 7]
+    assert column(bench, "P", "value", start_ns + 5 * SECOND_NS, start_ns + 6 * SECOND_NS) == [5]
+    assert column(bench, "P", "value", bench.clock.time_ns, 2**62) == [9], "the last sample holds"
+    assert column(bench, "P", "value", start_ns - 5, start_ns) == []
+
+
+def test_rows_of_both_sides_of_midnight_land_in_their_day(bench, column):
+    for value in range(4):
+        bench.emit(bench.sample("P", float(value)))
+        bench.clock.advance(40)
+    bench.seal()
+    days = sorted(path.parent.name for path in (bench.folder / "day").rglob("*.parquet"))
+    assert days == ["2026-11-22", "2026-11-23"]
+    assert column(bench, "P", "value") == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_a_file_is_sorted_with_a_row_group_per_pv(bench):
+    for value in range(5):
+        for pv in ("Z", "A", "M"):
+            bench.emit(bench.sample(pv, float(value)))
+        bench.clock.advance(1)
+    bench.seal()
+    import pyarrow.parquet as pq
+
+    (path,) = (bench.folder / "day").rglob("*.parquet")
+    assert path.name == "float64-0-00000000.parquet"
+    file = pq.ParquetFile(path)
+    groups = [file.read_row_group(number) for number in range(file.num_row_groups)]
+    assert [group["pv"].unique().to_pylist() for group in groups] == [["A"], ["M"], ["Z"]]
+    assert all(group["time_ns"].to_pylist() == sorted(group["time_ns"].to_pylist()) for group in groups)
+    assert file.schema_arrow.names == [
+        "pv", "time_ns", "value", "severity", "status", "protocol", "received_ns", "seq", "kind", "last_heard_ns",
+    ]  # fmt: skip
+
+
+def test_arrays_come_back_whole_and_a_resent_one_is_a_repeat(bench, column):
+    trace = np.linspace(0, 1, 2000, dtype="f4")
+    bench.emit(bench.sample("W", trace, ValueType.FLOAT32_ARRAY))
+    bench.clock.advance(1)
+    bench.emit(bench.sample("W", np.array([], dtype="f4"), ValueType.FLOAT32_ARRAY))
+    bench.seal()
+    bench.die()
+    bench.start()
+    bench.emit(bench.sample("W", np.array([], dtype="f4"), ValueType.FLOAT32_ARRAY))
+    bench.commit()
+    values = column(bench, "W", "value")
+    assert np.array_equal(np.array(values[0], dtype="f4"), trace)
+    assert values[1] == []
+    assert bench.reader().ledger().filtered == 1
+
+
+def test_enums_are_shown_by_their_label(bench):
+    labels = ("Stopped", "Running", "Paused")
+    bench.emit(
+        Metadata("S", bench.clock.time_ns, ValueType.ENUM, labels=labels),
+        bench.sample("S", 1, ValueType.ENUM),
+    )
+    bench.seal()
+    assert bench.reader().last(["S"])[0].value == "Running"
+    bench.clock.advance(1)
+    bench.emit(bench.sample("S", 7, ValueType.ENUM))
+    bench.commit()
+    assert bench.reader().last(["S"])[0].value == 7, "a state without a label is shown as its number"
+
+
+def test_a_pv_that_changes_its_type_stays_readable(bench, column):
+    bench.emit(bench.sample("P", 1, ValueType.INT64))
+    bench.seal()
+    bench.clock.advance(1)
+    bench.emit(bench.sample("P", 2.5))
+    bench.commit()
+    assert column(bench, "P", "value") == [1.0, 2.5]
+    bench.clock.advance(1)
+    bench.emit(bench.sample("P", "broken", ValueType.STRING))
+    bench.commit()
+    assert column(bench, "P", "value") == ["1", "2.5", "broken"]
+
+
+# ------------------------------------------------------------------ connection
+def test_a_pv_that_never_connected_is_listed(bench):
+    bench.writer.recorder.register(["SILENT"])
+    bench.commit()
+    (last,) = bench.reader().last(["SILENT"])
+    assert (last.state, last.value, last.time_ns) == (PvState.NEVER_CONNECTED, None, None)
+
+
+def test_a_disconnect_keeps_when_the_ioc_was_last_heard(bench):
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0), bench.life())
+    heard_ns = bench.clock.time_ns
+    bench.clock.advance(8)
+    bench.emit(bench.disconnect("P", heard_ns))
+    bench.commit()
+    rows = bench.reader().connections("P")
+    assert [(row.kind, row.last_heard_ns) for row in rows] == [
+        (RowKind.RECONNECT, heard_ns),
+        (RowKind.DISCONNECT, heard_ns),
+    ]
+    assert bench.reader().last(["P"])[0].state is PvState.DISCONNECTED
+    assert bench.reader().ledger().gaps == 1
+
+
+def test_a_resent_value_after_a_reconnect_is_a_repeat(bench, column):
+    stamp_ns = bench.clock.time_ns
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0))
+    bench.clock.advance(5)
+    bench.emit(bench.disconnect("P", stamp_ns))
+    bench.clock.advance(5)
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0, time_ns=stamp_ns))
+    bench.commit()
+    assert column(bench, "P", "kind") == ["reconnect", "sample", "disconnect", "reconnect"] or column(
+        bench, "P", "kind"
+    ) == ["sample", "reconnect", "disconnect", "reconnect"]
+    assert bench.reader().registry().by_name["P"].filtered == {"repeat": 1}
+
+
+def test_connection_rows_wait_until_the_type_is_known(bench, column):
+    bench.emit(bench.connect("N"))
+    bench.commit()
+    bench.emit(Metadata("N", bench.clock.time_ns, ValueType.INT64, "counts"))
+    bench.commit()
+    assert column(bench, "N", "kind") == ["reconnect"]
+    assert bench.reader().last(["N"])[0].unit == "counts"
+
+
+def test_a_restart_leaves_a_gap_from_the_last_proof_of_life(bench):
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0))
+    bench.clock.advance(4)
+    bench.emit(bench.life())
+    bench.commit()
+    heard_ns = bench.clock.time_ns
+    bench.clock.advance(60)
+    bench.die()
+    bench.start()
+    bench.commit()
+    (row,) = [row for row in bench.reader().connections("P") if row.kind is RowKind.GAP]
+    assert (row.last_heard_ns, row.time_ns) == (heard_ns, bench.clock.time_ns)
+    bench.die()
+    bench.start()
+    bench.commit()
+    assert bench.reader().ledger().gaps == 1, "what is disconnected already gets no second gap"
+
+
+def test_history_brings_the_rows_that_tell_what_is_known(bench):
+    for _ in range(2):
+        bench.emit(bench.connect("P"), bench.sample("P", float(bench.clock.time_ns)))
+        bench.clock.advance(10)
+        bench.emit(bench.disconnect("P", bench.clock.time_ns - SECOND_NS))
+        bench.clock.advance(10)
+    bench.seal()
+    start_ns = bench.clock.time_ns - 40 * SECOND_NS
+    kinds = bench.reader().history("P", start_ns + 2 * SECOND_NS, start_ns + 5 * SECOND_NS)["kind"].to_pylist()
+    assert sorted(kinds) == ["disconnect", "reconnect", "sample"]
+
+
+def test_a_connected_pv_goes_stale_when_nobody_proves_life(bench):
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0), bench.life())
+    bench.commit()
+    assert bench.reader().last(["P"])[0].state is PvState.CONNECTED
+    bench.clock.advance(11)
+    assert bench.reader().last(["P"])[0].state is PvState.STALE
+
+
+def test_a_paused_pv_says_so_and_filters(bench):
+    recorder = bench.writer.recorder
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0))
+    recorder.pause("P")
+    recorder.pause("P")
+    bench.clock.advance(1)
+    bench.emit(bench.sample("P", 2.0))
+    recorder.resume("P")
+    bench.emit(bench.sample("P", 3.0))
+    bench.commit()
+    kinds = [row.kind for row in bench.reader().connections("P")]
+    assert kinds == [RowKind.RECONNECT, RowKind.PAUSE, RowKind.RECONNECT]
+    assert bench.reader().registry().by_name["P"].filtered == {"paused": 1}
+
+
+# ------------------------------------------------------------------ restart
+def test_a_torn_tail_is_cut_and_the_rest_kept(bench, column):
+    bench.emit(bench.sample("P", 1.0))
+    bench.commit()
+    (path,) = (bench.folder / "wal" / "0").glob("*.wal")
+    bench.die()
+    with path.open("ab") as file:
+        file.write(b"NUFR\x10\x00\x00\x00torn")
+    bench.start()
+    bench.clock.advance(1)
+    bench.emit(bench.sample("P", 2.0))
+    bench.commit()
+    assert column(bench, "P", "value") == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("step", ["files", "index", "removal"])
+def test_killed_while_sealing_nothing_is_lost_or_doubled(bench, column, monkeypatch, step):
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0), bench.sample("P", 9.0, time_ns=7))
+    bench.commit()
+    target = {
+        "files": "nualley.archive.adapters.column_files.ParquetFolder.write",
+        "index": "nualley.archive.adapters.sql.SqliteIndex.seal",
+        "removal": "nualley.archive.adapters.log_files.LogFolder.remove",
+    }[step]
+
+    def killed(*_args: object, **_kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(target, killed)
+        bench.seal()
+    bench.die()
+    bench.start()
+    bench.commit()
+    assert column(bench, "P", "value") in ([1.0, None, None], [None, 1.0, None])
+    assert bench.reader().ledger() == Ledger(received=2, stored=1, quarantined=1, gaps=1)
+    assert not list((bench.folder / "wal" / "0").glob("00000000.wal"))
+
+
+def test_a_reader_follows_its_writer_through_seals(bench):
+    reader = bench.reader()
+    for value in range(12):
+        bench.emit(bench.sample("P", float(value)))
+        bench.clock.advance(1)
+        bench.commit()
+        if value % 5 == 4:
+            bench.seal()
+        assert reader.read("P", 0, 2**62)["value"].to_pylist() == [float(n) for n in range(value + 1)]
+        assert reader.ledger().stored == value + 1
+
+
+def test_receipt_numbers_go_on_after_a_restart(bench, column):
+    bench.emit(bench.sample("P", 1.0))
+    bench.seal()
+    bench.die()
+    bench.start()
+    bench.clock.advance(1)
+    bench.emit(bench.sample("P", 2.0))
+    bench.commit()
+    seqs = column(bench, "P", "seq")
+    assert seqs == sorted(set(seqs))
+
+
+def test_an_unknown_pv_names_the_nearest(bench):
+    bench.emit(bench.sample("DEMO:BEAM:POWER", 1.0))
+    bench.commit()
+    with pytest.raises(PvNotArchivedError, match="'DEMO:BEAM:POWR' is not archived") as caught:
+        bench.reader().last(["DEMO:BEAM:POWR"])
+    assert caught.value.do == "did you mean 'DEMO:BEAM:POWER'?"

@@ -1,0 +1,109 @@
+"""The log's frames: whole or not there, whatever happens to their bytes."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from nualley.archive.columns import log_schema, value_array
+from nualley.archive.commits import Commit, Note
+from nualley.archive.errors import LogDamagedError
+from nualley.archive.wal import (
+    FRAME_HEADER,
+    check_segment_header,
+    encode_commit,
+    encode_segment_header,
+    intact_length,
+    iterate_commits,
+)
+from nualley.pv import Limits, Metadata, ValueType
+
+VALUES = {
+    ValueType.FLOAT64: [1.5, float("nan"), None],
+    ValueType.INT64: [1, -(2**62), None],
+    ValueType.STRING: ["a", "ν-alley", None],
+    ValueType.ENUM: [0, 3, None],
+    ValueType.FLOAT64_ARRAY: [np.array([1.0, 2.0]), np.array([]), None],
+    ValueType.FLOAT32_ARRAY: [np.array([1.5], dtype="f4"), np.array([], dtype="f4"), None],
+    ValueType.INT32_ARRAY: [np.array([1, 2, 3], dtype="i4"), np.array([], dtype="i4"), None],
+    ValueType.STRING_ARRAY: [["x", "y"], [], None],
+}
+
+
+def make_batch(value_type: ValueType, *, is_quarantine: bool = False) -> pa.RecordBatch:
+    values = value_array(VALUES[value_type], value_type)
+    n = len(values)
+    columns = {
+        "pv": [7] * n, "time_ns": list(range(n)), "value": values, "severity": [0, 3, None], "status": [0, 17, None],
+        "protocol": ["ca", "mqtt", "ca"], "received_ns": [10] * n, "seq": list(range(n)), "kind": [0, 0, 1],
+        "last_heard_ns": [None, None, 5], "reason": ["future"] * n,
+    }  # fmt: skip
+    schema = log_schema(value_type, is_quarantine=is_quarantine)
+    return pa.RecordBatch.from_arrays([pa.array(columns[f.name], type=f.type) for f in schema], schema=schema)
+
+
+def make_commit() -> Commit:
+    note = Note(
+        time_ns=123,
+        seq=9,
+        n_received=8,
+        names={7: "DEMO:{A}:ν"},
+        filtered={7: {"repeat": 2}},
+        metadata=(Metadata("P", 1, ValueType.ENUM, "MW", 3, ("Off", "On"), Limits(alarm_high=2.0), "ca"),),
+        last_heard={"127.0.0.1:5064": 99},
+        iocs={7: "127.0.0.1:5064"},
+    )
+    rows = {value_type: make_batch(value_type) for value_type in VALUES}
+    return Commit(note, rows, {ValueType.FLOAT64: make_batch(ValueType.FLOAT64, is_quarantine=True)})
+
+
+def assert_same(found: Commit, expected: Commit) -> None:
+    assert found.note == expected.note
+    assert found.rows.keys() == expected.rows.keys()
+    for value_type, batch in expected.rows.items():
+        # NaN is not equal to itself: compare what a person would see
+        assert str(found.rows[value_type].to_pylist()) == str(batch.to_pylist())
+    assert str(found.quarantined[ValueType.FLOAT64].to_pylist()) == str(
+        expected.quarantined[ValueType.FLOAT64].to_pylist()
+    )
+
+
+def test_commits_of_every_type_come_back_as_they_were():
+    commit = make_commit()
+    frames = encode_commit(commit) + encode_commit(Commit(Note(time_ns=1, seq=10)))
+    found = list(iterate_commits(frames))
+    assert [offset for offset, _ in found] == [len(encode_commit(commit)), len(frames)]
+    assert_same(found[0][1], commit)
+    assert found[1][1].note.seq == 10
+
+
+def test_a_frame_cut_at_any_byte_is_not_there():
+    whole = encode_commit(Commit(Note(time_ns=1, seq=1)))
+    torn = encode_commit(Commit(Note(time_ns=2, seq=2, names={1: "P"})))
+    for length in range(len(torn)):
+        buffer = whole + torn[:length]
+        assert [commit.note.seq for _, commit in iterate_commits(buffer)] == [1]
+        assert intact_length(buffer) == len(whole)
+
+
+def test_a_flipped_bit_in_any_byte_of_a_frame_is_seen():
+    whole = encode_commit(Commit(Note(time_ns=1, seq=1)))
+    frame = bytearray(encode_commit(Commit(Note(time_ns=2, seq=2), {ValueType.FLOAT64: make_batch(ValueType.FLOAT64)})))
+    for position in range(len(frame)):
+        frame[position] ^= 1 << (position % 8)
+        assert intact_length(whole + frame) == len(whole), f"byte {position} was not guarded"
+        frame[position] ^= 1 << (position % 8)
+    assert intact_length(whole + frame) == len(whole) + len(frame)
+
+
+def test_zeroed_blocks_end_what_can_be_read():
+    assert intact_length(bytes(4096)) == 0
+    assert FRAME_HEADER.size == 12
+
+
+def test_a_segment_tells_its_number():
+    head = encode_segment_header(5)
+    assert check_segment_header(head, 5, "wal/0/00000005.wal")
+    assert not check_segment_header(head[:-1], 5, "x")
+    with pytest.raises(LogDamagedError, match="segment 5, expected .* segment 6") as caught:
+        check_segment_header(head, 6, "wal/0/00000006.wal")
+    assert caught.value.where == "wal/0/00000006.wal"
