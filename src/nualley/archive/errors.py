@@ -31,3 +31,7 @@ class ArchiveMissingError(UnreachableError, FileNotFoundError):
     """Nothing was ever archived here."""
 
     __str__ = NualleyError.__str__
+
+
+class SealOrderError(NualleyError, ValueError):
+    """A segment of the log was to be sealed before an earlier one."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nualley.archive import Ledger, LogWriteError, PvNotArchivedError, PvState, RowKind
+from nualley.archive.errors import SealOrderError
 from nualley.core import SECOND_NS
 from nualley.pv import Metadata, ValueType
 
@@ -93,7 +94,14 @@ def test_a_range_begins_with_the_sample_that_holds_there(bench, column):
     bench.commit()
     start_ns = bench.clock.time_ns - 10 * SECOND_NS
     half_ns = SECOND_NS // 2
-    assert column(bench, "P", "value", start_ns + 2 * SECOND_NS + half_ns, start_ns + 8 * SECOND_NS) == [2, 3, 4, 5, 6, 7]
+    assert column(bench, "P", "value", start_ns + 2 * SECOND_NS + half_ns, start_ns + 8 * SECOND_NS) == [
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+    ]
     assert column(bench, "P", "value", start_ns + 5 * SECOND_NS, start_ns + 6 * SECOND_NS) == [5]
     assert column(bench, "P", "value", bench.clock.time_ns, 2**62) == [9], "the last sample holds"
     assert column(bench, "P", "value", start_ns - 5, start_ns) == []
@@ -339,3 +347,19 @@ def test_an_unknown_pv_names_the_nearest(bench):
     with pytest.raises(PvNotArchivedError, match="'DEMO:BEAM:POWR' is not archived") as caught:
         bench.reader().last(["DEMO:BEAM:POWR"])
     assert caught.value.do == "did you mean 'DEMO:BEAM:POWER'?"
+
+
+def test_segments_are_sealed_in_their_order(bench):
+    recorder, sealer = bench.writer.recorder, bench.writer.sealer
+    bench.emit(bench.sample("P", 1.0))
+    bench.commit()
+    states = []
+    for _ in range(2):
+        segment = recorder.rotate()
+        states.append(recorder.registry.sealed(segment))
+        bench.commit()
+    with pytest.raises(SealOrderError, match="segment 1 is sealed before segment 0"):
+        sealer.seal(states[1])
+    sealer.seal(states[0])
+    sealer.seal(states[1])
+    assert bench.reader().ledger() == Ledger(received=1, stored=1)

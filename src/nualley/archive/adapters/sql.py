@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nualley.archive.errors import ArchiveNewerError
+from nualley.archive.errors import ArchiveNewerError, SealOrderError
 from nualley.archive.models import ConnectionRow, LastSample, PvRecord, RowGroup, RowKind, SealedFile, SealedState
 from nualley.archive.wal import metadata_from_json
 from nualley.pv import ValueType
@@ -126,6 +126,7 @@ class SqliteIndex:
         """Take over a segment in one transaction; see `nualley.archive.ports.Index`."""
         with closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
+            self._check_order(connection, state.segment)
             for file in files:
                 _insert_file(connection, file, self._shard, state.segment)
             connection.executemany(
@@ -144,6 +145,17 @@ class SqliteIndex:
                 (self._shard, state.segment, state.n_received, state.seq, state.time_ns, json.dumps(state.life_by_ioc)),
             )
             connection.execute("COMMIT")
+
+    def _check_order(self, connection: sqlite3.Connection, segment: int) -> None:
+        # a start removes every segment up to the last sealed one: a hole would be lost
+        row = connection.execute("SELECT segment FROM state WHERE shard = ?", (self._shard,)).fetchone()
+        expected = 0 if row is None else int(row[0]) + 1
+        if segment != expected:
+            raise SealOrderError(
+                f"segment {segment} is sealed before segment {expected}",
+                where=str(self._path),
+                do="seal the segments in their order",
+            )
 
     def row_groups(self, pv: str, start_ns: int, stop_ns: int, *, is_quarantine: bool = False) -> list[RowGroup]:
         """Return the row groups of a PV that reach into ``[start_ns, stop_ns)``, by time."""

@@ -1,0 +1,190 @@
+"""The process that archives: sources into the log, the log into Parquet, last values onto the bus."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import asdict
+
+import structlog
+
+from nualley.app.archive import ArchiveWriter
+from nualley.app.errors import NotDrainedError
+from nualley.archive import ArchiveSettings, LogWriteError
+from nualley.archive.models import SealedState
+from nualley.archive.service import Synced
+from nualley.core import SECOND_NS, Clock
+from nualley.pv import Publisher, PvRequest, Source
+
+PUBLISH_S = 0.5
+"""Last values go onto the bus so often [s]."""
+
+RETRY_S = 1.0
+"""After a failed commit the next one waits so long [s]."""
+
+DRAIN_S = 10.0
+"""A process that stops tries so long to make durable what it received [s]."""
+
+_log = structlog.get_logger()
+
+
+class ArchiveProcess:
+    """The one process that writes an archive.
+
+    Parameters
+    ----------
+    writer : ArchiveWriter
+        The archive, opened; the caller holds the lock.
+    sources : sequence of (Source, sequence of PvRequest)
+        Where live values come from, and which PVs of each.
+    publisher : Publisher
+        The speaking end of the live bus.
+    settings : ArchiveSettings
+        Intervals.
+    clock : Clock
+        Gives the age of the open segment.
+    """
+
+    def __init__(
+        self,
+        writer: ArchiveWriter,
+        sources: Sequence[tuple[Source, Sequence[PvRequest]]],
+        *,
+        publisher: Publisher,
+        settings: ArchiveSettings,
+        clock: Clock,
+    ) -> None:
+        self._writer = writer
+        self._recorder = writer.recorder
+        self._sources = sources
+        self._publisher = publisher
+        self._settings = settings
+        self._clock = clock
+        self._changed: set[str] = set()
+        self._segment_began_ns = clock.now_ns()
+        self._unsealed: list[SealedState] = []
+        self._recorder.synced.subscribe(self._note_synced)
+
+    def _note_synced(self, synced: Synced) -> None:
+        self._changed |= synced.changed
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Archive until ``stop`` is set, then drain and close.
+
+        Raises
+        ------
+        NotDrainedError
+            Where the log could not be written to the end.
+        """
+        self._recorder.register(request.pv for _, requests in self._sources for request in requests)
+        async with self._running_sources(), _background(self._publish_for_ever):
+            _log.info("archiving", n_pvs=sum(len(requests) for _, requests in self._sources))
+            while not stop.is_set():
+                await self._commit_or_log()
+                if self._is_segment_full():
+                    await self._seal()
+                await _pause(stop, self._settings.sync_interval_ms / 1000)
+        await self._drain()
+        self._publish()
+        self._writer.log.close()
+        await self._publisher.close()
+        _log.info("archive stopped", **asdict(self._recorder.registry.ledger))
+
+    @contextlib.asynccontextmanager
+    async def _running_sources(self) -> AsyncIterator[None]:
+        for source, requests in self._sources:
+            await source.start(requests, self._recorder.receive)
+        try:
+            yield
+        finally:
+            for source, _ in self._sources:
+                await source.stop()
+
+    async def _commit(self) -> None:
+        while (frame := self._recorder.prepare()) is not None:
+            await asyncio.to_thread(self._writer.log.append, frame)
+            self._recorder.confirm()
+
+    async def _commit_or_log(self) -> bool:
+        try:
+            await self._commit()
+        except LogWriteError as error:
+            _log.error("commit failed", what=error.what, where=error.where, do=error.do)
+            await asyncio.sleep(RETRY_S)
+            return False
+        return True
+
+    async def _drain(self) -> None:
+        stop_ns = self._clock.now_ns() + round(DRAIN_S * SECOND_NS)
+        while not await self._commit_or_log():
+            if self._clock.now_ns() > stop_ns:
+                raise NotDrainedError(
+                    f"stopped after {DRAIN_S:g} s of failed writes; what was received since the last synced receipt "
+                    f"number {self._recorder.registry.seq} is lost",
+                    where=str(self._writer.log.position),
+                    do="make room on the store's drive before the archive is started again",
+                )
+
+    def _is_segment_full(self) -> bool:
+        age_s = (self._clock.now_ns() - self._segment_began_ns) / SECOND_NS
+        is_large = self._writer.log.position.offset_B >= self._settings.rotate_size_B
+        return is_large or age_s >= self._settings.rotate_s
+
+    async def _seal(self) -> None:
+        # the state is taken here, between two commits; Parquet is written in a thread while commits go on
+        try:
+            segment = self._recorder.rotate()
+        except LogWriteError as error:
+            _log.error("new segment failed", what=error.what, where=error.where, do=error.do)
+            return
+        self._segment_began_ns = self._clock.now_ns()
+        self._unsealed.append(self._recorder.registry.sealed(segment))
+        while self._unsealed:
+            sealing = asyncio.create_task(asyncio.to_thread(self._writer.sealer.seal, self._unsealed[0]))
+            while not sealing.done():
+                await asyncio.wait({sealing}, timeout=self._settings.sync_interval_ms / 1000)
+                await self._commit_or_log()
+            try:
+                files = sealing.result()
+            except OSError as error:
+                # it stays in the log, readable, and ahead of those that follow; the next rotation tries again
+                _log.error("sealing failed", segment=self._unsealed[0].segment, what=str(error))
+                return
+            _log.info("sealed", segment=self._unsealed.pop(0).segment, n_files=len(files))
+
+    async def _publish_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(PUBLISH_S)
+            self._publish()
+
+    def _publish(self) -> None:
+        registry, now_ns = self._recorder.registry, self._clock.now_ns()
+        changed, self._changed = self._changed, set()
+        values = [asdict(registry.last_value(registry.by_name[pv], now_ns)) for pv in sorted(changed)]
+        life: Mapping[str, int] = registry.life_by_ioc
+        self._publisher.publish(
+            "archive",
+            {
+                "time_ns": now_ns,
+                "synced_seq": registry.seq,
+                "synced_ns": registry.time_ns,
+                "ledger": asdict(registry.ledger),
+                "last_heard_by_ioc": dict(life),
+                "values": values,
+            },
+        )
+
+
+@contextlib.asynccontextmanager
+async def _background(work: Callable[[], Coroutine[object, object, None]]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)

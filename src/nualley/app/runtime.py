@@ -1,0 +1,44 @@
+"""Where the processes of one store meet: local sockets, outside of the store."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import xxhash
+
+from nualley.core import ConfigurationError
+
+_MODE = 0o700
+
+
+def bus_endpoint(store: Path) -> str:
+    """Return the ZeroMQ endpoint of a store's live bus.
+
+    Parameters
+    ----------
+    store : Path
+        The store. Its own folder may be a network drive, or too long a path for a socket: the socket stands in the
+        machine's folder for temporary files, readable by this user alone.
+
+    Returns
+    -------
+    str
+        ``ipc://...``
+
+    Raises
+    ------
+    ConfigurationError
+        Where somebody else owns the folder.
+    """
+    base = Path(os.environ.get("XDG_RUNTIME_DIR", tempfile.gettempdir()))
+    folder = base / f"nualley-{os.getuid()}"
+    folder.mkdir(mode=_MODE, exist_ok=True)
+    status = folder.stat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise ConfigurationError(
+            f"{folder} belongs to user {status.st_uid} with mode {status.st_mode & 0o777:o}, expected {os.getuid()} "
+            f"and {_MODE:o}",
+            where=str(folder),
+            do="remove it or set XDG_RUNTIME_DIR to a folder of your own",
+        )
+    return f"ipc://{folder / xxhash.xxh3_64_hexdigest(os.fsencode(store.resolve()))}.bus"
