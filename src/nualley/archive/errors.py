@@ -35,3 +35,9 @@ class ArchiveMissingError(UnreachableError, FileNotFoundError):
 
 class SealOrderError(NualleyError, ValueError):
     """A segment of the log was to be sealed before an earlier one."""
+
+
+class IndexFailedError(NualleyError, OSError):
+    """The archive's index cannot be read or written."""
+
+    __str__ = NualleyError.__str__

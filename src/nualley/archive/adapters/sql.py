@@ -1,14 +1,15 @@
 """The archive's index in SQLite: PVs and their account, files, row groups, connection rows."""
 
 import json
+import os
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nualley.archive.errors import ArchiveNewerError, SealOrderError
+from nualley.archive.errors import ArchiveNewerError, IndexFailedError, SealOrderError
 from nualley.archive.models import ConnectionRow, LastSample, PvRecord, RowGroup, RowKind, SealedFile, SealedState
 from nualley.archive.wal import metadata_from_json
 from nualley.pv import ValueType
@@ -78,19 +79,28 @@ class SqliteIndex:
         self._is_writer = is_writer
         if is_writer:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._connect()) as connection:
+            with self._open() as connection:
                 self._migrate(connection)
         elif not path.is_file():
             raise FileNotFoundError(path)
 
-    def _connect(self) -> sqlite3.Connection:
-        mode = "rwc" if self._is_writer else "ro"
-        connection = sqlite3.connect(f"{self._path.as_uri()}?mode={mode}", uri=True, isolation_level=None)
-        connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
-        if self._is_writer:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-        return connection
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        # no write-ahead journal: a reader of one must write beside it, which a full or read-only drive refuses;
+        # a reader that may write can still roll a killed writer's journal back
+        mode = "rwc" if self._is_writer else "rw" if os.access(self._path, os.W_OK) else "ro"
+        try:
+            connection = sqlite3.connect(f"{self._path.as_uri()}?mode={mode}", uri=True, isolation_level=None)
+            with closing(connection):
+                connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+                connection.execute("PRAGMA synchronous=FULL")
+                yield connection
+        except sqlite3.Error as error:
+            raise IndexFailedError(
+                f"the archive's index does not work: {error}",
+                where=str(self._path),
+                do="nualley doctor looks at the drive; the Parquet files and the log hold all samples without it",
+            ) from error
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -105,13 +115,13 @@ class SqliteIndex:
 
     def last_sealed(self) -> int:
         """Return the number of the last sealed segment (-1: none)."""
-        with closing(self._connect()) as connection:
+        with self._open() as connection:
             row = connection.execute("SELECT segment FROM state WHERE shard = ?", (self._shard,)).fetchone()
         return -1 if row is None else int(row[0])
 
     def load(self) -> SealedState:
         """Return what is known up to the last sealed segment."""
-        with closing(self._connect()) as connection:
+        with self._open() as connection:
             connection.execute("BEGIN")
             row = connection.execute(
                 "SELECT segment, n_received, seq, time_ns, life_by_ioc FROM state WHERE shard = ?", (self._shard,)
@@ -124,7 +134,7 @@ class SqliteIndex:
 
     def seal(self, state: SealedState, files: Iterable[SealedFile], connections: Iterable[ConnectionRow]) -> None:
         """Take over a segment in one transaction; see `nualley.archive.ports.Index`."""
-        with closing(self._connect()) as connection:
+        with self._open() as connection:
             connection.execute("BEGIN IMMEDIATE")
             self._check_order(connection, state.segment)
             for file in files:
@@ -159,19 +169,19 @@ class SqliteIndex:
 
     def row_groups(self, pv: str, start_ns: int, stop_ns: int, *, is_quarantine: bool = False) -> list[RowGroup]:
         """Return the row groups of a PV that reach into ``[start_ns, stop_ns)``, by time."""
-        with closing(self._connect()) as connection:
+        with self._open() as connection:
             rows = connection.execute(_GROUPS_IN, (pv, stop_ns, start_ns, is_quarantine)).fetchall()
         return [_group(row) for row in rows]
 
     def sample_before(self, pv: str, time_ns: int) -> RowGroup | None:
         """Return the row group that holds the PV's last sample at or before a time."""
-        with closing(self._connect()) as connection:
+        with self._open() as connection:
             row = connection.execute(_GROUP_BEFORE, (pv, time_ns)).fetchone()
         return None if row is None else _group(row)
 
     def connections(self, pv: str) -> list[ConnectionRow]:
         """Return a PV's connection rows, by time."""
-        with closing(self._connect()) as connection:
+        with self._open() as connection:
             rows = connection.execute(
                 "SELECT pv, time_ns, kind, last_heard_ns, seq, protocol FROM connections WHERE pv = ?"
                 " ORDER BY time_ns, seq",

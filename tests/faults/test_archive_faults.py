@@ -1,0 +1,114 @@
+"""The archive's writer is killed, and its drive runs full: what was acknowledged is there, once."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nualley.app.archive import open_archive_reader, open_archive_writer
+from nualley.archive import ArchiveSettings, LogWriteError
+from nualley.pv import Sample, ValueType
+
+pytestmark = pytest.mark.fault
+
+# writes counters as fast as it can, says what is acknowledged, seals now and then
+WRITER = """
+import sys, time
+from pathlib import Path
+from nualley.app.archive import open_archive_writer
+from nualley.pv import Sample, ValueType
+writer = open_archive_writer(Path(sys.argv[1]))
+last = writer.recorder.registry.by_name.get("N")
+count = last.last.value if last and last.last else -1
+acknowledged = count
+def synced(_):
+    sys.stdout.write(f"{sent}\\n"); sys.stdout.flush()
+writer.recorder.synced.subscribe(synced)
+for round in range(10_000):
+    for _ in range(50):
+        count += 1
+        now = time.time_ns()
+        writer.recorder.receive(Sample("N", now, count, ValueType.INT64, 0, 0, "ca", now))
+    sent = count
+    writer.recorder.commit()
+    if round % 7 == 6:
+        writer.seal()
+"""
+
+
+def test_kill_9_loses_and_doubles_no_acknowledged_sample(tmp_path: Path, seed: int, is_soak: bool):
+    rng = random.Random(seed)
+    acknowledged = -1
+    for _ in range(60 if is_soak else 4):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            acknowledged = max(acknowledged, int(process.stdout.readline()))
+            time.sleep(rng.uniform(0, 0.4))
+            process.send_signal(signal.SIGKILL)
+            for line in process.stdout:
+                acknowledged = max(acknowledged, int(line))
+        # before the restart repairs anything, a reader sees each acknowledged sample once, and maybe more of the tail
+        values = open_archive_reader(tmp_path).read("N", 0, 2**62)["value"].to_pylist()
+        assert values == list(range(len(values)))
+        assert len(values) > acknowledged
+    writer = open_archive_writer(tmp_path)
+    writer.close()
+    reader = open_archive_reader(tmp_path)
+    assert reader.ledger().is_balanced
+    values = [value for value in reader.read("N", 0, 2**62)["value"].to_pylist() if value is not None]
+    assert values == list(range(len(values)))
+    assert len(values) > acknowledged
+
+
+@pytest.fixture
+def small_drive(tmp_path: Path) -> Iterator[Path]:
+    """A drive of 2 MB that can really run full."""
+    if os.getuid() != 0:
+        if os.environ.get("CI"):
+            pytest.fail("CI runs this as root: a tmpfs of 2 MB is mounted")
+        pytest.skip("needs root to mount a small tmpfs: sudo make test")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_drive_keeps_all_in_memory_and_goes_on_when_there_is_room(small_drive: Path):
+    writer = open_archive_writer(small_drive / "archive", ArchiveSettings())
+    ballast = small_drive / "ballast"
+    count = 0
+
+    def receive(n: int) -> None:
+        nonlocal count
+        for _ in range(n):
+            now_ns = time.time_ns()
+            writer.recorder.receive(Sample("N", now_ns, count, ValueType.INT64, 0, 0, "ca", now_ns))
+            count += 1
+
+    receive(100)
+    writer.recorder.commit()
+    status = os.statvfs(small_drive)
+    ballast.write_bytes(bytes(status.f_bavail * status.f_frsize))
+    receive(5000)
+    with pytest.raises(LogWriteError, match="No space left on device") as caught:
+        writer.recorder.commit()
+    assert "goes on by itself" in caught.value.do
+    reader = open_archive_reader(small_drive / "archive")
+    assert reader.ledger().stored == 100, "what is not synced is not shown"
+    receive(100)
+    ballast.unlink()
+    writer.recorder.commit()
+    assert reader.read("N", 0, 2**62)["value"].to_pylist() == list(range(5200))
+    assert reader.ledger().is_balanced
+    writer.close()
