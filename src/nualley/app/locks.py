@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from nualley.app.errors import RoleTakenError
@@ -53,11 +54,60 @@ def hold_role(store: Path, role: str, clock: Clock | None = None) -> Iterator[No
         os.close(descriptor)
 
 
-def _taken(path: Path, role: str, raw: bytes) -> RoleTakenError:
+@dataclass(frozen=True, slots=True)
+class RoleState:
+    """Who holds a role of a store.
+
+    Parameters
+    ----------
+    role : str
+        The role.
+    is_held : bool
+        Whether a process holds it.
+    holder : str
+        Which one; empty where none does.
+    """
+
+    role: str
+    is_held: bool
+    holder: str = ""
+
+
+def role_state(store: Path, role: str) -> RoleState:
+    """Return who holds a role, without taking it.
+
+    Parameters
+    ----------
+    store : Path
+        The store; may not exist.
+    role : str
+        ``archive``, ``worker``, ``web`` or ``up``.
+    """
+    path = store / "run" / f"{role}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return RoleState(role, is_held=False)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return RoleState(role, is_held=True, holder=_holder(os.pread(descriptor, 4096, 0)))
+    finally:
+        os.close(descriptor)
+    return RoleState(role, is_held=False)
+
+
+def _holder(raw: bytes) -> str:
     try:
         holder = json.loads(raw)
-        who = f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-        do = f"use the one that runs, or stop it: kill {holder['pid']}"
+        return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
     except (ValueError, KeyError):
-        who, do = "a process that has just started", "try again in a moment"
-    return RoleTakenError(f"the role {role!r} of this store is held by {who}", where=str(path), do=do)
+        return "a process that has just started"
+
+
+def _taken(path: Path, role: str, raw: bytes) -> RoleTakenError:
+    return RoleTakenError(
+        f"the role {role!r} of this store is held by {_holder(raw)}",
+        where=str(path),
+        do="use the one that runs, or stop it with SIGTERM",
+    )

@@ -9,6 +9,7 @@ from nualley.archive.errors import (
     PvNotArchivedError,
 )
 from nualley.archive.models import ConnectionRow, LastValue, Ledger, PvState, RowKind
+from nualley.archive.names import is_valid_pv_name
 from nualley.archive.settings import ArchiveSettings, PvGroup, PvPolicy
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "PvPolicy",
     "PvState",
     "RowKind",
+    "is_valid_pv_name",
 ]

@@ -1,0 +1,125 @@
+"""One experiment, opened: its configuration, and each part of the product when it is asked for."""
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nualley.config import Configuration, find_experiment, load
+from nualley.core import Clock, SystemClock
+
+# parts are imported when a command asks for them: the catalog alone must be quick to open
+if TYPE_CHECKING:
+    from nualley.archive.reader import ArchiveReader
+    from nualley.catalog import Catalog
+    from nualley.exposure.service import Exposures
+    from nualley.ingest import Ingest
+    from nualley.pv import Subscriber
+    from nualley.storage import DriveUsage
+
+
+class Site:
+    """One experiment and its store.
+
+    Parameters
+    ----------
+    configuration : Configuration
+        The experiment repository, checked.
+    clock : Clock, optional
+        Where the time comes from; the machine's by default.
+    """
+
+    def __init__(self, configuration: Configuration, clock: Clock | None = None) -> None:
+        self.configuration = configuration
+        self.clock = clock or SystemClock()
+
+    @property
+    def archive_folder(self) -> Path:
+        """Where the archive is."""
+        return self.configuration.store / "archive"
+
+    @cached_property
+    def _reader(self) -> "ArchiveReader":
+        from nualley.app.archive import open_archive_reader  # pyarrow is heavy
+
+        return open_archive_reader(self.archive_folder, self.clock)
+
+    def archive(self) -> "ArchiveReader":
+        """Return the archive, for reading.
+
+        Raises
+        ------
+        ArchiveMissingError
+            Where nothing was archived yet.
+        """
+        return self._reader
+
+    @cached_property
+    def _catalog(self) -> "Catalog":
+        from nualley.catalog.adapters.sql import open_catalog  # SQLAlchemy is heavy
+
+        self.configuration.store.mkdir(parents=True, exist_ok=True)
+        return open_catalog(self.configuration.catalog.location(self.configuration.store), clock=self.clock)
+
+    def catalog(self) -> "Catalog":
+        """Return the catalog; a missing one is made."""
+        return self._catalog
+
+    def exposures(self) -> "Exposures":
+        """Return protons, energy and live time of runs and intervals."""
+        from nualley.exposure.adapters.archive import ArchiveHistory  # NumPy and pyarrow are heavy
+        from nualley.exposure.service import Exposures
+
+        return Exposures(
+            ArchiveHistory(self.archive()),
+            self.catalog(),
+            beam=self.configuration.beam,
+            detectors=self.configuration.detectors,
+            clock=self.clock,
+        )
+
+    def ingest(self) -> "Ingest":
+        """Return what takes raw files in."""
+        from nualley.app.ingest import make_ingest  # readers and adapters are heavy
+
+        return make_ingest(self)
+
+    def drive_usages(self) -> "list[DriveUsage]":
+        """Return how full every drive is."""
+        from nualley.storage import measure_drives
+        from nualley.storage.adapters.posix import PosixVolumes
+
+        return list(measure_drives(self.configuration.storage.to_drives(), PosixVolumes()))
+
+    def live(self) -> "Subscriber":
+        """Return a new listener to the live bus; needs a running event loop."""
+        from nualley.app.runtime import bus_endpoint
+        from nualley.pv.adapters.bus import ZmqSubscriber  # ZeroMQ is heavy
+
+        return ZmqSubscriber(bus_endpoint(self.configuration.store))
+
+
+def open_site(
+    experiment: Path | None = None, environ: Mapping[str, str] | None = None, start: Path | None = None
+) -> Site:
+    """Find, check and open an experiment.
+
+    Parameters
+    ----------
+    experiment : Path, optional
+        What the user gave with ``--experiment``.
+    environ : mapping of str to str, optional
+        The environment; the process's own by default.
+    start : Path, optional
+        Where the search begins; the working directory by default.
+
+    Raises
+    ------
+    NoExperimentError
+        Where there is none.
+    ConfigurationErrors
+        Where the repository has mistakes; all of them at once.
+    """
+    found = os.environ if environ is None else environ
+    return Site(load(find_experiment(start or Path.cwd(), found, experiment), found))

@@ -1,0 +1,53 @@
+"""The record of runs, files, replicas, notes and activities."""
+
+from nualley.catalog.decide import diff_settings
+from nualley.catalog.errors import (
+    CatalogDamaged,
+    CatalogError,
+    CatalogMissing,
+    CatalogUnreachable,
+    FileConflict,
+    ReplicaConflict,
+    RunNotFound,
+)
+from nualley.catalog.models import (
+    Activity,
+    FileAdded,
+    FileRecord,
+    Json,
+    Note,
+    Quarantined,
+    Replica,
+    ReplicaState,
+    Run,
+    SettingDifference,
+    TimeSource,
+    Totals,
+)
+from nualley.catalog.ports import Catalog
+from nualley.catalog.settings import CatalogSettings
+
+__all__ = [
+    "Activity",
+    "Catalog",
+    "CatalogDamaged",
+    "CatalogError",
+    "CatalogMissing",
+    "CatalogSettings",
+    "CatalogUnreachable",
+    "FileAdded",
+    "FileConflict",
+    "FileRecord",
+    "Json",
+    "Note",
+    "Quarantined",
+    "Replica",
+    "ReplicaConflict",
+    "ReplicaState",
+    "Run",
+    "RunNotFound",
+    "SettingDifference",
+    "TimeSource",
+    "Totals",
+    "diff_settings",
+]

@@ -1,0 +1,1 @@
+"""The only files of catalog that speak SQL."""

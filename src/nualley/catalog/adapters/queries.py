@@ -1,0 +1,118 @@
+"""Lists and counts over the tables."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, select
+
+from nualley.catalog.adapters import rows, tables
+from nualley.catalog.models import Activity, ReplicaState, Run, Totals
+
+
+def list_runs(
+    connection: Connection, *, detector: str | None, start_ns: int | None, stop_ns: int | None, tag: str | None
+) -> list[Run]:
+    """Return the runs that overlap an interval, by start; those without a start by when they were entered."""
+    table = tables.run
+    conditions: list[ColumnElement[bool]] = []
+    if detector is not None:
+        conditions.append(table.c.detector == detector)
+    if start_ns is not None or stop_ns is not None:
+        conditions.append(table.c.start_ns.is_not(None))
+    if start_ns is not None:
+        conditions.append(table.c.stop_ns.is_(None) | (table.c.stop_ns > start_ns))
+    if stop_ns is not None:
+        conditions.append(table.c.start_ns < stop_ns)
+    if tag is not None:
+        tagged = select(tables.run_tag.c.run_id).where(tables.run_tag.c.tag == rows.to_text(tag))
+        conditions.append(table.c.run_id.in_(tagged))
+    query = select(table).where(*conditions)
+    query = query.order_by(func.coalesce(table.c.start_ns, table.c.created_ns), table.c.detector, table.c.number)
+    found = connection.execute(query).mappings().all()
+    tags = _tags_by_run(connection) if found else {}
+    return [rows.to_run(row, tags.get(row["run_id"], ())) for row in found]
+
+
+def _tags_by_run(connection: Connection) -> Mapping[str, list[str]]:
+    tags: dict[str, list[str]] = defaultdict(list)
+    for run_id, tag in connection.execute(select(tables.run_tag.c.run_id, tables.run_tag.c.tag)):
+        tags[run_id].append(tag)
+    return tags
+
+
+def count_by_run(connection: Connection, run_id: str | None = None) -> dict[str, Totals]:
+    """Return counts for every run, or for one."""
+    counts: dict[str, dict[str, int]] = {}
+    runs = select(tables.run.c.run_id)
+    for name in connection.execute(runs if run_id is None else runs.where(tables.run.c.run_id == run_id)).scalars():
+        counts[name] = {"n_runs": 1}
+    for query in (_file_counts(run_id), _replica_counts(run_id), _quarantine_counts(run_id)):
+        for row in connection.execute(query).mappings():
+            if row["run_id"] in counts:
+                counts[row["run_id"]] |= _integers(row)
+    return {name: Totals(**values) for name, values in counts.items()}
+
+
+def _integers(row: RowMapping) -> dict[str, int]:
+    return {name: int(value or 0) for name, value in row.items() if name != "run_id"}
+
+
+def _file_counts(run_id: str | None) -> Any:
+    file = tables.file
+    query = select(
+        file.c.run_id,
+        func.count().label("n_files"),
+        func.sum(file.c.n_events).label("n_events"),
+        func.sum(file.c.n_defects).label("n_defects"),
+        func.sum(file.c.size_B).label("size_B"),
+    ).group_by(file.c.run_id)
+    return query if run_id is None else query.where(file.c.run_id == run_id)
+
+
+def _replica_counts(run_id: str | None) -> Any:
+    file, replica = tables.file, tables.replica
+    is_verified = case((replica.c.state == str(ReplicaState.VERIFIED), 1), else_=0)
+    query = (
+        select(
+            file.c.run_id,
+            func.count().label("n_replicas"),
+            func.sum(is_verified).label("n_verified_replicas"),
+        )
+        .select_from(replica.join(file))
+        .group_by(file.c.run_id)
+    )
+    return query if run_id is None else query.where(file.c.run_id == run_id)
+
+
+def _quarantine_counts(run_id: str | None) -> Any:
+    table = tables.quarantined
+    query = select(table.c.run_id, func.count().label("n_quarantined")).group_by(table.c.run_id)
+    return query if run_id is None else query.where(table.c.run_id == run_id)
+
+
+def count_quarantined(connection: Connection) -> int:
+    """Return how many files were refused, whether their run is known or not."""
+    return int(connection.execute(select(func.count()).select_from(tables.quarantined)).scalar_one())
+
+
+def list_activities(connection: Connection, thing: str | None) -> list[Activity]:
+    """Return what was done, oldest first: all, or what took or made a thing."""
+    activity, link = tables.activity, tables.activity_thing
+    activities = select(activity).order_by(activity.c.start_ns, activity.c.activity_id)
+    links = select(link).order_by(link.c.activity_id, link.c.role, link.c.position)
+    if thing is not None:
+        concerned = select(link.c.activity_id).where(link.c.thing == rows.to_text(thing))
+        activities = activities.where(activity.c.activity_id.in_(concerned))
+        links = links.where(link.c.activity_id.in_(concerned))
+    things: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for row in connection.execute(links):
+        things[row.activity_id, row.role].append(row.thing)
+    return [
+        Activity(
+            **row,
+            inputs=tuple(things[row["activity_id"], "input"]),
+            outputs=tuple(things[row["activity_id"], "output"]),
+        )
+        for row in connection.execute(activities).mappings()
+    ]

@@ -1,0 +1,194 @@
+"""Writing and finding single records inside a transaction."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, insert, select, update
+
+from nualley.catalog.adapters import rows, tables
+from nualley.catalog.decide import check_same_bytes, complete_run
+from nualley.catalog.errors import FileNotInCatalog, ReplicaConflict, RunNotFound
+from nualley.catalog.models import Activity, FileAdded, FileRecord, Replica, ReplicaState, Run
+from nualley.core import nearest
+
+
+def insert_row(connection: Connection, table: Table, values: dict[str, Any]) -> int:
+    """Enter a row and return the number that it got."""
+    key = connection.execute(insert(table).values(values)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def find_run(connection: Connection, run_id: str) -> Run | None:
+    """Return a run with its tags, None where there is none."""
+    row = connection.execute(select(tables.run).where(tables.run.c.run_id == run_id)).mappings().first()
+    if row is None:
+        return None
+    tags = connection.execute(select(tables.run_tag.c.tag).where(tables.run_tag.c.run_id == run_id)).scalars().all()
+    return rows.to_run(row, tags)
+
+
+def load_run(connection: Connection, run_id: str) -> Run:
+    """Return a run; RunNotFound names the nearest one."""
+    run = find_run(connection, run_id)
+    if run is None:
+        raise run_not_found(run_id, connection.execute(select(tables.run.c.run_id)).scalars().all())
+    return run
+
+
+def run_not_found(run_id: str, known: Sequence[str]) -> RunNotFound:
+    """Return the error of a run that is not there, naming the nearest of those that are."""
+    near = nearest(run_id, known)
+    hint = f"did you mean {near}? " if near else ""
+    return RunNotFound(
+        f"there is no run {run_id} among {len(known)}", where="catalog", do=f"{hint}'nualley runs list' shows them"
+    )
+
+
+def put_run(connection: Connection, run: Run, now_ns: int) -> Run:
+    """Enter a run, or complete the one that is known."""
+    known = find_run(connection, run.run_id)
+    if known is None:
+        entered = replace(run, created_ns=run.created_ns or now_ns)
+        connection.execute(insert(tables.run).values(rows.run_values(entered)))
+        _put_tags(connection, run.run_id, entered.tags, now_ns)
+        return load_run(connection, run.run_id)
+    completed = complete_run(known, replace(run, settings=_stored_settings(run)))
+    if completed == known:
+        return known
+    values = rows.run_values(completed)
+    connection.execute(update(tables.run).where(tables.run.c.run_id == run.run_id).values(values))
+    _put_tags(connection, run.run_id, set(completed.tags) - set(known.tags), now_ns)
+    return load_run(connection, run.run_id)
+
+
+def _stored_settings(run: Run) -> Any:
+    return rows.to_json(run.settings)
+
+
+def _put_tags(connection: Connection, run_id: str, tags: Iterable[str], now_ns: int) -> None:
+    for tag in sorted({rows.to_text(tag) for tag in tags}):
+        connection.execute(insert(tables.run_tag).values(run_id=run_id, tag=tag, created_ns=now_ns))
+
+
+def put_tag(connection: Connection, run_id: str, tag: str, now_ns: int) -> None:
+    """Give a run a tag unless it has it."""
+    if rows.to_text(tag) not in load_run(connection, run_id).tags:
+        _put_tags(connection, run_id, (tag,), now_ns)
+
+
+def find_file(connection: Connection, run_id: str, name: str) -> FileRecord | None:
+    """Return the file of that name, None where there is none."""
+    table = tables.file
+    query = select(table).where(table.c.run_id == run_id, table.c.name == name)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else rows.to_file(row)
+
+
+def load_file(connection: Connection, file_id: int) -> FileRecord:
+    """Return a file by its number."""
+    row = connection.execute(select(tables.file).where(tables.file.c.file_id == file_id)).mappings().first()
+    if row is None:
+        raise FileNotInCatalog(f"there is no file {file_id}", where="catalog", do="'nualley runs show RUN' lists files")
+    return rows.to_file(row)
+
+
+def put_file(
+    connection: Connection,
+    file: FileRecord,
+    *,
+    replicas: Sequence[Replica],
+    activity: Activity | None,
+    now_ns: int,
+) -> FileAdded:
+    """Enter a file with its replicas and what made them, as far as they are new."""
+    known = find_file(connection, file.run_id, file.name)
+    if known is None:
+        values = rows.file_values(replace(file, created_ns=file.created_ns or now_ns))
+        record = load_file(connection, insert_row(connection, tables.file, values))
+    else:
+        check_same_bytes(known, file)
+        record = known
+    n_before = count_replicas(connection, record.file_id)
+    for replica in replicas:
+        put_replica(connection, record.file_id, replica, now_ns)
+    there = list_replicas(connection, record.file_id)
+    if activity is not None and (known is None or len(there) > n_before):
+        put_activity(connection, activity)
+    return FileAdded(record, tuple(there), already_there=known is not None)
+
+
+def count_replicas(connection: Connection, file_id: int) -> int:
+    """Return how many places of a file are known."""
+    query = select(func.count()).select_from(tables.replica).where(tables.replica.c.file_id == file_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def list_replicas(connection: Connection, file_id: int) -> list[Replica]:
+    """Return the places of a file in the order in which they were entered."""
+    table = tables.replica
+    query = select(table).where(table.c.file_id == file_id).order_by(table.c.replica_id)
+    return [rows.to_replica(row) for row in connection.execute(query).mappings()]
+
+
+def find_replica(connection: Connection, drive: str, path: str) -> Replica | None:
+    """Return what is known to lie at a path, None where nothing is."""
+    table = tables.replica
+    query = select(table).where(table.c.path == path, table.c.drive == drive)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else rows.to_replica(row)
+
+
+def put_replica(connection: Connection, file_id: int, replica: Replica, now_ns: int) -> Replica:
+    """Enter a place of a file, or what is newly known of it; ReplicaConflict where another file lies there."""
+    known = find_replica(connection, replica.drive, replica.path)
+    if known is None:
+        values = rows.replica_values(replace(replica, created_ns=replica.created_ns or now_ns))
+        number = insert_row(connection, tables.replica, values | {"file_id": file_id})
+        return load_replica(connection, number)
+    if known.file_id != file_id:
+        other = load_file(connection, known.file_id)
+        raise ReplicaConflict(
+            f"{replica.path} on {replica.drive} is known to hold file {known.file_id} ({other.run_id}/{other.name}), "
+            f"not file {file_id}",
+            where=f"replica {known.replica_id}",
+            do="look at the file; change replica_path in drives.toml so that two files never share a place",
+        )
+    if (replica.verified_ns or 0) <= (known.verified_ns or 0):
+        return known
+    set_replica_state(connection, known.replica_id, state=replica.state, verified_ns=replica.verified_ns)
+    return load_replica(connection, known.replica_id)
+
+
+def load_replica(connection: Connection, replica_id: int) -> Replica:
+    """Return a replica by its number."""
+    table = tables.replica
+    return rows.to_replica(connection.execute(select(table).where(table.c.replica_id == replica_id)).mappings().one())
+
+
+def set_replica_state(connection: Connection, replica_id: int, *, state: ReplicaState, verified_ns: int | None) -> None:
+    """Set how a replica stands, and when it was last proven if that is new."""
+    values: dict[str, Any] = {"state": str(state)}
+    if verified_ns is not None:
+        values["verified_ns"] = verified_ns
+    query = update(tables.replica).where(tables.replica.c.replica_id == replica_id).values(values)
+    if not connection.execute(query).rowcount:
+        raise FileNotInCatalog(
+            f"there is no replica {replica_id}", where="catalog", do="'nualley runs show RUN' lists files"
+        )
+
+
+def put_activity(connection: Connection, activity: Activity) -> Activity:
+    """Enter what was done, what it took and what it made."""
+    names = ("kind", "code", "configuration", "host", "start_ns", "stop_ns")
+    values = {name: getattr(activity, name) for name in names}
+    number = insert_row(connection, tables.activity, values)
+    things = [
+        {"activity_id": number, "role": role, "position": position, "thing": rows.to_text(thing)}
+        for role, names_of_things in (("input", activity.inputs), ("output", activity.outputs))
+        for position, thing in enumerate(names_of_things)
+    ]
+    if things:
+        connection.execute(insert(tables.activity_thing), things)
+    return replace(activity, activity_id=number)

@@ -1,0 +1,148 @@
+"""Rows of the tables as values of the catalog, and back."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from nualley.catalog.models import FileRecord, Json, Note, Quarantined, Replica, ReplicaState, Run, TimeSource
+from nualley.core import UsageError, split_run_id
+
+
+def to_text(text: str) -> str:
+    r"""Return text that every database can hold: what is not UTF-8 as ``\xNN``, as `core.escape_name` does.
+
+    Examples
+    --------
+    >>> to_text("a\udcff\0b")
+    'a\\xff\\x00b'
+    """
+    raw = text.encode("utf-8", "surrogateescape").replace(b"\0", b"\\x00")
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def to_json(value: Any, key: str = "settings") -> Json:
+    """Return what JSON can hold: NaN and inf as null, tuples as lists.
+
+    Parameters
+    ----------
+    value : object
+        Made of mappings, sequences, numbers, text, None.
+    key : str
+        Its name, for the text of an error.
+
+    Returns
+    -------
+    Json
+        Without anything that a database would refuse.
+
+    Raises
+    ------
+    UsageError
+        Where a part is something else.
+    """
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return to_text(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {to_text(str(name)): to_json(part, f"{key}.{name}") for name, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+        return [to_json(part, f"{key}[{index}]") for index, part in enumerate(value)]
+    raise UsageError(
+        f"{key} is a {type(value).__name__}: {value!r}, expected what JSON can hold",
+        do="turn it into a number or text",
+    )
+
+
+def run_values(run: Run) -> dict[str, Any]:
+    """Return the row of a run, without its tags."""
+    return {
+        "run_id": run.run_id,
+        "detector": run.detector,
+        "number": run.number,
+        "start_ns": run.start_ns,
+        "stop_ns": run.stop_ns,
+        "time_source": str(run.time_source),
+        "run_type": to_text(run.run_type),
+        "start_reason": to_text(run.start_reason),
+        "stop_reason": to_text(run.stop_reason),
+        "settings": to_json(run.settings),
+        "created_ns": run.created_ns,
+    }
+
+
+def to_run(row: RowMapping, tags: Sequence[str]) -> Run:
+    """Return the run of a row and its tags."""
+    values = dict(row) | {"time_source": TimeSource(row["time_source"])}
+    return Run(**values, tags=tuple(sorted(tags)))
+
+
+def file_values(file: FileRecord) -> dict[str, Any]:
+    """Return the row of a file, without its number."""
+    return {
+        "run_id": file.run_id,
+        "name": file.name,
+        "format": file.format,
+        "size_B": file.size_B,
+        "xxh3_128": file.xxh3_128,
+        "adler32": file.adler32,
+        "n_events": file.n_events,
+        "channels": to_json(file.channels, "channels"),
+        "record_length": file.record_length,
+        "defects": to_json(file.defects, "defects"),
+        "n_defects": len(file.defects),
+        "created_ns": file.created_ns,
+    }
+
+
+def to_file(row: RowMapping) -> FileRecord:
+    """Return the file of a row."""
+    values = dict(row)
+    del values["n_defects"]
+    values["channels"], values["defects"] = tuple(row["channels"]), tuple(row["defects"])
+    return FileRecord(detector=split_run_id(row["run_id"])[0], **values)
+
+
+def replica_values(replica: Replica) -> dict[str, Any]:
+    """Return the row of a replica, without its numbers."""
+    return {
+        "drive": replica.drive,
+        "path": replica.path,
+        "state": str(replica.state),
+        "verified_ns": replica.verified_ns,
+        "created_ns": replica.created_ns,
+    }
+
+
+def to_replica(row: RowMapping) -> Replica:
+    """Return the replica of a row."""
+    return Replica(**(dict(row) | {"state": ReplicaState(row["state"])}))
+
+
+def to_note(row: RowMapping) -> Note:
+    """Return the note of a row."""
+    return Note(**row)
+
+
+def quarantined_values(quarantined: Quarantined) -> dict[str, Any]:
+    """Return the row of a refused file, without its number."""
+    return {
+        "path": quarantined.path,
+        "reason": to_text(quarantined.reason),
+        "detector": quarantined.detector,
+        "run_id": quarantined.run_id,
+        "size_B": quarantined.size_B,
+        "xxh3_128": quarantined.xxh3_128,
+        "adler32": quarantined.adler32,
+        "kept_at": quarantined.kept_at,
+        "time_ns": quarantined.time_ns,
+    }
+
+
+def to_quarantined(row: RowMapping) -> Quarantined:
+    """Return the refused file of a row."""
+    return Quarantined(**row)

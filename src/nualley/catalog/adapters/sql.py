@@ -1,0 +1,318 @@
+"""`catalog.ports.Catalog` on SQLite or PostgreSQL."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Table, delete, insert, select, update
+
+from nualley.catalog.adapters import queries, records, rows, tables
+from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, open_database
+from nualley.catalog.adapters.mounts import file_system_type
+from nualley.catalog.models import (
+    Activity,
+    FileAdded,
+    FileRecord,
+    Note,
+    Quarantined,
+    Replica,
+    ReplicaState,
+    Run,
+    TimeSource,
+    Totals,
+    check_run_times,
+)
+from nualley.core import Clock, SystemClock, UsageError
+
+
+class SqlCatalog:
+    """The record of runs, files and what was done, in a database.
+
+    Parameters
+    ----------
+    database : Database
+        Open, with tables of this version.
+    clock : Clock
+        Dates what is entered.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+    # ------------------------------------------------------------ writing
+    def register_run(self, run: Run) -> Run:
+        """Enter a run, or complete what is not known of it yet; what is known is never overwritten."""
+        return self._database.write(lambda connection: records.put_run(connection, run, self._clock.now_ns()))
+
+    def update_run_times(
+        self, run_id: str, *, start_ns: int | None, stop_ns: int | None, time_source: TimeSource
+    ) -> Run:
+        """Set the bounds of a run. RunNotFound names the nearest run."""
+        check_run_times(run_id, start_ns, stop_ns)
+        return self._set_run(run_id, {"start_ns": start_ns, "stop_ns": stop_ns, "time_source": str(time_source)})
+
+    def update_run(
+        self,
+        run_id: str,
+        *,
+        run_type: str | None = None,
+        start_reason: str | None = None,
+        stop_reason: str | None = None,
+    ) -> Run:
+        """Set type and reasons of a run; None leaves one as it is. RunNotFound names the nearest run."""
+        given = {"run_type": run_type, "start_reason": start_reason, "stop_reason": stop_reason}
+        return self._set_run(run_id, {name: rows.to_text(text) for name, text in given.items() if text is not None})
+
+    def _set_run(self, run_id: str, values: dict[str, Any]) -> Run:
+        def work(connection: Connection) -> Run:
+            records.load_run(connection, run_id)
+            if values:
+                connection.execute(update(tables.run).where(tables.run.c.run_id == run_id).values(values))
+            return records.load_run(connection, run_id)
+
+        return self._database.write(work)
+
+    def add_file(
+        self, run: Run, file: FileRecord, *, replicas: Sequence[Replica] = (), activity: Activity | None = None
+    ) -> FileAdded:
+        """Enter run (as `register_run`), file, replicas and activity in one transaction.
+
+        Parameters
+        ----------
+        run : Run
+            The run; entered or completed.
+        file : FileRecord
+            A file of that run.
+        replicas : sequence of Replica
+            Where its bytes lie.
+        activity : Activity, optional
+            What brought it here; entered only where file or a replica is new.
+
+        Returns
+        -------
+        FileAdded
+            The file as the catalog holds it, and whether it did before.
+
+        Raises
+        ------
+        FileConflict
+            Where other bytes are known under that name; nothing is entered.
+        ReplicaConflict
+            Where a place is known to hold another file; nothing is entered.
+        UsageError
+            Where the file is not of that run.
+        """
+        if file.run_id != run.run_id:
+            raise UsageError(f"{file.name} is of run {file.run_id}, not of {run.run_id}", where="catalog.add_file")
+
+        def work(connection: Connection) -> FileAdded:
+            now_ns = self._clock.now_ns()
+            records.put_run(connection, run, now_ns)
+            return records.put_file(connection, file, replicas=replicas, activity=activity, now_ns=now_ns)
+
+        return self._database.write(work)
+
+    def add_replica(self, file_id: int, replica: Replica, *, activity: Activity | None = None) -> Replica:
+        """Enter one more place of a known file, or what is newly known of it."""
+
+        def work(connection: Connection) -> Replica:
+            records.load_file(connection, file_id)
+            if activity is not None and records.find_replica(connection, replica.drive, replica.path) is None:
+                records.put_activity(connection, activity)
+            return records.put_replica(connection, file_id, replica, self._clock.now_ns())
+
+        return self._database.write(work)
+
+    def update_replica(self, replica_id: int, *, state: ReplicaState, verified_ns: int | None = None) -> None:
+        """Set the state of a replica; ``verified_ns`` None leaves the time of the last proof as it is."""
+        self._database.write(
+            lambda connection: records.set_replica_state(connection, replica_id, state=state, verified_ns=verified_ns)
+        )
+
+    def add_note(self, run_id: str, text: str, *, author: str = "") -> Note:
+        """Write a note to a run."""
+
+        def work(connection: Connection) -> Note:
+            records.load_run(connection, run_id)
+            values: dict[str, Any] = {
+                "run_id": run_id,
+                "time_ns": self._clock.now_ns(),
+                "author": rows.to_text(author),
+                "text": rows.to_text(text),
+            }
+            return Note(note_id=records.insert_row(connection, tables.note, values), **values)
+
+        return self._database.write(work)
+
+    def add_tag(self, run_id: str, tag: str) -> None:
+        """Give a run a tag; one that it has is no error."""
+        self._database.write(lambda connection: records.put_tag(connection, run_id, tag, self._clock.now_ns()))
+
+    def remove_tag(self, run_id: str, tag: str) -> None:
+        """Take a tag from a run; one that it lacks is no error."""
+
+        def work(connection: Connection) -> None:
+            records.load_run(connection, run_id)
+            table = tables.run_tag
+            connection.execute(delete(table).where(table.c.run_id == run_id, table.c.tag == rows.to_text(tag)))
+
+        self._database.write(work)
+
+    def add_activity(self, activity: Activity) -> Activity:
+        """Enter what was done."""
+        return self._database.write(lambda connection: records.put_activity(connection, activity))
+
+    def add_quarantined(self, quarantined: Quarantined) -> Quarantined:
+        """Enter a refused file; the same path, bytes and reason are entered once."""
+        entered = replace(quarantined, time_ns=quarantined.time_ns or self._clock.now_ns())
+        values = rows.quarantined_values(entered)
+        table = tables.quarantined
+        same = [table.c[name] == values[name] for name in ("path", "xxh3_128", "size_B", "reason")]
+
+        def work(connection: Connection) -> Quarantined:
+            known = connection.execute(select(table).where(*same)).mappings().first()
+            if known is not None:
+                return rows.to_quarantined(known)
+            number = connection.execute(insert(table).values(values)).inserted_primary_key
+            assert number is not None
+            return Quarantined(quarantine_id=number[0], **values)
+
+        return self._database.write(work)
+
+    # ------------------------------------------------------------ reading
+    def run(self, run_id: str) -> Run:
+        """Return a run. RunNotFound names the nearest one."""
+        with self._database.reading() as connection:
+            return records.load_run(connection, run_id)
+
+    def runs(
+        self,
+        *,
+        detector: str | None = None,
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
+        tag: str | None = None,
+    ) -> list[Run]:
+        """Return the runs that overlap ``[start_ns, stop_ns)``, by start."""
+        with self._database.reading() as connection:
+            return queries.list_runs(connection, detector=detector, start_ns=start_ns, stop_ns=stop_ns, tag=tag)
+
+    def totals(self, run_id: str | None = None) -> Totals:
+        """Return counts over all, or over one run."""
+        with self._database.reading() as connection:
+            if run_id is not None:
+                records.load_run(connection, run_id)
+                return queries.count_by_run(connection, run_id)[run_id]
+            by_run = queries.count_by_run(connection)
+            summed = {
+                field.name: sum(getattr(totals, field.name) for totals in by_run.values()) for field in fields(Totals)
+            }
+            return Totals(**(summed | {"n_quarantined": queries.count_quarantined(connection)}))
+
+    def totals_by_run(self) -> Mapping[str, Totals]:
+        """Return counts for every run."""
+        with self._database.reading() as connection:
+            return queries.count_by_run(connection)
+
+    def find_file(self, run_id: str, name: str) -> FileRecord | None:
+        """Return the file of that (escaped) name, None where there is none."""
+        with self._database.reading() as connection:
+            return records.find_file(connection, run_id, name)
+
+    def file(self, file_id: int) -> FileRecord:
+        """Return a file by its number."""
+        with self._database.reading() as connection:
+            return records.load_file(connection, file_id)
+
+    def files(self, run_id: str) -> list[FileRecord]:
+        """Return the files of a run, by name."""
+        found = self._list(tables.file, tables.file.c.run_id == run_id, rows.to_file)
+        return sorted(found, key=lambda file: file.name)
+
+    def files_by_digest(self, xxh3_128: str) -> list[FileRecord]:
+        """Return the files with these bytes: equal bytes in two runs stay two files."""
+        return self._list(tables.file, tables.file.c.xxh3_128 == xxh3_128, rows.to_file)
+
+    def replicas(self, file_id: int) -> list[Replica]:
+        """Return the places of a file."""
+        with self._database.reading() as connection:
+            return records.list_replicas(connection, file_id)
+
+    def replica_at(self, drive: str, path: str) -> Replica | None:
+        """Return what is known to lie at an (escaped) path, None where nothing is."""
+        with self._database.reading() as connection:
+            return records.find_replica(connection, drive, path)
+
+    def notes(self, run_id: str) -> list[Note]:
+        """Return the notes of a run, oldest first."""
+        return self._list(tables.note, tables.note.c.run_id == run_id, rows.to_note)
+
+    def activities(self, thing: str | None = None) -> list[Activity]:
+        """Return what was done, oldest first: all, or what took or made ``thing``."""
+        with self._database.reading() as connection:
+            return queries.list_activities(connection, thing)
+
+    def quarantined(self) -> list[Quarantined]:
+        """Return the refused files, oldest first."""
+        return self._list(tables.quarantined, None, rows.to_quarantined)
+
+    def _list(self, table: Table, condition: Any, to_value: Callable[[Any], Any]) -> list[Any]:
+        query = select(table).order_by(*table.primary_key.columns)
+        with self._database.reading() as connection:
+            found = connection.execute(query if condition is None else query.where(condition)).mappings()
+            return [to_value(row) for row in found]
+
+
+def open_catalog(
+    location: Path | str,
+    *,
+    create: bool = True,
+    clock: Clock | None = None,
+    busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+    find_file_system: Callable[[Path], str] = file_system_type,
+) -> SqlCatalog:
+    """Open the catalog.
+
+    Parameters
+    ----------
+    location : Path or str
+        The SQLite file, or the address of a database server: `CatalogSettings.location`.
+    create : bool
+        Make a missing catalog and bring an old one up to date; else both are errors.
+    clock : Clock, optional
+        Dates what is entered; the machine's clock by default.
+    busy_timeout_ms : int
+        How long to wait for another process's transaction [ms].
+    find_file_system : callable
+        Tells the type of the file system under a path.
+
+    Returns
+    -------
+    SqlCatalog
+        To be closed; a context manager.
+
+    Raises
+    ------
+    CatalogMissing, CatalogOutdated, CatalogNewer, CatalogOnNetwork, CatalogDamaged, CatalogUnreachable,
+    CatalogUnwritable, DriverMissing
+        Where it cannot be used.
+    """
+    database = open_database(
+        location, create=create, busy_timeout_ms=busy_timeout_ms, find_file_system=find_file_system
+    )
+    return SqlCatalog(database, clock or SystemClock())

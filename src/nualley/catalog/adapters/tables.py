@@ -1,0 +1,139 @@
+"""The tables of the catalog, the same on SQLite and PostgreSQL: times in ns, names escaped, digests in hex."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only in a column of type INTEGER
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+run = Table(
+    "run",
+    metadata,
+    Column("run_id", String, primary_key=True),
+    Column("detector", String, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("start_ns", BigInteger),
+    Column("stop_ns", BigInteger),
+    Column("time_source", String, nullable=False),
+    Column("run_type", String, nullable=False),
+    Column("start_reason", Text, nullable=False),
+    Column("stop_reason", Text, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    UniqueConstraint("detector", "number"),
+    Index(None, "detector", "start_ns"),
+    Index(None, "start_ns"),
+)
+
+run_tag = Table(
+    "run_tag",
+    metadata,
+    Column("run_id", ForeignKey("run.run_id"), primary_key=True),
+    Column("tag", String, primary_key=True),
+    Column("created_ns", BigInteger, nullable=False),
+    Index(None, "tag"),
+)
+
+note = Table(
+    "note",
+    metadata,
+    Column("note_id", _NUMBER, primary_key=True),
+    Column("run_id", ForeignKey("run.run_id"), nullable=False),
+    Column("time_ns", BigInteger, nullable=False),
+    Column("author", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Index(None, "run_id"),
+)
+
+file = Table(
+    "file",
+    metadata,
+    Column("file_id", _NUMBER, primary_key=True),
+    Column("run_id", ForeignKey("run.run_id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("format", String, nullable=False),
+    Column("size_B", BigInteger, nullable=False),
+    Column("xxh3_128", String(32), nullable=False),
+    Column("adler32", String(8), nullable=False),
+    Column("n_events", BigInteger),
+    Column("channels", JSON, nullable=False),
+    Column("record_length", BigInteger),
+    Column("defects", JSON, nullable=False),
+    Column("n_defects", Integer, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    UniqueConstraint("run_id", "name"),
+    Index(None, "xxh3_128"),
+)
+
+replica = Table(
+    "replica",
+    metadata,
+    Column("replica_id", _NUMBER, primary_key=True),
+    Column("file_id", ForeignKey("file.file_id"), nullable=False),
+    Column("drive", String, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("state", String, nullable=False),
+    Column("verified_ns", BigInteger),
+    Column("created_ns", BigInteger, nullable=False),
+    UniqueConstraint("path", "drive"),
+    Index(None, "file_id"),
+)
+
+activity = Table(
+    "activity",
+    metadata,
+    Column("activity_id", _NUMBER, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("code", String, nullable=False),
+    Column("configuration", String, nullable=False),
+    Column("host", String, nullable=False),
+    Column("start_ns", BigInteger, nullable=False),
+    Column("stop_ns", BigInteger, nullable=False),
+)
+
+activity_thing = Table(
+    "activity_thing",
+    metadata,
+    Column("activity_id", ForeignKey("activity.activity_id"), primary_key=True),
+    Column("role", String, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("thing", Text, nullable=False),
+    Index(None, "thing"),
+)
+
+quarantined = Table(
+    "quarantined",
+    metadata,
+    Column("quarantine_id", _NUMBER, primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detector", String),
+    Column("run_id", String),
+    Column("size_B", BigInteger, nullable=False),
+    Column("xxh3_128", String(32), nullable=False),
+    Column("adler32", String(8), nullable=False),
+    Column("kept_at", Text, nullable=False),
+    Column("time_ns", BigInteger, nullable=False),
+    Index(None, "path"),
+    Index(None, "xxh3_128"),
+)

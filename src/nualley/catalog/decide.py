@@ -1,0 +1,94 @@
+"""Policies of the catalog as pure functions: what completes a run, what is in conflict, what differs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from nualley.catalog.errors import FileConflict
+from nualley.catalog.models import FileRecord, Json, Run, SettingDifference, TimeSource
+
+
+def complete_run(known: Run, new: Run) -> Run:
+    """Return what is known of a run, completed by what is new.
+
+    Parameters
+    ----------
+    known : Run
+        As the catalog holds it.
+    new : Run
+        The same run as somebody sees it now.
+
+    Returns
+    -------
+    Run
+        Every field that was empty or unknown is taken from ``new``; settings are completed key by key, tags joined.
+    """
+    times = known if known.time_source != TimeSource.UNKNOWN else new
+    return replace(
+        known,
+        start_ns=times.start_ns if known.start_ns is None else known.start_ns,
+        stop_ns=times.stop_ns if known.stop_ns is None else known.stop_ns,
+        time_source=times.time_source,
+        run_type=known.run_type or new.run_type,
+        start_reason=known.start_reason or new.start_reason,
+        stop_reason=known.stop_reason or new.stop_reason,
+        settings={**new.settings, **known.settings},
+        tags=tuple(sorted({*known.tags, *new.tags})),
+    )
+
+
+def check_same_bytes(known: FileRecord, new: FileRecord) -> None:
+    """Raise FileConflict where two files of one identity hold different bytes.
+
+    Parameters
+    ----------
+    known : FileRecord
+        As the catalog holds it.
+    new : FileRecord
+        The newcomer of the same run and name.
+
+    Raises
+    ------
+    FileConflict
+        Names both digests.
+    """
+    if known.digests != new.digests:
+        raise FileConflict(
+            f"{new.name} of run {new.run_id} has other bytes than the file of that name in the catalog: "
+            f"xxh3_128 {new.xxh3_128} ({new.size_B} B), known {known.xxh3_128} ({known.size_B} B)",
+            where=f"{new.run_id}/{new.name} (file {known.file_id})",
+            do="look at both files; if the newcomer belongs to another run, ingest it with --run",
+        )
+
+
+def diff_settings(left: Mapping[str, Json], right: Mapping[str, Json]) -> list[SettingDifference]:
+    """Return the settings in which two runs differ.
+
+    Parameters
+    ----------
+    left, right : mapping
+        Settings, nested as the files name them.
+
+    Returns
+    -------
+    list of SettingDifference
+        By dotted key, sorted; lists are compared as a whole.
+
+    Examples
+    --------
+    >>> diff_settings({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "c": 2})
+    [SettingDifference(key='a.b', left=1, right=3)]
+    """
+    mine, theirs = dict(_flatten(left)), dict(_flatten(right))
+    return [
+        SettingDifference(key, mine.get(key), theirs.get(key))
+        for key in sorted(mine.keys() | theirs.keys())
+        if key not in mine or key not in theirs or mine[key] != theirs[key]
+    ]
+
+
+def _flatten(settings: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, Json]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,386 @@
+"""Values of the catalog: runs, files, replicas, notes, activities, quarantined files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+from nualley.core import Digests, UsageError, escape_name, make_run_id, split_run_id, unescape_name
+
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+
+
+class TimeSource(StrEnum):
+    """How the start and stop of a run are known."""
+
+    PV = "pv"
+    GIVEN = "given"
+    UNKNOWN = "unknown"
+
+
+class ReplicaState(StrEnum):
+    """How a replica stands."""
+
+    VERIFIED = "verified"
+    UNVERIFIED = "unverified"
+    DAMAGED = "damaged"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run of one detector.
+
+    Parameters
+    ----------
+    run_id : str
+        ``<detector>-<number>``.
+    detector : str
+        Id of the detector.
+    number : int
+        Number of the run, >= 0.
+    start_ns, stop_ns : int or None
+        Bounds [ns since 1970 UTC], half-open; None where not known.
+    time_source : TimeSource
+        How they are known.
+    run_type : str
+        Such as ``physics`` or ``calibration``; empty where not known.
+    start_reason, stop_reason : str
+        Why it began and ended; empty where nobody said.
+    settings : mapping
+        Settings of the DAQ as the files name them.
+    tags : tuple of str
+        Sorted.
+    created_ns : int
+        When it was entered [ns since 1970 UTC]; 0 until stored.
+
+    Raises
+    ------
+    UsageError
+        Where the id does not belong to detector and number, or the run stops before it starts.
+    """
+
+    run_id: str
+    detector: str
+    number: int
+    start_ns: int | None = None
+    stop_ns: int | None = None
+    time_source: TimeSource = TimeSource.UNKNOWN
+    run_type: str = ""
+    start_reason: str = ""
+    stop_reason: str = ""
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    created_ns: int = 0
+
+    def __post_init__(self) -> None:
+        if self.run_id != make_run_id(self.detector, self.number):
+            raise UsageError(
+                f"run {self.run_id!r} is not run {self.number} of {self.detector!r}",
+                do=f"name it {make_run_id(self.detector, self.number)!r}",
+            )
+        check_run_times(self.run_id, self.start_ns, self.stop_ns)
+
+
+def check_run_times(run_id: str, start_ns: int | None, stop_ns: int | None) -> None:
+    """Raise UsageError where a run would stop before it starts."""
+    if start_ns is not None and stop_ns is not None and stop_ns < start_ns:
+        raise UsageError(
+            f"run {run_id} would stop {start_ns - stop_ns} ns before it starts",
+            where=f"[{start_ns}, {stop_ns})",
+            do="exchange start and stop",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    r"""A file of a run: its identity is (detector, run, name), its bytes are told by the digests.
+
+    Parameters
+    ----------
+    file_id : int
+        Number in the catalog; 0 until stored.
+    run_id, detector : str
+        The run it belongs to.
+    name : str
+        File name, escaped as by `core.escape_name`.
+    format : str
+        Name of the reader that understood it.
+    size_B : int
+        Size [B], >= 0.
+    xxh3_128, adler32 : str
+        Digests of its bytes, 32 and 8 lower-case hex digits.
+    n_events : int or None
+        Events in it; None where not counted.
+    channels : tuple
+        Channels in it, as the reader names them.
+    record_length : int or None
+        Samples per waveform; None where there is no single one.
+    defects : tuple of mapping
+        What is wrong with it: ``kind``, ``offset_B``, ``detail``.
+    created_ns : int
+        When it was entered [ns since 1970 UTC]; 0 until stored.
+
+    Raises
+    ------
+    UsageError
+        Where the name is not escaped, or the run is not the detector's.
+    """
+
+    file_id: int = 0
+    run_id: str
+    detector: str
+    name: str
+    format: str
+    size_B: int
+    xxh3_128: str
+    adler32: str
+    n_events: int | None = None
+    channels: tuple[Json, ...] = ()
+    record_length: int | None = None
+    defects: tuple[Mapping[str, Json], ...] = ()
+    created_ns: int = 0
+
+    def __post_init__(self) -> None:
+        _check_escaped(self.name)
+        if split_run_id(self.run_id)[0] != self.detector:
+            raise UsageError(f"run {self.run_id!r} is not a run of {self.detector!r}", where=self.name)
+
+    @property
+    def digests(self) -> Digests:
+        """What tells its bytes."""
+        return Digests(self.size_B, self.xxh3_128, self.adler32)
+
+
+def _check_escaped(text: str) -> None:
+    if escape_name(unescape_name(text)) != text:
+        raise UsageError(f"{text!r} is not an escaped name", do=f"store core.escape_name of it: {escape_name(text)!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """One place where the bytes of a file lie.
+
+    Parameters
+    ----------
+    replica_id, file_id : int
+        Numbers in the catalog; 0 until stored.
+    drive : str
+        Name of the drive.
+    path : str
+        Path on this machine, escaped as by `core.escape_name`.
+    state : ReplicaState
+        How it stands.
+    verified_ns : int or None
+        When its bytes were last read back and found right [ns since 1970 UTC]; None where never.
+    created_ns : int
+        When it was entered [ns since 1970 UTC]; 0 until stored.
+
+    Raises
+    ------
+    UsageError
+        Where the path is not escaped.
+    """
+
+    replica_id: int = 0
+    file_id: int = 0
+    drive: str
+    path: str
+    state: ReplicaState = ReplicaState.UNVERIFIED
+    verified_ns: int | None = None
+    created_ns: int = 0
+
+    def __post_init__(self) -> None:
+        _check_escaped(self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What somebody wrote about a run; notes are never changed.
+
+    Parameters
+    ----------
+    note_id : int
+        Number in the catalog.
+    run_id : str
+        The run.
+    time_ns : int
+        When it was written [ns since 1970 UTC].
+    author : str
+        Who wrote it; empty where not known.
+    text : str
+        What it says.
+    """
+
+    note_id: int
+    run_id: str
+    time_ns: int
+    author: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """Something that was done: what it took, what it made, and by what.
+
+    Parameters
+    ----------
+    activity_id : int
+        Number in the catalog; 0 until stored.
+    kind : str
+        Such as ``ingest`` or ``transfer``.
+    inputs, outputs : tuple of str
+        Names of things: a run id, ``file:<run>/<name>``, a path, a dataset id.
+    code : str
+        Version of the code.
+    configuration : str
+        Digest or version of the experiment repository.
+    host : str
+        Where it ran.
+    start_ns, stop_ns : int
+        When [ns since 1970 UTC].
+    """
+
+    activity_id: int = 0
+    kind: str
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    code: str = ""
+    configuration: str = ""
+    host: str = ""
+    start_ns: int
+    stop_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """A file that was refused, with the reason.
+
+    Parameters
+    ----------
+    quarantine_id : int
+        Number in the catalog; 0 until stored.
+    path : str
+        Where it came from, escaped.
+    reason : str
+        Why it was refused.
+    detector, run_id : str or None
+        Whose it would have been; None where not known.
+    size_B : int
+        Size [B], >= 0.
+    xxh3_128, adler32 : str
+        Digests of its bytes; empty where they could not be read.
+    kept_at : str
+        Where it is kept, escaped; empty where it was left in its place.
+    time_ns : int
+        When it was refused [ns since 1970 UTC]; 0 until stored.
+
+    Raises
+    ------
+    UsageError
+        Where a path is not escaped.
+    """
+
+    quarantine_id: int = 0
+    path: str
+    reason: str
+    detector: str | None = None
+    run_id: str | None = None
+    size_B: int = 0
+    xxh3_128: str = ""
+    adler32: str = ""
+    kept_at: str = ""
+    time_ns: int = 0
+
+    def __post_init__(self) -> None:
+        _check_escaped(self.path)
+        _check_escaped(self.kept_at)
+
+
+@dataclass(frozen=True, slots=True)
+class FileAdded:
+    """What `Catalog.add_file` did.
+
+    Parameters
+    ----------
+    record : FileRecord
+        The file as the catalog holds it.
+    replicas : tuple of Replica
+        All its replicas.
+    already_there : bool
+        The file was known before.
+    """
+
+    record: FileRecord
+    replicas: tuple[Replica, ...]
+    already_there: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Counts over the catalog or over one run.
+
+    Parameters
+    ----------
+    n_runs, n_files : int
+        Runs and files.
+    n_events : int
+        Events counted in them.
+    n_defects : int
+        Defects found in them.
+    size_B : int
+        Summed size of the files, each once [B].
+    n_replicas, n_verified_replicas : int
+        Places where they lie, and those of state ``verified``.
+    n_quarantined : int
+        Files that were refused.
+    """
+
+    n_runs: int = 0
+    n_files: int = 0
+    n_events: int = 0
+    n_defects: int = 0
+    size_B: int = 0
+    n_replicas: int = 0
+    n_verified_replicas: int = 0
+    n_quarantined: int = 0
+
+
+class SettingDifference(NamedTuple):
+    """A setting in which two runs differ.
+
+    Parameters
+    ----------
+    key : str
+        Dotted name of the setting.
+    left, right : Json
+        Its value in either run; None where the run lacks it.
+    """
+
+    key: str
+    left: Json
+    right: Json
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogContent:
+    """What a database holds, as one comparable value.
+
+    Parameters
+    ----------
+    version : str
+        Version of its schema.
+    n_rows_by_table : mapping of str to int
+        Rows of each table.
+    xxh3_128 : str
+        Digest over all rows of all tables.
+    """
+
+    version: str
+    n_rows_by_table: Mapping[str, int]
+    xxh3_128: str
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been recorded yet."""
+        return not any(self.n_rows_by_table.values())

@@ -1,0 +1,159 @@
+"""What a catalog promises, whichever database is below."""
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from nualley.catalog.models import (
+    Activity,
+    FileAdded,
+    FileRecord,
+    Note,
+    Quarantined,
+    Replica,
+    ReplicaState,
+    Run,
+    TimeSource,
+    Totals,
+)
+
+
+class Catalog(Protocol):
+    """The record of runs, files and what was done. What a call returns from is committed and durable.
+
+    Every call may raise CatalogUnreachable (locked or not answering), CatalogUnwritable and CatalogDamaged.
+    """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def close(self) -> None:
+        """Let go of the database."""
+        ...
+
+    # ------------------------------------------------------------ writing
+    def register_run(self, run: Run) -> Run:
+        """Enter a run, or complete what is not known of it yet; what is known is never overwritten."""
+        ...
+
+    def update_run_times(
+        self, run_id: str, *, start_ns: int | None, stop_ns: int | None, time_source: TimeSource
+    ) -> Run:
+        """Set the bounds of a run. RunNotFound names the nearest run."""
+        ...
+
+    def update_run(
+        self,
+        run_id: str,
+        *,
+        run_type: str | None = None,
+        start_reason: str | None = None,
+        stop_reason: str | None = None,
+    ) -> Run:
+        """Set type and reasons of a run; None leaves one as it is. RunNotFound names the nearest run."""
+        ...
+
+    def add_file(
+        self, run: Run, file: FileRecord, *, replicas: Sequence[Replica] = (), activity: Activity | None = None
+    ) -> FileAdded:
+        """Enter run (as `register_run`), file, replicas and activity in one transaction.
+
+        A file that is known with the same digests is returned as it is, missing replicas are added, and the activity
+        is entered only where something was new. FileConflict where its digests differ, ReplicaConflict where a place
+        is known to hold another file; then nothing is entered.
+        """
+        ...
+
+    def add_replica(self, file_id: int, replica: Replica, *, activity: Activity | None = None) -> Replica:
+        """Enter one more place of a known file, or what is newly known of it."""
+        ...
+
+    def update_replica(self, replica_id: int, *, state: ReplicaState, verified_ns: int | None = None) -> None:
+        """Set the state of a replica; ``verified_ns`` None leaves the time of the last proof as it is."""
+        ...
+
+    def add_note(self, run_id: str, text: str, *, author: str = "") -> Note:
+        """Write a note to a run."""
+        ...
+
+    def add_tag(self, run_id: str, tag: str) -> None:
+        """Give a run a tag; one that it has is no error."""
+        ...
+
+    def remove_tag(self, run_id: str, tag: str) -> None:
+        """Take a tag from a run; one that it lacks is no error."""
+        ...
+
+    def add_activity(self, activity: Activity) -> Activity:
+        """Enter what was done."""
+        ...
+
+    def add_quarantined(self, quarantined: Quarantined) -> Quarantined:
+        """Enter a refused file; the same path, bytes and reason are entered once."""
+        ...
+
+    # ------------------------------------------------------------ reading
+    def run(self, run_id: str) -> Run:
+        """Return a run. RunNotFound names the nearest one."""
+        ...
+
+    def runs(
+        self,
+        *,
+        detector: str | None = None,
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
+        tag: str | None = None,
+    ) -> list[Run]:
+        """Return the runs that overlap ``[start_ns, stop_ns)``, by start.
+
+        A run without a start is left out where a bound is asked for; one without a stop goes on.
+        """
+        ...
+
+    def totals(self, run_id: str | None = None) -> Totals:
+        """Return counts over all, or over one run."""
+        ...
+
+    def totals_by_run(self) -> Mapping[str, Totals]:
+        """Return counts for every run."""
+        ...
+
+    def find_file(self, run_id: str, name: str) -> FileRecord | None:
+        """Return the file of that (escaped) name, None where there is none."""
+        ...
+
+    def file(self, file_id: int) -> FileRecord:
+        """Return a file by its number."""
+        ...
+
+    def files(self, run_id: str) -> list[FileRecord]:
+        """Return the files of a run, by name."""
+        ...
+
+    def files_by_digest(self, xxh3_128: str) -> list[FileRecord]:
+        """Return the files with these bytes: equal bytes in two runs stay two files."""
+        ...
+
+    def replicas(self, file_id: int) -> list[Replica]:
+        """Return the places of a file."""
+        ...
+
+    def replica_at(self, drive: str, path: str) -> Replica | None:
+        """Return what is known to lie at an (escaped) path, None where nothing is."""
+        ...
+
+    def notes(self, run_id: str) -> list[Note]:
+        """Return the notes of a run, oldest first."""
+        ...
+
+    def activities(self, thing: str | None = None) -> list[Activity]:
+        """Return what was done, oldest first: all, or what took or made ``thing``."""
+        ...
+
+    def quarantined(self) -> list[Quarantined]:
+        """Return the refused files, oldest first."""
+        ...

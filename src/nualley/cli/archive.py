@@ -1,0 +1,128 @@
+"""``nualley archive``: last values and history of archived PVs."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from nualley.app.site import open_site
+from nualley.archive import LastValue
+from nualley.cli.options import Output, Time, stretch_ns
+from nualley.cli.output import print_json, print_table, shown_time
+from nualley.core import format_duration
+
+app = App(name="archive", help="Archived PVs: last values and history.")
+_ARRAY_SHOWN = 3
+
+
+@app.command
+def pvs(*, output: Output = Output()) -> None:
+    """List the archived PVs and their account.
+
+    Example: nualley archive pvs
+    """
+    reader = open_site(output.experiment).archive()
+    registry = reader.registry()
+    now = {value.pv: value for value in reader.last()}
+    found = [
+        {
+            "pv": record.name,
+            "value_type": record.value_type,
+            "unit": now[record.name].unit,
+            "protocol": record.protocol,
+            "state": now[record.name].state,
+            "ioc": record.ioc,
+            "received": record.ledger.received,
+            "stored": record.ledger.stored,
+            "quarantined": record.ledger.quarantined,
+            "filtered": record.ledger.filtered,
+            "gaps": record.ledger.gaps,
+            "last_heard_ns": now[record.name].last_heard_ns or None,
+        }
+        for record in sorted(registry.by_code.values(), key=lambda record: record.name)
+    ]
+    if output.is_json:
+        print_json(found)
+        return
+    columns = ("pv", "value_type", "unit", "state", "received", "stored", "quarantined", "filtered", "gaps")
+    print_table(columns, [[row[column] for column in columns] for row in found], right=range(4, 9))
+
+
+@app.command
+def last(*pv: str, output: Output = Output()) -> None:
+    """Show the last value of PVs.
+
+    Example: nualley archive last DEMO:BEAM:POWER
+
+    Parameters
+    ----------
+    pv : str
+        Names of PVs; none means all.
+    """
+    found = open_site(output.experiment).archive().last(pv)
+    if output.is_json:
+        keys = ("pv", "time_ns", "value", "severity", "status", "unit", "age_s", "state")
+        print_json([{key: getattr(value, key) for key in keys} for value in found])
+        return
+    print_table(
+        ("pv", "value", "unit", "age", "state", "severity", "time (UTC)"),
+        [
+            [
+                value.pv,
+                _shown_value(value),
+                value.unit,
+                None if value.age_s is None else format_duration(value.age_s),
+                value.state,
+                None if value.severity is None else ("ok", "minor", "major", "invalid")[value.severity],
+                shown_time(value.time_ns),
+            ]
+            for value in found
+        ],
+        right=(1, 3),
+    )
+
+
+def _shown_value(value: LastValue) -> str | None:
+    if isinstance(value.value, list):
+        items = ", ".join(
+            f"{item:.4g}" if isinstance(item, float) else str(item) for item in value.value[:_ARRAY_SHOWN]
+        )
+        return f"[{items}, … {len(value.value)}]" if len(value.value) > _ARRAY_SHOWN else f"[{items}]"
+    return f"{value.value:.6g}" if isinstance(value.value, float) else None if value.value is None else str(value.value)
+
+
+@app.command
+def get(
+    pv: str,
+    *,
+    from_: Annotated[Time, Parameter(name="--from")] = "-1h",
+    to: Time = "now",
+    output: Output = Output(),
+) -> None:
+    """Show the history of a PV; the sample that holds at --from comes first, gaps are rows.
+
+    Example: nualley archive get DEMO:BEAM:POWER --from -10min
+
+    Parameters
+    ----------
+    pv : str
+        Name of the PV.
+    from_ : str
+        Begin.
+    to : str
+        End, not included.
+    """
+    start_ns, stop_ns = stretch_ns(from_ or "-1h", to or "now")
+    reader = open_site(output.experiment).archive()
+    record = reader.record(pv)
+    table = reader.read(pv, start_ns, stop_ns)
+    unit = record.metadata.unit if record.metadata else ""
+    columns = ("time_ns", "value", "severity", "status", "kind")
+    if output.is_json:
+        print_json({"pv": pv, "unit": unit, "columns": {name: table[name].to_pylist() for name in columns}})
+        return
+    rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
+    print_table(
+        ("time (UTC)", f"value [{unit}]" if unit else "value", "severity", "kind"),
+        [[shown_time(time_ns), record.shown(value), severity, kind] for time_ns, value, severity, _, kind in rows],
+        right=(1,),
+    )

@@ -1,0 +1,165 @@
+"""``nualley beam``: what every detector got of the beam."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from nualley.app.beam import draw_cumulative
+from nualley.app.site import open_site
+from nualley.cli.options import Output, Time, full_run_id, stretch_ns, time_ns
+from nualley.cli.output import print_json, print_note, print_table, shown_number, shown_time
+from nualley.core import format_duration
+from nualley.exposure import Amounts, ExposureReport
+
+app = App(name="beam", help="Beam on every detector: exposure, protons, plots.")
+From = Annotated[Time, Parameter(name="--from")]
+
+
+@app.command
+def exposure(*, detector: str | None = None, from_: From = None, to: Time = None, output: Output = Output()) -> None:
+    """Show protons on target, beam energy and live time of every run, and their sums.
+
+    Example: nualley beam exposure --detector cenns-10 --from 2026-11-01
+
+    Parameters
+    ----------
+    detector : str
+        Only its runs.
+    from_, to : str
+        Only runs that overlap this stretch; each counts whole.
+    """
+    report = (
+        open_site(output.experiment)
+        .exposures()
+        .exposures(
+            detector,
+            start_ns=None if from_ is None else time_ns(from_),
+            stop_ns=None if to is None else time_ns(to),
+        )
+    )
+    if output.is_json:
+        print_json(report.to_json())
+    else:
+        _print_exposures(report)
+
+
+_EXPOSURE_HEAD = ("POT", "POT live", "energy [GWh]", "beam on", "live time", "unknown", "pulses")
+
+
+def _print_exposures(report: ExposureReport) -> None:
+    rows = [
+        [run.run_id, shown_time(run.start_ns), *_cells(run.amounts), run.reason or _defects(run.defects)]
+        for run in report.runs
+    ]
+    print_table(("run", "start (UTC)", *_EXPOSURE_HEAD, "remarks"), rows, right=range(2, 9))
+    print()
+    sums = [[name, *_cells(amounts)] for name, amounts in report.detectors.items()]
+    print_table(("detector", *_EXPOSURE_HEAD), sums, right=range(1, 8))
+    if report.n_runs_without_times:
+        print_note(f"{report.n_runs_without_times} runs without times are in no sum; see the remarks")
+
+
+def _cells(amounts: Amounts) -> list[str | None]:
+    seconds = (amounts.beam_on_s, amounts.livetime_s, amounts.unknown_s)
+    return [
+        shown_number(amounts.pot, 5),
+        shown_number(amounts.pot_live, 5),
+        shown_number(amounts.energy_GWh, 5),
+        *(None if value is None else format_duration(value) for value in seconds),
+        None if amounts.n_pulses is None else str(amounts.n_pulses),
+    ]
+
+
+def _defects(defects: tuple[object, ...]) -> str:
+    return "; ".join(str(getattr(defect, "kind", defect)) for defect in defects)
+
+
+@app.command
+def ledger(*, detector: str | None = None, from_: From = "-1d", to: Time = "now", output: Output = Output()) -> None:
+    """Account for every proton of a stretch of time: recorded, or why not.
+
+    Example: nualley beam ledger --from 2026-11-01 --to 2026-11-08
+
+    Parameters
+    ----------
+    detector : str
+        Only for it.
+    from_, to : str
+        The stretch.
+    """
+    start_ns, stop_ns = stretch_ns(from_ or "-1d", to or "now")
+    found = open_site(output.experiment).exposures().ledger(start_ns, stop_ns, detector)
+    if output.is_json:
+        print_json(found.to_json())
+        return
+    print(f"{shown_time(found.start_ns)} to {shown_time(found.stop_ns)} (UTC)\n")
+    rows = []
+    for name, entry in found.detectors.items():
+        parts = [("delivered", entry.delivered), *((str(fate), part) for fate, part in entry.parts.items())]
+        for fate, part in parts:
+            seconds = (part.duration_ns, part.beam_on_ns, part.unknown_ns)
+            cells = [None if part.pot is None else f"{part.pot:.6g}", *(format_duration(ns / 1e9) for ns in seconds)]
+            rows.append([name if fate == "delivered" else "", fate, *cells])
+    print_table(("detector", "protons", "POT", "duration", "beam on", "beam unknown"), rows, right=range(2, 6))
+
+
+@app.command
+def trace(run: str, /, *, detector: str | None = None, output: Output = Output()) -> None:
+    """Show the average POT trace of a run: mean, rms, number of traces, number vetoed.
+
+    Example: nualley beam trace cenns-10-42 --json
+
+    Parameters
+    ----------
+    run : str
+        <detector>-<number>, or a number with --detector.
+    detector : str
+        Whose run a bare number is.
+    """
+    found = open_site(output.experiment).exposures().trace(full_run_id(run, detector))
+    if output.is_json:
+        print_json(found.to_json())
+        return
+    print_note(f"{found.run_id}: {found.n} traces, {found.n_vetoed} vetoed")
+    columns = zip(found.time_us.tolist(), found.mean.tolist(), found.rms.tolist(), strict=True)
+    rows = [[shown_number(time_us, 6), shown_number(mean), shown_number(rms)] for time_us, mean, rms in columns]
+    print_table(("time [us]", f"mean [{found.unit}]", f"rms [{found.unit}]"), rows, right=range(3))
+
+
+@app.command
+def plot(
+    *,
+    out: Path,
+    detector: str | None = None,
+    from_: From = None,
+    to: Time = None,
+    output: Output = Output(),
+) -> None:
+    """Draw the beam delivered to the detectors against time.
+
+    Example: nualley beam plot --out beam.svg
+
+    Parameters
+    ----------
+    out : Path
+        The picture; its ending says which kind: .svg, .png or .pdf.
+    detector : str
+        Only this one.
+    from_, to : str
+        The stretch; by default all runs.
+    """
+    site = open_site(output.experiment)
+    curves = draw_cumulative(
+        site,
+        out,
+        detector=detector,
+        start_ns=None if from_ is None else time_ns(from_),
+        stop_ns=None if to is None else time_ns(to),
+    )
+    if output.is_json:
+        print_json({"out": str(out), "curves": [curve.to_json() for curve in curves]})
+        return
+    rows = [[curve.detector, shown_number(curve.total_pot, 5), shown_number(curve.total_GWh, 5)] for curve in curves]
+    print_table(("detector", "POT", "energy [GWh]"), rows, right=(1, 2))
+    print_note(f"drawn: {out}")

@@ -1,0 +1,314 @@
+"""``nualley runs``: what was taken, by every detector."""
+
+import getpass
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from nualley.app.site import open_site
+from nualley.catalog import FileRecord, Run, Totals, diff_settings
+from nualley.cli.options import Output, Time, full_run_id, time_ns
+from nualley.cli.output import print_json, print_note, print_table, shown_time
+from nualley.core import ExitCode, UsageError, format_duration, format_size, nearest
+
+app = App(name="runs", help="Runs of all detectors: ingest, list, show, compare, note.")
+_NOTHING = Totals()
+
+
+@app.command
+def ingest(  # each is an option of its own
+    *path: Path,
+    detector: str,
+    run: int | None = None,
+    start: Time = None,
+    stop: Time = None,
+    output: Output = Output(),
+) -> ExitCode:
+    """Take raw files in: count events, verify, copy durably, register.
+
+    Example: nualley runs ingest run00042/ --detector cenns-10
+
+    Parameters
+    ----------
+    path : Path
+        Raw files, or directories of them.
+    detector : str
+        Whose they are.
+    run : int
+        Run number; by default the one in the path (run00042/wave0.dat).
+    start, stop : str
+        When the run was taken, where no archived PV tells it.
+    """
+    from nualley.cli.progress import copy_progress  # rich is heavy
+
+    if not path:
+        raise UsageError("no file to ingest", where="PATH", do="name raw files or their directory")
+    site = open_site(output.experiment)
+    if detector not in site.configuration.detectors:
+        raise unknown_detector(detector, site.configuration.detectors)
+    with copy_progress(is_shown=not output.is_json) as progress:
+        report = site.ingest().ingest_paths(
+            path,
+            detector,
+            run=run,
+            start_ns=None if start is None else time_ns(start),
+            stop_ns=None if stop is None else time_ns(stop),
+            progress=progress,
+        )
+    if output.is_json:
+        print_json(report.to_json())
+    else:
+        print(report)
+    return report.exit_code
+
+
+@app.command(name="list")
+def list_(
+    *,
+    detector: str | None = None,
+    tag: str | None = None,
+    from_: Annotated[Time, Parameter(name="--from")] = None,
+    to: Time = None,
+    output: Output = Output(),
+) -> None:
+    """List runs.
+
+    Example: nualley runs list --detector cenns-10 --from -7d
+
+    Parameters
+    ----------
+    detector : str
+        Only its runs.
+    tag : str
+        Only runs with this tag.
+    from_, to : str
+        Only runs that overlap this stretch; runs without times are left out then.
+    """
+    catalog = open_site(output.experiment).catalog()
+    found = catalog.runs(
+        detector=detector,
+        tag=tag,
+        start_ns=None if from_ is None else time_ns(from_),
+        stop_ns=None if to is None else time_ns(to),
+    )
+    totals = catalog.totals_by_run()
+    rows = [_summary(run, totals.get(run.run_id, _NOTHING)) for run in found]
+    if output.is_json:
+        print_json(rows)
+        return
+    print_table(
+        ("run", "start (UTC)", "duration", "files", "events", "size", "verified", "defects", "tags"),
+        [
+            [
+                row["run_id"],
+                shown_time(run.start_ns) or "unknown",
+                _duration(run),
+                totals.get(run.run_id, _NOTHING).n_files,
+                totals.get(run.run_id, _NOTHING).n_events,
+                format_size(totals.get(run.run_id, _NOTHING).size_B),
+                totals.get(run.run_id, _NOTHING).n_verified_replicas,
+                totals.get(run.run_id, _NOTHING).n_defects,
+                " ".join(run.tags),
+            ]
+            for run, row in zip(found, rows, strict=True)
+        ],
+        right=range(2, 8),
+    )
+    print_note(f"{len(found)} runs" if found else "no runs yet; next: nualley runs ingest PATH --detector ID")
+
+
+@app.command
+def show(run: str, /, *, detector: str | None = None, output: Output = Output()) -> None:
+    """Show a run: times, files with their replicas and defects, notes.
+
+    Example: nualley runs show cenns-10-42
+
+    Parameters
+    ----------
+    run : str
+        <detector>-<number>, or a number with --detector.
+    detector : str
+        Whose run a bare number is.
+    """
+    catalog = open_site(output.experiment).catalog()
+    found = catalog.run(full_run_id(run, detector))
+    files = catalog.files(found.run_id)
+    notes = catalog.notes(found.run_id)
+    replicas = {file.file_id: catalog.replicas(file.file_id) for file in files}
+    totals = catalog.totals(found.run_id)
+    if output.is_json:
+        shown_files = [
+            {**_file(file), "replicas": [asdict(replica) for replica in replicas[file.file_id]]} for file in files
+        ]
+        print_json(
+            {
+                **_summary(found, totals),
+                "run_type": found.run_type or None,
+                "start_reason": found.start_reason or None,
+                "stop_reason": found.stop_reason or None,
+                "files": shown_files,
+                "notes": [asdict(note) for note in notes],
+            }
+        )
+        return
+    print(f"{found.run_id}  {shown_time(found.start_ns) or 'start unknown'}  {_duration(found)}")
+    print(f"times from: {found.time_source}    tags: {' '.join(found.tags) or '-'}\n")
+    print_table(
+        ("file", "format", "events", "size", "xxh3_128", "defects", "replicas"),
+        [
+            [
+                file.name,
+                file.format,
+                file.n_events,
+                format_size(file.size_B),
+                file.xxh3_128,
+                len(file.defects),
+                ", ".join(f"{replica.drive} ({replica.state})" for replica in replicas[file.file_id]),
+            ]
+            for file in files
+        ],
+        right=(2, 3, 5),
+    )
+    for file in files:
+        for defect in file.defects:
+            print(f"  {file.name}: {defect['kind']} at byte {defect['offset_B']}: {defect['detail']}")
+    for note in notes:
+        print(f"\n{shown_time(note.time_ns)} {note.author}: {note.text}")
+
+
+@app.command
+def settings(run: str, /, *, detector: str | None = None, output: Output = Output()) -> None:
+    """Show the DAQ settings of a run, as its files say them.
+
+    Example: nualley runs settings cenns-10-42
+
+    Parameters
+    ----------
+    run : str
+        <detector>-<number>, or a number with --detector.
+    detector : str
+        Whose run a bare number is.
+    """
+    found = open_site(output.experiment).catalog().run(full_run_id(run, detector))
+    if output.is_json:
+        print_json({"run_id": found.run_id, "settings": found.settings})
+        return
+    for key, value in _flat(found.settings):
+        print(f"{key} = {value}")
+
+
+@app.command
+def diff(
+    left: str,
+    right: str,
+    /,
+    *,
+    detector: str | None = None,
+    output: Output = Output(),
+) -> None:
+    """Compare the DAQ settings of two runs.
+
+    Example: nualley runs diff cenns-10-41 cenns-10-42
+
+    Parameters
+    ----------
+    left, right : str
+        <detector>-<number>, or a number with --detector.
+    detector : str
+        Whose runs bare numbers are.
+    """
+    catalog = open_site(output.experiment).catalog()
+    runs = [catalog.run(full_run_id(run, detector)) for run in (left, right)]
+    differences = diff_settings(runs[0].settings, runs[1].settings)
+    if output.is_json:
+        print_json(
+            {"left": runs[0].run_id, "right": runs[1].run_id, "differences": [found._asdict() for found in differences]}
+        )
+        return
+    if not differences:
+        print_note(f"{runs[0].run_id} and {runs[1].run_id} have the same settings")
+        return
+    head = ("setting", runs[0].run_id, runs[1].run_id)
+    print_table(head, [[found.key, found.left, found.right] for found in differences])
+
+
+@app.command
+def note(
+    run: str,
+    text: str,
+    /,
+    *,
+    detector: str | None = None,
+    author: str | None = None,
+    output: Output = Output(),
+) -> None:
+    """Write a note to a run; notes are never changed or deleted.
+
+    Example: nualley runs note cenns-10-42 "beam tripped twice"
+
+    Parameters
+    ----------
+    run : str
+        <detector>-<number>, or a number with --detector.
+    text : str
+        What is to be remembered.
+    detector : str
+        Whose run a bare number is.
+    author : str
+        Who says so; by default who is logged in.
+    """
+    catalog = open_site(output.experiment).catalog()
+    written = catalog.add_note(full_run_id(run, detector), text, author=author or getpass.getuser())
+    if output.is_json:
+        print_json(asdict(written))
+    else:
+        print_note(f"noted; nualley runs show {written.run_id} shows it")
+
+
+def unknown_detector(detector: str, known: Mapping[str, object]) -> UsageError:
+    """Return the error for a detector that the experiment repository does not describe."""
+    near = nearest(detector, known)
+    return UsageError(
+        f"{detector!r} is not a detector of this experiment",
+        where="--detector",
+        do=f"did you mean {near!r}?" if near else f"one of {', '.join(known)}",
+    )
+
+
+def _summary(run: Run, totals: Totals) -> dict[str, object]:
+    return {
+        "run_id": run.run_id,
+        "detector": run.detector,
+        "number": run.number,
+        "start_ns": run.start_ns,
+        "stop_ns": run.stop_ns,
+        "time_source": run.time_source,
+        "n_files": totals.n_files,
+        "n_events": totals.n_events,
+        "size_B": totals.size_B,
+        "n_verified_replicas": totals.n_verified_replicas,
+        "n_defects": totals.n_defects,
+        "tags": list(run.tags),
+    }
+
+
+def _file(file: FileRecord) -> dict[str, object]:
+    keys = ("name", "format", "n_events", "channels", "record_length", "size_B", "xxh3_128", "adler32", "defects")
+    return {key: getattr(file, key) for key in keys}
+
+
+def _duration(run: Run) -> str | None:
+    if run.start_ns is None:
+        return None
+    return "goes on" if run.stop_ns is None else format_duration((run.stop_ns - run.start_ns) / 1e9)
+
+
+def _flat(settings: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        found += _flat(value, f"{name}.") if isinstance(value, Mapping) else [(name, value)]
+    return found

@@ -1,0 +1,22 @@
+"""The experiment repository: read, checked with every mistake at once, and joined into one configuration."""
+
+from nualley.config.configuration import Configuration
+from nualley.config.errors import ConfigurationErrors, FolderNotEmptyError, NoExperimentError
+from nualley.config.mistakes import Mistake
+from nualley.config.service import check, find_experiment, load, schemas
+from nualley.config.settings import WebSettings
+from nualley.config.template import write_template
+
+__all__ = [
+    "Configuration",
+    "ConfigurationErrors",
+    "FolderNotEmptyError",
+    "Mistake",
+    "NoExperimentError",
+    "WebSettings",
+    "check",
+    "find_experiment",
+    "load",
+    "schemas",
+    "write_template",
+]

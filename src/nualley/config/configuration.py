@@ -1,0 +1,62 @@
+"""The experiment repository as one value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nualley.archive import ArchiveSettings, PvGroup
+from nualley.catalog import CatalogSettings
+from nualley.config.settings import WebSettings
+from nualley.experiment import Beam, Detector, Experiment, People
+from nualley.ingest import IngestSettings
+from nualley.pv import EpicsSettings
+from nualley.storage import StorageSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """All that the experiment repository and the environment say, checked; every path is absolute.
+
+    Parameters
+    ----------
+    directory : Path
+        The experiment directory.
+    store : Path
+        The store's directory; may not exist yet.
+    experiment : Experiment
+        Name, site, time zone.
+    detectors : mapping of str to Detector
+        By id, sorted.
+    beam : Beam
+        PVs of the beam, and what counts as on.
+    people : People
+        Who is who.
+    pv_groups : mapping of str to PvGroup
+        Archived PVs by group, the stem of the file.
+    storage : StorageSettings
+        Drives and drop directories.
+    epics : EpicsSettings
+        How EPICS is reached.
+    archive : ArchiveSettings
+        How the archive writes.
+    ingest : IngestSettings
+        When and how raw files are taken in.
+    catalog : CatalogSettings
+        Where the record of runs is kept.
+    web : WebSettings
+        Where the status page listens.
+    """
+
+    directory: Path
+    store: Path
+    experiment: Experiment
+    detectors: Mapping[str, Detector]
+    beam: Beam
+    people: People
+    pv_groups: Mapping[str, PvGroup]
+    storage: StorageSettings
+    epics: EpicsSettings
+    archive: ArchiveSettings
+    ingest: IngestSettings
+    catalog: CatalogSettings
+    web: WebSettings

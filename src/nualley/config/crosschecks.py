@@ -1,0 +1,137 @@
+"""What one file says of another: detectors, PVs, formats and drives that must exist elsewhere."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from nualley.archive import is_valid_pv_name
+from nualley.config.documents import Document
+from nualley.config.files import BEAM, DETECTORS, DRIVES, EXPERIMENT, PEOPLE, PVS, Repository
+from nualley.config.mistakes import KeyPath, Mistake
+from nualley.core import nearest
+
+_OTHER_ROLES = ("processed", "simulation", "user")
+_PV_PLACES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
+    # file kind, keys, whether the PV must be archived
+    (BEAM, ("*", "pv"), True),
+    (DETECTORS, ("daq", "pvs", "*"), True),
+    (EXPERIMENT, ("epics", "heartbeats", "*"), False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    document: Document
+    path: KeyPath
+    name: str
+
+    def mistake(self, expected: str, near: str = "") -> Mistake:
+        return self.document.mistake(self.path, found=self.name, expected=expected, nearest=near)
+
+
+def check_together(repository: Repository, formats: Sequence[str]) -> Iterator[Mistake]:
+    """Check the files of a repository against each other.
+
+    Parameters
+    ----------
+    repository : Repository
+        All files that could be read; a file with mistakes of its own does not hide those found here.
+    formats : sequence of str
+        Names of the raw formats that are installed.
+
+    Yields
+    ------
+    Mistake
+        In no particular order.
+    """
+    for check in _CHECKS:
+        yield from check(repository)
+    yield from _check_formats(repository, formats)
+
+
+def _uses(repository: Repository, kind: str, keys: tuple[str, ...]) -> Iterator[_Use]:
+    for document in repository.of(kind).values():
+        for path, value in document.find(keys):
+            if isinstance(value, str):
+                yield _Use(document, path, value)
+
+
+def _check_detectors(repository: Repository) -> Iterator[Mistake]:
+    known = list(repository.of(DETECTORS))
+    named = (
+        _uses(repository, DRIVES, ("drop", "*", "detector")),
+        _uses(repository, PEOPLE, ("people", "*", "detectors", "*")),
+    )
+    for use in chain(*named):
+        if use.name not in known:
+            yield use.mistake(f"a detector: {', '.join(known) or 'none yet'}", nearest(use.name, known))
+
+
+def _check_drop_paths(repository: Repository) -> Iterator[Mistake]:
+    first: dict[str, _Use] = {}
+    for use in _uses(repository, DRIVES, ("drop", "*", "path")):
+        taken = first.setdefault(use.name.rstrip("/"), use)
+        if taken is not use:
+            line = taken.document.line(taken.path)
+            yield use.mistake(f"a directory of its own: line {line} watches the same, and a file has one detector")
+
+
+def _check_pv_names(repository: Repository) -> Iterator[Mistake]:
+    for kind, keys, _ in _PV_PLACES:
+        for use in _uses(repository, kind, keys):
+            if not is_valid_pv_name(use.name):
+                yield use.mistake("the name of a PV: letters, digits and : _ - + [ ] < > ; / # { }, at most one .FIELD")
+
+
+def _check_pvs_archived(repository: Repository) -> Iterator[Mistake]:
+    groups = repository.of(PVS).values()
+    if any(document.is_partial for document in groups):
+        return  # the PV may stand on a line that could not be read
+    archived = [str(path[-1]) for document in groups for path, _ in document.find(("pv", "*"))]
+    for kind, keys, must_be_archived in _PV_PLACES:
+        for use in _uses(repository, kind, keys) if must_be_archived else ():
+            if use.name not in archived and is_valid_pv_name(use.name):
+                yield use.mistake("a PV that a file in pvs/ archives", nearest(use.name, archived))
+
+
+def _check_pv_groups(repository: Repository) -> Iterator[Mistake]:
+    first: dict[str, Document] = {}
+    for document in repository.of(PVS).values():
+        for path, _ in document.find(("pv", "*")):
+            taken = first.setdefault(str(path[-1]), document)
+            if taken is not document:
+                expected = f"each PV in one group: {taken.file}:{taken.line(path)} has it already"
+                yield document.mistake(path, found=str(path[-1]), expected=expected)
+
+
+def _check_copies(repository: Repository) -> Iterator[Mistake]:
+    drives = [drive for document in repository.of(DRIVES).values() for drive in _drives(document)]
+    is_known = all(not document.is_partial for document in repository.of(DRIVES).values()) and bool(drives)
+    n_raw = sum(drive.get("role") not in _OTHER_ROLES for drive in drives)
+    for document in repository.of(EXPERIMENT).values():
+        for path, value in document.find(("ingest", "copies")):
+            wanted = int(value) if isinstance(value, int | str) and str(value).isdigit() else 0
+            if is_known and wanted > n_raw:
+                expected = f"at most {n_raw}, the number of drives with role raw or any in {DRIVES}"
+                yield document.mistake(path, found=value, expected=expected)
+
+
+def _drives(document: Document) -> Iterator[dict[str, object]]:
+    yield from (drive for _, drive in document.find(("drives", "*")) if isinstance(drive, dict))
+
+
+def _check_formats(repository: Repository, formats: Sequence[str]) -> Iterator[Mistake]:
+    for use in _uses(repository, DETECTORS, ("daq", "format")):
+        if use.name not in formats:
+            installed = ", ".join(formats) or "none is installed"
+            yield use.mistake(f"a raw format: {installed}", nearest(use.name, formats))
+
+
+_CHECKS: tuple[Callable[[Repository], Iterator[Mistake]], ...] = (
+    _check_detectors,
+    _check_drop_paths,
+    _check_pv_names,
+    _check_pvs_archived,
+    _check_pv_groups,
+    _check_copies,
+)

@@ -1,0 +1,122 @@
+"""TOML that may be broken: every syntax error is found, and what is whole is still read."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+
+from nualley.config.positions import first_broken_line
+
+_MOST_FAULTS = 100  # a file with more is not TOML at all
+_PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
+_KEY = r"""(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)"""
+_STATEMENT = re.compile(rf"\s*(?:\[|{_KEY}(?:\s*\.\s*{_KEY})*\s*=)")
+_HEADER = re.compile(r"\s*\[\[?\s*[\w\"'-]")
+_AT_ONCE = ("Expected '='", "Invalid statement", "Invalid initial character")  # noticed on the line that is wrong
+
+_EXPECTED = {
+    "Invalid value": 'a value: text in quotes, a number, true or false, a date, [...] or {...}; "14.6 kg" is text',
+    "Expected newline": 'the end of the line; text and numbers with a unit stand in quotes, such as "14.6 kg"',
+    "Expected '='": 'KEY = VALUE; a key with other marks than _ and - stands in quotes: "DEMO:BEAM:POWER" = {}',
+    "Invalid statement": "KEY = VALUE, [table] or a comment after #",
+    "Cannot overwrite": "each key only once in its table",
+    "Cannot declare": "each table only once",
+    "Cannot mutate": "a table that is written in one place only",
+    "Unclosed array": "a ] that closes the list",
+    "Unclosed inline table": "a } that closes the table; a table in braces stands on one line",
+    "Expected ']'": "a header [table] or [[list of tables]] on one line",
+    "Illegal character": "text that ends on its line, without control characters",
+    "Unterminated string": "quotes that close the text",
+    "Unescaped": "a backslash written twice, or the text in single quotes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A place where a text is not TOML: its line (from 1), what stands there, what is expected."""
+
+    line: int
+    found: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What could be read: values, the text without its broken parts (same lines), and the faults."""
+
+    values: dict[str, object]
+    text: str
+    faults: tuple[Fault, ...]
+
+
+def parse(text: str) -> Parsed:
+    """Read TOML; where it is broken, note the fault, leave the broken part out and go on.
+
+    Parameters
+    ----------
+    text : str
+        What a file holds.
+
+    Returns
+    -------
+    Parsed
+        All that is whole, and every fault.
+    """
+    lines = text.replace("\r\n", "\n").split("\n")
+    faults: list[Fault] = []
+    while len(faults) < _MOST_FAULTS:
+        current = "\n".join(lines)
+        try:
+            return Parsed(tomllib.loads(current), current, tuple(faults))
+        except tomllib.TOMLDecodeError as error:
+            fault, stop = _fault(str(error), lines)
+            faults.append(fault)
+            lines[fault.line - 1 : stop] = [""] * (stop - fault.line + 1)
+    return Parsed({}, "", tuple(faults))
+
+
+def _fault(message: str, lines: list[str]) -> tuple[Fault, int]:
+    match = _PLACE.fullmatch(message)
+    reason = match[1] if match else message
+    if match is None or match[2] is None:
+        start, stop = _open_end(lines), len(lines)
+    else:
+        start, stop = _damage(reason, int(match[2]), int(match[3]), lines)
+    expected = next((text for prefix, text in _EXPECTED.items() if reason.startswith(prefix)), reason)
+    return Fault(start, lines[start - 1].strip()[:80], expected), stop
+
+
+def _open_end(lines: list[str]) -> int:
+    # something stays open to the end: only the tree knows where it began
+    written = max((number for number, line in enumerate(lines, 1) if line.strip()), default=1)
+    return min(first_broken_line("\n".join(lines)) or written, written)
+
+
+def _damage(reason: str, line: int, column: int, lines: list[str]) -> tuple[int, int]:
+    """Return the first and last line of the statement that is wrong, from 1."""
+    line = min(line, len(lines))
+    text = lines[line - 1]
+    is_at_start = not text[: column - 1].strip()
+    if reason.startswith("Unclosed") and is_at_start and _STATEMENT.match(text):
+        return _statement_start(line - 1, lines), line - 1  # noticed where the next statement begins
+    start = line if reason.startswith(_AT_ONCE) else _statement_start(line, lines)
+    if _HEADER.match(lines[start - 1]) and start == line:
+        return start, _table_end(start, lines)
+    return start, _statement_end(start, line, lines)
+
+
+def _statement_start(line: int, lines: list[str]) -> int:
+    return next((number for number in range(line, 0, -1) if _STATEMENT.match(lines[number - 1])), max(line, 1))
+
+
+def _statement_end(start: int, line: int, lines: list[str]) -> int:
+    text = "".join(lines[start - 1 : line])
+    depth = sum(text.count(mark) for mark in "[{") - sum(text.count(mark) for mark in "]}")
+    while depth > 0 and line < len(lines) and not _STATEMENT.match(lines[line]):
+        depth += sum(lines[line].count(mark) for mark in "[{") - sum(lines[line].count(mark) for mark in "]}")
+        line += 1
+    return line
+
+
+def _table_end(start: int, lines: list[str]) -> int:
+    # the keys below a broken header belong to no table: they would be taken for keys of the one above
+    return next((number for number in range(start, len(lines)) if _HEADER.match(lines[number])), len(lines))

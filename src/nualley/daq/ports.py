@@ -1,0 +1,147 @@
+"""What a reader of a raw format promises, and what it may ask of a file."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from nualley.daq.models import Chunk, Defect, Settings
+from nualley.daq.settings import DaqSettings
+
+
+class Reader(Protocol):
+    """One raw file, open for reading; it keeps no handle between two iterations.
+
+    Bad content never raises: it is a defect. Only a file that cannot be read at all raises.
+    """
+
+    @property
+    def format(self) -> str:
+        """Name of the format."""
+        ...
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """What the file says of itself; JSON-able, keys depend on the format."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """What the file, or a text beside it, says of the DAQ's configuration."""
+        ...
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels in the file, ascending."""
+        ...
+
+    @property
+    def record_length(self) -> int | None:
+        """Samples per waveform; None where it varies or is not known. May walk the file once."""
+        ...
+
+    @property
+    def n_events(self) -> int:
+        """Whole events in the file. May walk the file once."""
+        ...
+
+    @property
+    def defects(self) -> tuple[Defect, ...]:
+        """Defects found so far, in the order of the file; complete after a whole iteration."""
+        ...
+
+    @property
+    def resume_offset(self) -> int:
+        """Where to go on behind the last chunk handed out: a follower's next ``start_offset``; opaque."""
+        ...
+
+    def iter_chunks(self, max_bytes: int, start_offset: int = 0, *, samples: bool = True) -> Iterator[Chunk]:
+        """Read the file from ``start_offset`` on.
+
+        Parameters
+        ----------
+        max_bytes : int
+            A chunk's samples take at most so many bytes, and so do its hits, unless one event alone takes more.
+        start_offset : int
+            0 or a ``resume_offset`` or ``stop_offset`` of this file.
+        samples : bool
+            False looks at every header but leaves ``Chunk.samples`` empty: what counting needs.
+
+        Yields
+        ------
+        Chunk
+            Whole events; one event is never split over two chunks, and events come in the order of the file.
+
+        Raises
+        ------
+        UnreadableFileError
+            Where the operating system refuses to read it.
+        BadOffsetError
+            Where no event begins at ``start_offset``.
+        """
+        ...
+
+
+@runtime_checkable
+class Format(Protocol):
+    """A raw format: the object that an entry point of the group ``nualley.readers`` names (or its class)."""
+
+    def probe(self, path: Path, head: bytes) -> float:
+        """Say how surely a file is of this format, by its content alone.
+
+        Parameters
+        ----------
+        path : Path
+            The file; may be opened.
+        head : bytes
+            Its first bytes, at most 64 KiB.
+
+        Returns
+        -------
+        float
+            0 (certainly not) to 1 (certainly).
+        """
+        ...
+
+    def open(self, path: Path, settings: DaqSettings, *, is_growing: bool = False) -> Reader:
+        """Open a file as this format, whatever `probe` says.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        settings : DaqSettings
+            What the detector's description says where the file does not.
+        is_growing : bool
+            Whether the DAQ still writes: an incomplete last event is then no defect.
+
+        Returns
+        -------
+        Reader
+            Bad content is in its defects.
+
+        Raises
+        ------
+        UnreadableFileError
+            Where the operating system refuses to read it.
+        MissingSettingError
+            Where the format needs a value that the settings lack.
+        """
+        ...
+
+
+class RandomAccess(Protocol):
+    """Bytes that can be read anywhere."""
+
+    @property
+    def size_B(self) -> int:
+        """Size [B] when it was opened."""
+        ...
+
+    def read(self, offset_B: int, n_B: int) -> bytes:
+        """Return ``n_B`` bytes from ``offset_B`` on, fewer only at the end."""
+        ...

@@ -1,0 +1,106 @@
+"""WaveDumpConfig.txt: the text that tells CAEN WaveDump how to take data, kept beside the data.
+
+Sections are ``[COMMON]`` and one per channel (``[0]``); a line is a key and its value; ``#`` begins a comment; lines
+between ``@OFF`` and ``@ON`` are not read by WaveDump and are kept here under ``@OFF`` (people note the model there).
+"""
+
+import codecs
+
+CONFIG_NAME = "WaveDumpConfig.txt"
+MAX_CONFIG_B = 1 << 20
+
+NOTES = "notes"
+_COMMON = "COMMON"
+_OFF = "@OFF"
+_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+ConfigValue = str | list[str]
+
+
+def parse_config(raw: bytes) -> dict[str, dict[str, ConfigValue] | list[str]]:
+    r"""Read a WaveDumpConfig.txt.
+
+    Parameters
+    ----------
+    raw : bytes
+        Its bytes, in any encoding.
+
+    Returns
+    -------
+    dict
+        Per section a mapping of key to value, both as they are written; a key that occurs several times in a section
+        has the list of its values. ``notes`` (only where there are any) lists the lines that say nothing.
+
+    Examples
+    --------
+    >>> parse_config(b"[COMMON]\\nRECORD_LENGTH 6000  # samples\\n[0]\\nENABLE_INPUT YES\\n")
+    {'COMMON': {'RECORD_LENGTH': '6000'}, '0': {'ENABLE_INPUT': 'YES'}}
+    """
+    sections: dict[str, dict[str, ConfigValue]] = {}
+    notes: list[str] = []
+    section, is_off = _COMMON, False
+    for number, text in enumerate(_decode(raw).splitlines(), start=1):
+        line = text.split("#", 1)[0].strip()
+        if not line:
+            continue
+        word = line.upper()
+        if word in (_OFF, "@ON"):
+            is_off = word == _OFF
+        elif line.startswith("["):
+            section = line[1:-1].strip() if line.endswith("]") else ""
+            if not section or section == NOTES:
+                notes.append(f"line {number}: {line!r} is no section, expected [COMMON] or [<channel>]")
+                section = f"line {number}"
+            sections.setdefault(section, {})
+        else:
+            note = _take(sections.setdefault(_OFF if is_off else section, {}), line)
+            if note:
+                notes.append(f"line {number}: {note}")
+    filled = {name: keys for name, keys in sections.items() if keys or name != _OFF}
+    return {**filled, NOTES: notes} if notes else dict(filled)
+
+
+def find_integer(settings: dict[str, dict[str, ConfigValue] | list[str]], key: str) -> int | None:
+    """Return a whole number of the ``[COMMON]`` section.
+
+    Parameters
+    ----------
+    settings : dict
+        What `parse_config` returned.
+    key : str
+        Such as ``RECORD_LENGTH``.
+
+    Returns
+    -------
+    int or None
+        None where it is missing, given several times or no whole number.
+    """
+    common = settings.get(_COMMON, {})
+    value = common.get(key) if isinstance(common, dict) else None
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else None
+
+
+def _take(keys: dict[str, ConfigValue], line: str) -> str:
+    """Take a line into its section; return what is wrong with it, or nothing."""
+    key, *rest = line.split(None, 1)
+    value = " ".join(rest[0].split()) if rest else ""
+    if not key.isprintable() or not value.isprintable():
+        return f"{line!r} holds control characters, expected a key and its value"
+    if not value:
+        return f"{key!r} has no value"
+    known = keys.get(key)
+    if known is None:
+        keys[key] = value
+    else:
+        keys[key] = [*(known if isinstance(known, list) else [known]), value]
+    return ""
+
+
+def _decode(raw: bytes) -> str:
+    for mark, encoding in _BOMS:
+        if raw.startswith(mark):
+            return raw.decode(encoding, errors="replace")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")

@@ -1,0 +1,236 @@
+"""A demo from beginning to end: the alley, the product beside it, and the account at the end."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from nualley.app.site import Site
+from nualley.archive import ArchiveMissingError, Ledger
+from nualley.core import ExitCode
+from nualley.demo.repository import write_repository
+from nualley.demo.runner import DemoDetector, DemoError, DemoWorld
+from nualley.demo.scenarios import Scenario
+from nualley.exposure import Amounts
+
+DETECTORS = {"cenns-10": "CENNS10", "coh-ar-750": "AR750"}
+"""Who takes data in the demo: detector -> its part of the PV names."""
+
+FAVOURITE_PORT = 8710
+CONNECT_S = 30.0
+DRAIN_S = 45.0
+_POLL_S = 0.5
+_UP_STOP_S = 30.0
+
+Progress = Callable[[str, Mapping[str, object]], None]
+
+
+class DemoSession:
+    """The alley and the product, started together.
+
+    Parameters
+    ----------
+    directory : Path
+        Where everything is written.
+    seed : int
+        Same seed, same beam.
+    scenario : Scenario
+        What goes wrong.
+    progress : callable
+        Takes what happens as (word, values).
+    """
+
+    def __init__(self, directory: Path, *, seed: int, scenario: Scenario, progress: Progress) -> None:
+        self._directory = directory
+        self._progress = progress
+        experiment = directory / "experiment"
+        port = free_port(FAVOURITE_PORT)
+        detectors = [
+            DemoDetector(detector, prefix, _FORMATS[detector], experiment / "drop" / detector)
+            for detector, prefix in DETECTORS.items()
+        ]
+        self.world = DemoWorld(directory / "world", detectors, seed=seed, scenario=scenario, on_progress=progress)
+        configuration = write_repository(experiment, addr_list=self.world.epics_addr_list, port=port)
+        self.site = Site(configuration)
+        self.url = f"http://{configuration.web.host}:{port}/"
+        self._product: subprocess.Popen[bytes] | None = None
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Run the alley and the product for the length of a ``with`` block; everything ends with it."""
+        try:
+            self.world.start(before_daqs=self._start_product)
+            yield
+        finally:
+            self._stop_product()
+            self.world.stop()
+
+    @property
+    def product_pid(self) -> int | None:
+        """Process id of ``nualley up``; None while it does not run."""
+        is_running = self._product is not None and self._product.poll() is None
+        return self._product.pid if self._product and is_running else None
+
+    def run(self, seconds: float | None) -> None:
+        """Let time pass.
+
+        Parameters
+        ----------
+        seconds : float or None
+            How long the DAQs take data [s]; None: until KeyboardInterrupt.
+        """
+        began_s = time.monotonic()
+        while seconds is None or time.monotonic() - began_s < seconds:
+            self.world.poll()
+            self._check_product()
+            time.sleep(_POLL_S if seconds is None else max(0.0, min(_POLL_S, began_s + seconds - time.monotonic())))
+
+    def drain(self) -> bool:
+        """Stop the DAQs and wait until every finished file is ingested and every run has its times.
+
+        Returns
+        -------
+        bool
+            Whether all was done within `DRAIN_S`.
+        """
+        self.world.thaw_if_frozen()
+        self.world.stop_daqs()
+        end_s = time.monotonic() + DRAIN_S
+        while time.monotonic() < end_s:
+            if self._is_drained():
+                break
+            self._check_product()
+            time.sleep(_POLL_S)
+        is_drained = self._is_drained()
+        self._stop_product()
+        return is_drained
+
+    def account(self) -> tuple[dict[str, object], ExitCode]:
+        """Return what became of everything, and whether the ledgers add up."""
+        site, catalog = self.site, self.site.catalog()
+        ledger = site.archive().ledger()
+        report = site.exposures().exposures()
+        totals, totals_by_run = catalog.totals(), catalog.totals_by_run()
+        runs = [
+            {
+                "run_id": run.run_id,
+                "detector": run.detector,
+                "start_ns": run.start_ns,
+                "stop_ns": run.stop_ns,
+                "n_files": totals_by_run[run.run_id].n_files,
+                "n_events": totals_by_run[run.run_id].n_events,
+            }
+            for run in catalog.runs()
+        ]
+        is_balanced = ledger.is_balanced and self._protons_balance() and totals.n_verified_replicas >= totals.n_files
+        found = {
+            "archive": _archive(ledger),
+            "runs": runs,
+            "files": {
+                "n": totals.n_files,
+                "n_verified_replicas": totals.n_verified_replicas,
+                "n_quarantined": totals.n_quarantined,
+                "defects": totals.n_defects,
+            },
+            "exposure": {detector: _amounts(amounts) for detector, amounts in report.detectors.items()},
+            "web": {"url": self.url},
+        }
+        return found, ExitCode.DONE if is_balanced and runs else ExitCode.NOT_INTACT
+
+    def _protons_balance(self) -> bool:
+        starts = [run.start_ns for run in self.site.catalog().runs() if run.start_ns is not None]
+        if not starts:
+            return True
+        ledger = self.site.exposures().ledger(min(starts), self.site.clock.now_ns())
+        return all(detector.is_balanced for detector in ledger.detectors.values())
+
+    # -------------------------------------------------------------- the product
+    def _start_product(self) -> None:
+        log = (self._directory / "nualley-up.log").open("ab")
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("EPICS_", "NUALLEY_"))}
+        environ |= self.world.environment
+        with log:
+            self._product = subprocess.Popen(  # noqa: S603  # our own command, by our own interpreter
+                [sys.executable, "-m", "nualley.cli", "up", "--experiment", str(self.site.configuration.directory)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**environ, "NUALLEY_SUPERVISED_BY": str(os.getpid())},
+                start_new_session=True,
+            )
+        self._progress("start-product", {"pid": self._product.pid, "url": self.url})
+        end_s = time.monotonic() + CONNECT_S
+        while not self._is_connected():
+            self._check_product()
+            if time.monotonic() > end_s:
+                self._progress("not-connected", {"after_s": CONNECT_S})
+                return
+            time.sleep(0.1)
+
+    def _is_connected(self) -> bool:
+        try:
+            records = self.site.archive().registry().by_code.values()
+        except ArchiveMissingError:
+            return False
+        return bool(records) and all(record.is_connected for record in records)
+
+    def _check_product(self) -> None:
+        if self._product is not None and self._product.poll() is not None:
+            log = self._directory / "nualley-up.log"
+            raise DemoError(
+                f"nualley up ended with status {self._product.returncode}",
+                where=str(log),
+                do=f"read the log: {log}",
+            )
+
+    def _stop_product(self) -> None:
+        if self._product is None:
+            return
+        product, self._product = self._product, None
+        if product.poll() is None:
+            product.send_signal(signal.SIGTERM)
+        try:
+            status = product.wait(_UP_STOP_S)
+        except subprocess.TimeoutExpired:
+            product.kill()
+            status = product.wait()
+        self._progress("stop-product", {"status": status})
+
+    def _is_drained(self) -> bool:
+        n_files = sum(
+            1 for drop in self.site.configuration.storage.drop for path in drop.path.rglob("*") if path.is_file()
+        )
+        catalog = self.site.catalog()
+        totals = catalog.totals()
+        runs = catalog.runs()
+        has_times = all(run.start_ns is not None and run.stop_ns is not None for run in runs)
+        return totals.n_files + totals.n_quarantined >= n_files and has_times
+
+
+_FORMATS = {"cenns-10": "wavedump", "coh-ar-750": "cohar750-hdf5"}
+
+
+def free_port(favourite: int) -> int:
+    """Return a TCP port of loopback that is free: the favourite one where it is."""
+    for port in (favourite, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise DemoError("no TCP port of 127.0.0.1 is free", do="close programs that hold them")
+
+
+def _archive(ledger: Ledger) -> dict[str, int]:
+    return asdict(ledger)
+
+
+def _amounts(amounts: Amounts) -> dict[str, object]:
+    return dict(amounts.to_json())

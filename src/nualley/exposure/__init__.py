@@ -1,0 +1,50 @@
+"""Protons on target, energy and live time of runs; the ledger of every proton; the average pulse."""
+
+from nualley.exposure.daq_state import read_run_stretches
+from nualley.exposure.errors import EmptyIntervalError, NothingToDrawError, NoTracePvError, RunWithoutTimesError
+from nualley.exposure.models import (
+    Amounts,
+    CumulativeBeam,
+    DefectKind,
+    Delivered,
+    DetectorLedger,
+    ExposureDefect,
+    ExposureReport,
+    Fate,
+    LedgerPart,
+    ProtonLedger,
+    RunExposure,
+    RunTrace,
+    sum_of_amounts,
+)
+from nualley.exposure.ports import PvHistory, RecordedRun, Runs, TraceRows
+from nualley.exposure.service import Exposures
+from nualley.exposure.sources import DaqSources, daq_sources
+
+__all__ = [
+    "Amounts",
+    "CumulativeBeam",
+    "DaqSources",
+    "DefectKind",
+    "Delivered",
+    "DetectorLedger",
+    "EmptyIntervalError",
+    "ExposureDefect",
+    "ExposureReport",
+    "Exposures",
+    "Fate",
+    "LedgerPart",
+    "NoTracePvError",
+    "NothingToDrawError",
+    "ProtonLedger",
+    "PvHistory",
+    "RecordedRun",
+    "RunExposure",
+    "RunTrace",
+    "RunWithoutTimesError",
+    "Runs",
+    "TraceRows",
+    "daq_sources",
+    "read_run_stretches",
+    "sum_of_amounts",
+]

@@ -1,0 +1,1 @@
+"""Where exposure touches the world: the archive's tables, and pictures."""

@@ -1,0 +1,157 @@
+"""The archive's tables as exposure reads them."""
+
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from nualley.archive import PvNotArchivedError
+from nualley.exposure.ports import TraceRows
+from nualley.physics import FOREVER, LinkChange, PvRows
+
+
+class Metadata(Protocol):
+    """What an IOC says of a PV, as far as exposure needs it."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of an enum."""
+        ...
+
+
+class Record(Protocol):
+    """What the archive knows of a PV, as far as exposure needs it."""
+
+    @property
+    def metadata(self) -> Metadata | None:
+        """What the IOC says of it; None where it never did."""
+        ...
+
+
+class Reader(Protocol):
+    """The archive's reader, as far as exposure needs it."""
+
+    def read(self, pv: str, start_ns: int, stop_ns: int) -> Any:
+        """Return a table of rows by time; the last sample at or before the start comes first."""
+        ...
+
+    def history(self, pv: str, start_ns: int, stop_ns: int) -> Any:
+        """Return the same, with the connection rows next to the interval."""
+        ...
+
+    def alive_until_ns(self, pv: str) -> int:
+        """Return up to when the last value is known to have held [ns since 1970 UTC]."""
+        ...
+
+    def record(self, pv: str) -> Record:
+        """Return what is known of a PV."""
+        ...
+
+
+class ArchiveHistory:
+    """The port `PvHistory` over an archive. A PV that the archive does not know has no rows and was never alive.
+
+    Parameters
+    ----------
+    reader : Reader
+        The archive's reader.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def read(self, pv: str, start_ns: int, stop_ns: int) -> PvRows:
+        """Return samples and connection changes of a scalar PV."""
+        try:
+            return rows_from_table(self._reader.history(pv, start_ns, stop_ns))
+        except PvNotArchivedError:
+            return PvRows(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.int8))
+
+    def read_traces(self, pv: str, start_ns: int, stop_ns: int) -> TraceRows:
+        """Return the arrays that a PV posted in ``[start_ns, stop_ns)``."""
+        try:
+            return traces_from_table(self._reader.read(pv, start_ns, stop_ns), start_ns, stop_ns)
+        except PvNotArchivedError:
+            empty = np.empty(0, dtype=np.int64)
+            return TraceRows(empty, empty.astype(np.int8), np.zeros(1, dtype=np.int64), np.empty(0))
+
+    def alive_until_ns(self, pv: str) -> int:
+        """Return up to when the last value is known to have held [ns since 1970 UTC]."""
+        try:
+            return self._reader.alive_until_ns(pv)
+        except PvNotArchivedError:
+            return FOREVER.start_ns
+
+    def labels(self, pv: str) -> tuple[str, ...]:
+        """Return the labels of an enum PV, empty where it is none."""
+        try:
+            metadata = self._reader.record(pv).metadata
+        except PvNotArchivedError:
+            return ()
+        return tuple(metadata.labels) if metadata else ()
+
+
+def rows_from_table(table: Any) -> PvRows:
+    """Split an archive table of a scalar PV into samples and connection changes.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Columns time_ns, value, severity, kind and last_heard_ns, by time.
+
+    Returns
+    -------
+    PvRows
+        A null value becomes NaN, a null severity INVALID.
+    """
+    is_sample = pc.equal(table["kind"], "sample")
+    samples = table.filter(is_sample)
+    return PvRows(
+        time_ns=samples["time_ns"].to_numpy(),
+        value=_values(samples["value"]),
+        severity=_severity(samples["severity"]),
+        links=tuple(
+            LinkChange(row["time_ns"], row["kind"], row["last_heard_ns"])
+            for row in table.filter(pc.invert(is_sample)).select(["time_ns", "kind", "last_heard_ns"]).to_pylist()
+        ),
+    )
+
+
+def traces_from_table(table: Any, start_ns: int, stop_ns: int) -> TraceRows:
+    """Return the arrays of an archive table that were posted in an interval.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Columns time_ns, value (lists of numbers), severity and kind, by time.
+    start_ns, stop_ns : int
+        The interval [ns since 1970 UTC]; the array that stood at its start was posted before.
+
+    Returns
+    -------
+    TraceRows
+        A null array is empty.
+    """
+    inside = pc.and_(pc.greater_equal(table["time_ns"], start_ns), pc.less(table["time_ns"], stop_ns))
+    posted = table.filter(pc.and_(inside, pc.equal(table["kind"], "sample")))
+    column = posted["value"].combine_chunks()
+    lists = column if isinstance(column, pa.Array) else pa.concat_arrays(column.chunks)
+    sizes = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    return TraceRows(
+        time_ns=posted["time_ns"].to_numpy(),
+        severity=_severity(posted["severity"]),
+        offsets=np.append(0, np.cumsum(sizes)).astype(np.int64),
+        samples=lists.flatten().to_numpy(zero_copy_only=False),
+    )
+
+
+def _values(column: Any) -> NDArray[Any]:
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return np.array(pc.fill_null(column, "").to_pylist(), dtype=object)
+    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def _severity(column: Any) -> NDArray[np.int8]:
+    return np.asarray(pc.fill_null(column, 3).to_numpy(), dtype=np.int8)

@@ -1,0 +1,20 @@
+"""Settings of ingest: ``[ingest]`` of ``experiment.toml``."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class IngestSettings(BaseModel):
+    """When a raw file is finished, and how many copies are made of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    settle_s: float = Field(
+        default=60.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="A file whose size and modification time rest so long is finished, also without a run PV [s].",
+    )
+    copies: int = Field(default=1, ge=1, description="Verified replicas that are made, each on another drive.")
+    poll_s: float = Field(
+        default=2.0, gt=0, allow_inf_nan=False, description="How often the drop directories are looked at [s]."
+    )

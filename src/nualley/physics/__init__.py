@@ -1,0 +1,41 @@
+"""Pure functions of arrays: constants, protons on target, steps in time, traces, arrival times."""
+
+from nualley.physics.constants import (
+    ELEMENTARY_CHARGE_C,
+    JOULE_PER_GWH,
+    JOULE_PER_MEV,
+    MUON_LIFETIME_NS,
+    PION_LIFETIME_NS,
+)
+from nualley.physics.exact import exact_integral
+from nualley.physics.history import FOREVER, History, LinkChange, PvRows, align, blackouts, history_from_rows
+from nualley.physics.pot import proton_rate, protons, protons_from_charge, protons_per_pulse
+from nualley.physics.timing import ArrivalTimes, arrival_times
+from nualley.physics.traces import VETO_FRACTION, TraceAverage, TraceAverager, average_traces, is_trip
+
+__all__ = [
+    "ELEMENTARY_CHARGE_C",
+    "FOREVER",
+    "JOULE_PER_GWH",
+    "JOULE_PER_MEV",
+    "MUON_LIFETIME_NS",
+    "PION_LIFETIME_NS",
+    "VETO_FRACTION",
+    "ArrivalTimes",
+    "History",
+    "LinkChange",
+    "PvRows",
+    "TraceAverage",
+    "TraceAverager",
+    "align",
+    "arrival_times",
+    "average_traces",
+    "blackouts",
+    "exact_integral",
+    "history_from_rows",
+    "is_trip",
+    "proton_rate",
+    "protons",
+    "protons_from_charge",
+    "protons_per_pulse",
+]

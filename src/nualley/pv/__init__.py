@@ -1,0 +1,49 @@
+"""Live process variables: sources (CA), connection and life of IOCs, the live bus; reads only."""
+
+from nualley.pv.environment import epics_environment
+from nualley.pv.errors import BusEndpointError, BusFrameError, BusMessageError, EpicsStartedError, PvRefusedError
+from nualley.pv.messages import event_from_message, event_message
+from nualley.pv.models import (
+    Connection,
+    Events,
+    Life,
+    Limits,
+    Metadata,
+    PvEvent,
+    PvProtocol,
+    PvRequest,
+    PvValue,
+    Sample,
+    Severity,
+    ValueType,
+)
+from nualley.pv.ports import Emit, Publisher, Source, Subscriber
+from nualley.pv.settings import EpicsSettings
+
+__all__ = [
+    "BusEndpointError",
+    "BusFrameError",
+    "BusMessageError",
+    "Connection",
+    "Emit",
+    "EpicsSettings",
+    "EpicsStartedError",
+    "Events",
+    "Life",
+    "Limits",
+    "Metadata",
+    "Publisher",
+    "PvEvent",
+    "PvProtocol",
+    "PvRefusedError",
+    "PvRequest",
+    "PvValue",
+    "Sample",
+    "Severity",
+    "Source",
+    "Subscriber",
+    "ValueType",
+    "epics_environment",
+    "event_from_message",
+    "event_message",
+]

@@ -1,0 +1,1 @@
+"""The only files here that touch the world: Channel Access and ZeroMQ."""

@@ -1,0 +1,23 @@
+"""What can go wrong with live values."""
+
+from nualley.core import ConfigurationError, IntegrityError, UsageError
+
+
+class PvRefusedError(ConfigurationError):
+    """A PV name that Channel Access does not take."""
+
+
+class EpicsStartedError(ConfigurationError):
+    """Channel Access was started in this process with other addresses: libca reads them once."""
+
+
+class BusEndpointError(ConfigurationError):
+    """The live bus cannot be opened at its endpoint."""
+
+
+class BusMessageError(UsageError):
+    """A message that JSON cannot carry."""
+
+
+class BusFrameError(IntegrityError):
+    """Frames on the live bus that are not ours."""

@@ -1,0 +1,75 @@
+"""What pv needs of the world: sources of live values, and the bus that carries them to other processes."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from nualley.pv.models import PvEvent, PvRequest
+
+Emit: TypeAlias = Callable[[PvEvent], None]
+
+
+class Source(Protocol):
+    """Something that live values come from. It reads only: nothing of ours ever puts to a PV."""
+
+    protocol: str
+
+    async def start(self, requests: Sequence[PvRequest], emit: Emit) -> None:
+        """Subscribe, and call ``emit`` with every event from now on, in the running event loop.
+
+        Parameters
+        ----------
+        requests : sequence of PvRequest
+            The PVs; none twice.
+        emit : callable
+            Takes a `PvEvent`; must only note it and return.
+        """
+        ...
+
+    async def add(self, request: PvRequest) -> None:
+        """Subscribe to one more PV; a PV that is subscribed already is subscribed anew."""
+        ...
+
+    async def remove(self, pv: str) -> None:
+        """Unsubscribe; a PV that is not subscribed is no error."""
+        ...
+
+    async def stop(self) -> None:
+        """Unsubscribe from everything; no event is emitted after it returns."""
+        ...
+
+
+class Publisher(Protocol):
+    """The end of the live bus that speaks. Nothing durable depends on the bus."""
+
+    def publish(self, topic: str, message: Mapping[str, object]) -> None:
+        """Send without waiting; who is not listening or too slow misses it, and sees that it did.
+
+        Parameters
+        ----------
+        topic : str
+            What it is about, such as ``pv/DEMO:BEAM:POWER``.
+        message : mapping
+            JSON-able; NaN and inf arrive as null.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close; what was sent before is still delivered to those who read."""
+        ...
+
+
+class Subscriber(Protocol):
+    """The end of the live bus that listens: an async iterator of (topic, message)."""
+
+    @property
+    def lost_by_topic(self) -> Mapping[str, int]:
+        """Messages that were sent and never arrived here, by topic, since the first that did."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Return the stream of (topic, message); it ends when the subscriber is closed."""
+        ...
+
+    async def close(self) -> None:
+        """Close; the iterator ends."""
+        ...

@@ -1,0 +1,1 @@
+"""The only files of storage that touch the world."""

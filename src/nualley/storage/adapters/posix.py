@@ -1,0 +1,311 @@
+"""Files and volumes of a POSIX machine: every step towards durability is one system call."""
+
+import ctypes
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import xxhash
+
+from nualley.storage.models import FileState, VolumeState
+
+_SUFFIX = ".nualley.part"
+_NAME_MAX_B = 255
+_READ_ONLY_FILE = 0o444  # a published file is not changed any more
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+_NO_PREALLOCATION = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+def part_path(destination: Path) -> Path:
+    """Return where a file lies while it is made: hidden beside its final name.
+
+    Parameters
+    ----------
+    destination : Path
+        The final name, any bytes.
+
+    Returns
+    -------
+    Path
+        ``.<name>.nualley.part``, or with a digest of the name where that would be too long for a file system.
+    """
+    name = os.fsencode(destination.name)
+    if len(name) + len(_SUFFIX) + 1 > _NAME_MAX_B:
+        name = xxhash.xxh3_128_hexdigest(name).encode()
+    return destination.with_name(os.fsdecode(b"." + name + _SUFFIX.encode()))
+
+
+class PosixFile:
+    """A regular file, open for reading.
+
+    Parameters
+    ----------
+    descriptor : int
+        An open descriptor; closed with this object.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._fd = descriptor
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self._fd)
+
+    def state(self) -> FileState:
+        """Return the state of the open file, whatever its name points at by now."""
+        return _state(os.fstat(self._fd))
+
+    def sync(self) -> None:
+        """Wait until its bytes are on the drive."""
+        os.fdatasync(self._fd)
+
+    def drop_cache(self) -> None:
+        """Forget its cached pages, so that the next read asks the drive."""
+        os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def rewind(self) -> None:
+        """Read from the start again."""
+        os.lseek(self._fd, 0, os.SEEK_SET)
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill the buffer with the next bytes; return their number, 0 at the end."""
+        return os.readv(self._fd, [buffer])
+
+
+class PosixPart(PosixFile):
+    """A file in the making, held by a lock that dies with this process.
+
+    Parameters
+    ----------
+    path : Path
+        Where it lies.
+    descriptor : int
+        Open for reading and writing, locked; closed with this object.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        super().__init__(descriptor)
+        self.path = path
+        self._has_name = True
+
+    def preallocate(self, size_B: int) -> None:
+        """Reserve room, so that a full drive shows before the copy; a file system that cannot is no error."""
+        if not size_B:
+            return
+        try:
+            os.posix_fallocate(self._fd, 0, size_B)
+        except OSError as error:
+            if error.errno not in _NO_PREALLOCATION:
+                raise
+
+    def write(self, chunk: memoryview) -> None:
+        """Append all of the bytes."""
+        rest = chunk
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+
+    def set_mtime(self, mtime_ns: int) -> None:
+        """Set the time of the last change [ns since 1970 UTC]."""
+        os.utime(self._fd, ns=(mtime_ns, mtime_ns))
+
+    def link(self, destination: Path) -> None:
+        """Give it its final name too, or move it there; FileExistsError where the name is taken, never overwriting."""
+        try:
+            os.link(self.path, destination, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            rename_exclusively(self.path, destination)
+            self._has_name = False
+
+    def remove(self) -> None:
+        """Take away the name that it had in the making, where it still has it."""
+        if self._has_name:
+            self.path.unlink(missing_ok=True)
+            self._has_name = False
+
+
+def rename_exclusively(source: Path, destination: Path) -> None:
+    """Rename without overwriting (``renameat2``), for file systems that refuse hard links.
+
+    Parameters
+    ----------
+    source, destination : Path
+        Names on one file system.
+
+    Raises
+    ------
+    OSError
+        ``EEXIST`` where the destination is there, ``EINVAL`` or ``ENOSYS`` where the system cannot do this.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        renameat2 = libc.renameat2
+    except AttributeError:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), os.fspath(destination)) from None
+    if renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(destination), _RENAME_NOREPLACE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), os.fspath(destination))
+
+
+class PosixFiles:
+    """`storage.ports.DurableFiles` on the file systems of this machine."""
+
+    def state(self, path: Path) -> FileState | None:
+        """Return the state of what the name points at, links followed; None where there is nothing."""
+        try:
+            return _state(path.stat())
+        except FileNotFoundError:
+            return None
+
+    def open(self, path: Path, *, is_link_followed: bool = True) -> PosixFile:
+        """Open a regular file for reading; anything else is refused, never waited for."""
+        # O_NONBLOCK: opening a FIFO would wait for a writer
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if is_link_followed else os.O_NOFOLLOW)
+        descriptor = os.open(path, flags)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        return PosixFile(descriptor)
+
+    def open_part(self, destination: Path) -> PosixPart:
+        """Make an empty part for the destination, alone: one left by a dead process is removed first."""
+        path = part_path(destination)
+        while True:
+            try:
+                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+                descriptor = os.open(path, flags, _READ_ONLY_FILE)
+            except FileExistsError:
+                # never taken over and cut: a process that died between link and unlink left a name of the final file
+                _remove_unless_held(path)
+                continue
+            if _lock(descriptor, path):
+                return PosixPart(path, descriptor)
+
+    def remove_stale_part(self, destination: Path) -> bool:
+        """Remove the part that a dead process left, and return whether there was one; a living one's is let be."""
+        try:
+            return _remove_unless_held(part_path(destination))
+        except BlockingIOError:
+            return False
+
+    def make_directories(self, directory: Path) -> Sequence[Path]:
+        """Make the directory and those above it where missing.
+
+        Returns those above it whose entries may not be durable yet, nearest first: all that this user could have
+        changed on this file system, for another process may have made one and died before its sync.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        device = directory.stat().st_dev
+        above = []
+        for parent in directory.absolute().parents:
+            if parent.stat().st_dev != device or not os.access(parent, os.W_OK | os.R_OK):
+                break
+            above.append(parent)
+        return above
+
+    def sync_directory(self, directory: Path) -> None:
+        """Wait until the directory's entries are on the drive."""
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def available_B(self, path: Path) -> int:
+        """Return the bytes that a user may still write at the path, or at the nearest folder above that exists [B]."""
+        for folder in (path, *path.absolute().parents):
+            if folder.exists():
+                return _available_B(os.statvfs(folder))
+        return 0
+
+
+class PosixVolumes:
+    """`storage.ports.Volumes` by ``statvfs``."""
+
+    def state(self, path: Path) -> VolumeState:
+        """Return what the file system says of itself.
+
+        Parameters
+        ----------
+        path : Path
+            A directory.
+
+        Returns
+        -------
+        VolumeState
+            Size, use and whether it may be written to.
+
+        Raises
+        ------
+        OSError
+            Where the path is no directory or does not answer.
+        """
+        if not stat.S_ISDIR(path.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(path))
+        volume = os.statvfs(path)
+        return VolumeState(
+            size_B=volume.f_blocks * volume.f_frsize,
+            used_B=(volume.f_blocks - volume.f_bfree) * volume.f_frsize,
+            available_B=_available_B(volume),
+            device=path.stat().st_dev,
+            is_mount_point=os.path.ismount(path),
+            is_writable=not volume.f_flag & os.ST_RDONLY and os.access(path, os.W_OK | os.X_OK),
+        )
+
+
+def _state(found: os.stat_result) -> FileState:
+    return FileState(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _available_B(volume: os.statvfs_result) -> int:
+    return volume.f_bavail * volume.f_frsize
+
+
+def _lock(descriptor: int, path: Path) -> bool:
+    """Lock a part; return False, with the descriptor closed, where its name was taken away meanwhile."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_name_of(path, descriptor):
+            return True
+    except BlockingIOError:
+        pass  # another process took the new, not yet locked part for a stale one and is removing it
+    except BaseException:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return False
+
+
+def _remove_unless_held(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_name_of(path, descriptor):
+            path.unlink()
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _is_name_of(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(follow_symlinks=False), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

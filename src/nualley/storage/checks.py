@@ -1,0 +1,50 @@
+"""What can be wrong with drives."""
+
+import os
+from collections.abc import Callable, Sequence
+
+from nualley.core import CheckResult, CheckState, escape_name, format_size
+from nualley.storage.models import DriveUsage
+
+
+class DriveCheck:
+    """Drives that are missing, read-only or filled beyond their limit.
+
+    Parameters
+    ----------
+    measure : callable
+        Returns how full the drives are now.
+    """
+
+    def __init__(self, measure: Callable[[], Sequence[DriveUsage]]) -> None:
+        self._measure = measure
+
+    def __call__(self) -> list[CheckResult]:
+        """Look at every drive."""
+        return [_check(usage) for usage in self._measure()]
+
+
+def _check(usage: DriveUsage) -> CheckResult:
+    drive = usage.drive
+    name = f"storage.drives.{drive.name}"
+    path = escape_name(os.fspath(drive.path))
+    if not usage.is_mounted:
+        return CheckResult(
+            name, CheckState.FAILED, f"{path} is missing: {usage.error}", "mount it or correct its path in drives.toml"
+        )
+    filled = (
+        f"{path} is filled to {100 * usage.fill_fraction:.1f} % (limit {100 * drive.limit_fraction:.3g} %), "
+        f"{format_size(usage.available_B)} free"
+    )
+    if usage.fill_fraction > drive.limit_fraction:
+        return CheckResult(
+            name, CheckState.WARNING, filled, "move files elsewhere, raise the limit or add a drive in drives.toml"
+        )
+    if not usage.is_writable:
+        return CheckResult(
+            name,
+            CheckState.FAILED,
+            f"{path} cannot be written to",
+            "mount it for writing or give this user the right to write there",
+        )
+    return CheckResult(name, CheckState.OK, filled)

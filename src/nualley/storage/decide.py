@@ -1,0 +1,131 @@
+"""Policies of storage as pure functions: where a file lies, and which drive takes it."""
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from nualley.core import escape_name, format_size
+from nualley.storage.errors import NoDriveFits, UnsafeName
+from nualley.storage.models import Drive, DriveRole, DriveUsage
+
+
+def place(template: str, drive: Drive, *, detector: str, run: int | str, name: str) -> Path:
+    """Return where a file of a run lies on a drive.
+
+    Parameters
+    ----------
+    template : str
+        ``replica_path`` of the settings, which were validated.
+    drive : Drive
+        The drive.
+    detector : str
+        Id of the detector.
+    run : int or str
+        Number of the run.
+    name : str
+        The file's own name as the file system gave it, kept byte for byte; not escaped.
+
+    Returns
+    -------
+    Path
+        Below the drive's path, whatever the names are.
+
+    Raises
+    ------
+    UnsafeName
+        Where detector, run or name would lead elsewhere.
+
+    Examples
+    --------
+    >>> drive = Drive("data1", Path("/data1"))
+    >>> str(place("{drive}/{detector}/raw/{run}/{name}", drive, detector="cenns-10", run=42, name="wave0.dat"))
+    '/data1/cenns-10/raw/42/wave0.dat'
+    """
+    words = {"detector": detector, "run": str(run), "name": name}
+    for key, word in words.items():
+        if word in ("", ".", "..") or "/" in word or "\0" in word:
+            raise UnsafeName(
+                f"{key} {escape_name(word)!r} cannot be a folder or file name",
+                where=f"replica_path {template!r}",
+                do="rename the file or the detector: no '/', no '.', no '..'",
+            )
+    _, *parts = template.split("/")
+    return Path(drive.path, *(part.format(**words) for part in parts))
+
+
+def choose_drive(usages: Sequence[DriveUsage], size_B: int, role: DriveRole, exclude: Collection[str] = ()) -> Drive:
+    """Return the drive that takes the bytes: of the role, writable, below its limit afterwards, the most free first.
+
+    Parameters
+    ----------
+    usages : sequence of DriveUsage
+        How full the drives are now.
+    size_B : int
+        What will be written [B].
+    role : DriveRole
+        What it is; a drive of role ``any`` takes everything.
+    exclude : collection of str
+        Names of drives that are not wanted, such as those that hold a copy already.
+
+    Returns
+    -------
+    Drive
+        The chosen one.
+
+    Raises
+    ------
+    NoDriveFits
+        Says of every drive why not.
+    """
+    fitting = [usage for usage in usages if not _refusal(usage, size_B, role, exclude)]
+    if fitting:
+        return max(fitting, key=lambda usage: usage.available_B).drive
+    raise _no_drive_fits(usages, size_B, role, exclude)
+
+
+def _refusal(usage: DriveUsage, size_B: int, role: DriveRole, exclude: Collection[str]) -> str:
+    drive = usage.drive
+    reasons = (
+        (drive.role not in (role, DriveRole.ANY), f"is for {drive.role} data"),
+        (drive.name in exclude, "is not wanted here"),
+        (not usage.is_mounted, f"is missing: {usage.error}"),
+        (not usage.is_writable, "is read-only"),
+        (usage.available_B < size_B, f"has {format_size(usage.available_B)} free"),
+        (
+            usage.fill_fraction_after(size_B) > drive.limit_fraction,
+            f"would be filled to {100 * usage.fill_fraction_after(size_B):.1f} %",
+        ),
+    )
+    return next((reason for applies, reason in reasons if applies), "")
+
+
+def _no_drive_fits(usages: Sequence[DriveUsage], size_B: int, role: DriveRole, exclude: Collection[str]) -> NoDriveFits:
+    usable = [
+        usage
+        for usage in usages
+        if usage.is_writable and usage.drive.name not in exclude and usage.drive.role in (role, DriveRole.ANY)
+    ]
+    others = "; ".join(
+        f"{usage.drive.name} {_refusal(usage, size_B, role, exclude)}" for usage in usages if usage not in usable
+    )
+    if not usable:
+        return NoDriveFits(
+            f"no drive takes {format_size(size_B)} of {role} data" + (f": {others}" if others else ""),
+            where="storage.drives",
+            do=f"name a writable drive of role {str(role)!r} in drives.toml, or mount the one that is missing",
+        )
+    best = max(usable, key=lambda usage: usage.available_B)
+    drive = best.drive
+    lacking_B = max(size_B - best.available_B, best.used_B + size_B - int(drive.limit_fraction * best.capacity_B))
+    standing = ", ".join(_standing(usage) for usage in sorted(usable, key=lambda usage: -usage.available_B))
+    return NoDriveFits(
+        f"drive {escape_name(os.fspath(drive.path))} has {format_size(best.available_B)} free, "
+        f"{format_size(size_B)} are needed below its limit",
+        where=standing + (f"; {others}" if others else ""),
+        do=f"free {format_size(lacking_B)} on {drive.name}, raise its limit or add a drive in drives.toml",
+    )
+
+
+def _standing(usage: DriveUsage) -> str:
+    limit, now = 100 * usage.drive.limit_fraction, 100 * usage.fill_fraction
+    return f"storage.drives.{usage.drive.name} (limit {limit:.3g} %, now {now:.1f} %)"

@@ -1,0 +1,62 @@
+"""What can go wrong with drives and copies."""
+
+# ruff: noqa: N818
+# an error is named by what happened: DriveFull, RunNotFound
+
+from nualley.core import ConfigurationError, IntegrityError, NualleyError
+
+
+class StorageError(NualleyError, OSError):
+    """A file or a drive cannot be used; ``errno`` is not set, the text says it."""
+
+
+class SourceUnreadable(StorageError):
+    """The source is no regular file, may not be read, or the drive under it fails."""
+
+
+class SourceVanished(StorageError, FileNotFoundError):
+    """The source is not there, or went away while it was copied."""
+
+
+class SourceChanged(IntegrityError):
+    """The source changed while it was copied: the copy was thrown away."""
+
+
+class DigestMismatch(IntegrityError):
+    """The source does not have the bytes that the caller expects."""
+
+
+class VerifyFailed(IntegrityError):
+    """What was read back from the drive is not what was written: the copy was thrown away."""
+
+
+class DestinationConflict(IntegrityError):
+    """Other bytes, or something that is no file, lie under the final name; they were not touched."""
+
+
+class DestinationBusy(StorageError):
+    """Another process is writing the same destination right now."""
+
+
+class DestinationRefused(StorageError):
+    """The file system under the destination refuses what a safe copy needs: a right, a lock or an exclusive name."""
+
+
+class DriveFull(StorageError):
+    """The drive or the user's quota has no room for the file; what was written was removed."""
+
+
+class DriveReadOnly(StorageError):
+    """The drive is mounted read-only."""
+
+
+class DriveFailing(StorageError):
+    """The drive answered a write, a sync or the verifying read with an error."""
+
+
+class NoDriveFits(StorageError):
+    """No drive of the wanted role is there, writable and below its limit once the bytes are written."""
+
+
+class UnsafeName(ConfigurationError):
+    """A name would leave the folder that it belongs to."""

@@ -1,0 +1,188 @@
+"""Values of storage: drives, how full they are, and a published file."""
+
+import math
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+
+from nualley.core import Digests
+
+
+class DriveRole(StrEnum):
+    """What may be written to a drive."""
+
+    RAW = "raw"
+    PROCESSED = "processed"
+    SIMULATION = "simulation"
+    USER = "user"
+    ANY = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class NotedUsage:
+    """Size and fill of a drive as somebody wrote them down.
+
+    Parameters
+    ----------
+    size_B : int
+        Size [B], >= 0.
+    used_fraction : float
+        Filled part, 0 to 1.
+    on : date or None
+        The day on which it was so.
+    source : str
+        Where this is written.
+    """
+
+    size_B: int
+    used_fraction: float
+    on: date | None = None
+    source: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """A place for files.
+
+    Parameters
+    ----------
+    name : str
+        Its name in ``drives.toml``.
+    path : Path
+        Where it is mounted, absolute.
+    role : DriveRole
+        What may be written there.
+    limit_fraction : float
+        Filled part above which nothing more is written, 0 to 1.
+    must_be_mounted : bool
+        The path has to be a mount point, else the drive counts as missing.
+    noted : NotedUsage or None
+        Size and fill as somebody wrote them down.
+    """
+
+    name: str
+    path: Path
+    role: DriveRole = DriveRole.ANY
+    limit_fraction: float = 0.97
+    must_be_mounted: bool = False
+    noted: NotedUsage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeState:
+    """What the file system says of itself (``statvfs``).
+
+    Parameters
+    ----------
+    size_B : int
+        Size [B].
+    used_B : int
+        Bytes in use [B].
+    available_B : int
+        Bytes that a user may still write [B]; less than size - used where some are kept for root.
+    device : int
+        Device number: mounts of one device share their bytes.
+    is_mount_point : bool
+        Something is mounted at this very path.
+    is_writable : bool
+        Mounted for writing, and this user may write there.
+    """
+
+    size_B: int
+    used_B: int
+    available_B: int
+    device: int
+    is_mount_point: bool
+    is_writable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DriveUsage:
+    """How full a drive is.
+
+    Parameters
+    ----------
+    drive : Drive
+        The drive.
+    size_B, used_B, available_B : int
+        Size, bytes in use and bytes that a user may still write [B]; 0 where the drive is missing.
+    is_mounted : bool
+        The drive is there: its path is a directory, and a mount point where it has to be one.
+    is_writable : bool
+        It may be written to.
+    device : int or None
+        Device number: mounts of one device share their bytes; None where the drive is missing.
+    error : str
+        Why it is missing; empty where it is not.
+    """
+
+    drive: Drive
+    size_B: int = 0
+    used_B: int = 0
+    available_B: int = 0
+    is_mounted: bool = False
+    is_writable: bool = False
+    device: int | None = None
+    error: str = ""
+
+    @property
+    def capacity_B(self) -> int:
+        """Bytes that users can fill: used and available, never the size [B]."""
+        return self.used_B + self.available_B
+
+    @property
+    def fill_fraction(self) -> float:
+        """Filled part of the capacity, 0 to 1; NaN where the drive is missing."""
+        return self.used_B / self.capacity_B if self.capacity_B else math.nan
+
+    def fill_fraction_after(self, size_B: int) -> float:
+        """Return the filled part once ``size_B`` more bytes are written; NaN where the drive is missing."""
+        return (self.used_B + size_B) / self.capacity_B if self.capacity_B else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What tells that a file is still the one it was.
+
+    Parameters
+    ----------
+    device, inode : int
+        Which file it is.
+    size_B : int
+        Size [B].
+    mtime_ns, ctime_ns : int
+        Times of the last change of its bytes and of its inode [ns since 1970 UTC].
+    """
+
+    device: int
+    inode: int
+    size_B: int
+    mtime_ns: int
+    ctime_ns: int
+
+    def is_same_file(self, other: "FileState") -> bool:
+        """Return whether both are names of one file."""
+        return (self.device, self.inode) == (other.device, other.inode)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A file under its final name, durable and verified.
+
+    Parameters
+    ----------
+    digests : Digests
+        Of the bytes that were read back from the drive.
+    destination : Path
+        The final name.
+    already_there : bool
+        The same bytes lay under that name before.
+    is_source : bool
+        Source and destination are one file: this is no second copy.
+    """
+
+    digests: Digests
+    destination: Path
+    already_there: bool = False
+    is_source: bool = False

@@ -1,0 +1,113 @@
+"""What storage needs of the world: files that can be made durable, and the state of volumes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from nualley.storage.models import FileState, VolumeState
+
+
+class OpenFile(Protocol):
+    """A regular file, open for reading from its start; a context manager that closes it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def state(self) -> FileState:
+        """Return the state of the open file, whatever its name points at by now."""
+        ...
+
+    def sync(self) -> None:
+        """Wait until its bytes are on the drive (``fdatasync``)."""
+        ...
+
+    def drop_cache(self) -> None:
+        """Forget its cached pages, so that the next read asks the drive (``POSIX_FADV_DONTNEED``)."""
+        ...
+
+    def rewind(self) -> None:
+        """Read from the start again."""
+        ...
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill the buffer with the next bytes; return their number, 0 at the end."""
+        ...
+
+
+class Part(OpenFile, Protocol):
+    """A file in the making beside its final name, held by this process alone; closing it does not remove it."""
+
+    path: Path
+
+    def preallocate(self, size_B: int) -> None:
+        """Reserve room, so that a full drive shows before the copy; a file system that cannot is no error."""
+        ...
+
+    def write(self, chunk: memoryview) -> None:
+        """Append all of the bytes."""
+        ...
+
+    def set_mtime(self, mtime_ns: int) -> None:
+        """Set the time of the last change [ns since 1970 UTC]."""
+        ...
+
+    def link(self, destination: Path) -> None:
+        """Give it its final name too, or move it there; FileExistsError where the name is taken, never overwriting."""
+        ...
+
+    def remove(self) -> None:
+        """Take away the name that it had in the making, where it still has it."""
+        ...
+
+
+class DurableFiles(Protocol):
+    """Files whose every step towards durability is a call of its own. Errors are OSError, as the system names them."""
+
+    def state(self, path: Path) -> FileState | None:
+        """Return the state of what the name points at, links followed; None where there is nothing."""
+        ...
+
+    def open(self, path: Path, *, is_link_followed: bool = True) -> OpenFile:
+        """Open a regular file for reading.
+
+        Anything else is refused with ``EINVAL``, never waited for; a symbolic link that is not followed with ``ELOOP``.
+        """
+        ...
+
+    def open_part(self, destination: Path) -> Part:
+        """Make an empty part for the destination, alone: one left by a dead process is removed first.
+
+        BlockingIOError where a living process holds it.
+        """
+        ...
+
+    def remove_stale_part(self, destination: Path) -> bool:
+        """Remove the part that a dead process left, and return whether there was one; a living one's is let be."""
+        ...
+
+    def make_directories(self, directory: Path) -> Sequence[Path]:
+        """Make the directory and those above it where missing.
+
+        Returns those above it whose entries may not be durable yet, nearest first.
+        """
+        ...
+
+    def sync_directory(self, directory: Path) -> None:
+        """Wait until the directory's entries are on the drive."""
+        ...
+
+    def available_B(self, path: Path) -> int:
+        """Return the bytes that a user may still write at the path, or at the nearest folder above that exists [B]."""
+        ...
+
+
+class Volumes(Protocol):
+    """The volumes of this machine."""
+
+    def state(self, path: Path) -> VolumeState:
+        """Return what the file system says of itself; OSError where the path is no directory."""
+        ...

@@ -1,0 +1,212 @@
+"""Settings of storage: drives, drop directories and where a replica lies (``drives.toml``)."""
+
+import re
+import string
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from nualley.core import UsageError, nearest, parse_duration_ns, parse_quantity
+from nualley.storage.models import Drive, DriveRole, NotedUsage
+
+DEFAULT_REPLICA_PATH = "{drive}/{detector}/raw/{run}/{name}"
+TEMPLATE_KEYS = ("drive", "detector", "run", "name")
+
+_NAME = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
+
+
+def _size_B(value: object) -> object:
+    return round(parse_quantity(value, "B")) if isinstance(value, str) else _refuse_number(value, "124 TiB")
+
+
+def _fraction(value: object) -> object:
+    return round(parse_quantity(value, "1"), 12) if isinstance(value, str) else _refuse_number(value, "97 %")
+
+
+def _duration_ns(value: object) -> object:
+    return parse_duration_ns(value) if isinstance(value, str) else _refuse_number(value, "7d")
+
+
+def _refuse_number(value: object, example: str) -> object:
+    if isinstance(value, int | float):
+        raise UsageError(f"{value!r} has no unit", do=f'write it as text with its unit, such as "{example}"')
+    return value
+
+
+def _role(value: object) -> object:
+    if isinstance(value, str) and value not in set(DriveRole):
+        near = nearest(value, [str(role) for role in DriveRole])
+        hint = f"did you mean {near!r}? " if near else ""
+        raise UsageError(f"{value!r} is not a role of a drive", do=f"{hint}roles: {', '.join(DriveRole)}")
+    return value
+
+
+def _template(template: str) -> str:
+    for _, key, format_spec, conversion in _template_fields(template):
+        if key is None:
+            continue
+        if key not in TEMPLATE_KEYS:
+            near = nearest(key, TEMPLATE_KEYS)
+            hint = f"did you mean {{{near}}}? " if near else ""
+            raise UsageError(f"{{{key}}} is not a key of replica_path", do=f"{hint}keys: {', '.join(TEMPLATE_KEYS)}")
+        if format_spec or conversion:
+            raise UsageError(f"{{{key}}} has a format in replica_path {template!r}", do=f"write {{{key}}} alone")
+    _check_template_shape(template)
+    return template
+
+
+def _template_fields(template: str) -> list[tuple[str, str | None, str | None, str | None]]:
+    try:
+        return list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise UsageError(f"replica_path {template!r}: {error}", do=f'write it as "{DEFAULT_REPLICA_PATH}"') from None
+
+
+def _check_template_shape(template: str) -> None:
+    parts = template.split("/")
+    missing = [key for key in TEMPLATE_KEYS if f"{{{key}}}" not in template]
+    if missing:
+        raise UsageError(
+            f"replica_path {template!r} lacks {', '.join(f'{{{key}}}' for key in missing)}: files would share a path",
+            do=f'name every key, as in "{DEFAULT_REPLICA_PATH}"',
+        )
+    if parts[0] != "{drive}" or parts[-1] != "{name}" or template.count("{drive}") > 1:
+        raise UsageError(
+            f"replica_path {template!r} must begin with {{drive}}/ and end with /{{name}}",
+            do=f'write it as "{DEFAULT_REPLICA_PATH}"',
+        )
+    if any(part in ("", ".", "..") for part in parts):
+        raise UsageError(f"replica_path {template!r} has an empty, '.' or '..' part", do="write plain folder names")
+    if any(part.count("{") > 1 for part in parts):
+        raise UsageError(
+            f"replica_path {template!r} joins two keys in one folder name: two runs could share a path",
+            do="part them with '/'",
+        )
+
+
+SizeB = Annotated[int, BeforeValidator(_size_B), Field(ge=0, json_schema_extra={"examples": ["124 TiB"]})]
+Fraction = Annotated[float, BeforeValidator(_fraction), Field(json_schema_extra={"examples": ["97 %"]})]
+DurationNs = Annotated[int, BeforeValidator(_duration_ns), Field(ge=0, json_schema_extra={"examples": ["7d"]})]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class NotedSettings(_Table):
+    """What somebody wrote down about a drive: for drives that this machine does not see."""
+
+    size_B: SizeB = Field(alias="size", description="Size [B], such as '124 TiB'.")
+    used_fraction: Fraction = Field(alias="used", ge=0, le=1, description="Filled part of it, such as '95 %'.")
+    on: date | None = Field(default=None, description="The day on which it was so.")
+    source: str = Field(default="unknown", description="Where this is written.")
+
+    def noted(self) -> NotedUsage:
+        """Return it as a value."""
+        return NotedUsage(self.size_B, self.used_fraction, self.on, self.source)
+
+
+class DriveSettings(_Table):
+    """One drive, ``[drives.<name>]``."""
+
+    path: Path = Field(description="Where it is mounted; a relative path starts at the experiment directory.")
+    role: Annotated[DriveRole, BeforeValidator(_role)] = Field(
+        default=DriveRole.ANY, description="What may be written there: raw, processed, simulation, user or any."
+    )
+    limit_fraction: Fraction = Field(
+        default=0.97, alias="limit", gt=0, le=1, description="Filled part above which nothing more is written to it."
+    )
+    mounted: bool = Field(
+        default=False,
+        description="True: while the path is no mount point the drive counts as missing, so that an unmounted drive's "
+        "empty folder is not filled instead.",
+    )
+    noted: NotedSettings | None = Field(default=None, description="Size and fill as somebody wrote them down.")
+
+
+class PurgeSettings(_Table):
+    """When the DAQ's own copy in a drop directory may go, ``purge`` of ``[[drop]]``."""
+
+    copies: int = Field(default=2, ge=2, description="Re-read, verified replicas on other drives, at least.")
+    min_age_ns: DurationNs = Field(alias="min_age", description="Age since the end of the run [ns], such as '7d'.")
+
+
+class DropSettings(_Table):
+    """A directory into which a DAQ writes, ``[[drop]]``."""
+
+    path: Path = Field(description="The directory; a relative path starts at the experiment directory.")
+    detector: str = Field(min_length=1, description="Whose data they are: the id of a detector.")
+    purge: PurgeSettings | None = Field(default=None, description="Absent: files there are never deleted.")
+
+
+def _drive_names(drives: Mapping[str, DriveSettings]) -> Mapping[str, DriveSettings]:
+    for name in drives:
+        if _NAME.fullmatch(name) is None:
+            raise UsageError(f"{name!r} is not a name for a drive", do="use lower-case letters, digits, '-' and '_'")
+    return drives
+
+
+class StorageSettings(_Table):
+    """What ``drives.toml`` says."""
+
+    replica_path: Annotated[str, AfterValidator(_template)] = Field(
+        default=DEFAULT_REPLICA_PATH,
+        description="Where a file lies on a drive; keys: {drive} (its path), {detector}, {run} (number), {name}.",
+    )
+    drives: Annotated[Mapping[str, DriveSettings], AfterValidator(_drive_names)] = Field(
+        default_factory=dict, description="The drives by name."
+    )
+    drop: tuple[DropSettings, ...] = Field(default=(), description="Directories that ingest watches.")
+
+    @model_validator(mode="after")
+    def _no_shared_paths(self) -> "StorageSettings":
+        names_by_path: dict[Path, str] = {}
+        for name, drive in self.drives.items():
+            other = names_by_path.setdefault(drive.path, name)
+            if other != name:
+                raise UsageError(
+                    f"drives {other!r} and {name!r} share the path {drive.path}",
+                    do="give each drive its own path: two copies on one disk are not two copies",
+                )
+        return self
+
+    def resolve(self, directory: Path) -> "StorageSettings":
+        """Return the same settings with every relative path starting at ``directory``.
+
+        Parameters
+        ----------
+        directory : Path
+            The experiment directory.
+
+        Returns
+        -------
+        StorageSettings
+            With absolute paths; ``~`` stands for the user's home.
+        """
+        drives = {
+            name: drive.model_copy(update={"path": _absolute(directory, drive.path)})
+            for name, drive in self.drives.items()
+        }
+        drop = tuple(entry.model_copy(update={"path": _absolute(directory, entry.path)}) for entry in self.drop)
+        return self.model_copy(update={"drives": drives, "drop": drop})
+
+    def to_drives(self) -> tuple[Drive, ...]:
+        """Return the drives as values, in the order of the file."""
+        return tuple(
+            Drive(
+                name=name,
+                path=drive.path,
+                role=drive.role,
+                limit_fraction=drive.limit_fraction,
+                must_be_mounted=drive.mounted,
+                noted=drive.noted.noted() if drive.noted else None,
+            )
+            for name, drive in self.drives.items()
+        )
+
+
+def _absolute(directory: Path, path: Path) -> Path:
+    return Path(directory.absolute(), path.expanduser())

@@ -1,0 +1,17 @@
+"""What can go wrong when the status page is to be served."""
+
+from nualley.core import ConfigurationError, NualleyError
+
+
+class HostNotLoopbackError(ConfigurationError):
+    """The status page was to be shown to other machines; there are no accounts yet."""
+
+
+class PortRefusedError(ConfigurationError):
+    """The port says nothing about where the page would be found."""
+
+
+class PortTakenError(NualleyError, OSError):
+    """Somebody else listens at the address of the status page."""
+
+    __str__ = NualleyError.__str__

@@ -1,0 +1,108 @@
+"""What the pages need of the world: one site, with its archive, record of runs, exposures, drives and live bus."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from nualley.archive import LastValue, Ledger
+from nualley.catalog import Run, Totals
+from nualley.config import Configuration
+from nualley.core import Clock
+from nualley.exposure import Delivered, RunExposure
+from nualley.pv import Subscriber
+from nualley.storage import DriveUsage
+
+
+class Commits(Protocol):
+    """How far an archive is synced."""
+
+    @property
+    def time_ns(self) -> int:
+        """When the last commit was made [ns since 1970 UTC]; 0 where there is none."""
+        ...
+
+    @property
+    def seq(self) -> int:
+        """Last receipt number that is durable."""
+        ...
+
+
+class Archive(Protocol):
+    """The archive's reader, as far as the pages need it."""
+
+    def registry(self) -> Commits:
+        """Return how far it is synced."""
+        ...
+
+    def last(self, pvs: Sequence[str] = ()) -> list[LastValue]:
+        """Return last values; no names means all."""
+        ...
+
+    def ledger(self) -> Ledger:
+        """Return the account of all samples."""
+        ...
+
+    def history(self, pv: str, start_ns: int, stop_ns: int) -> Any:
+        """Return a PV's rows as a pyarrow.Table, with the connection rows that tell what is known."""
+        ...
+
+    def alive_until_ns(self, pv: str) -> int:
+        """Return up to when the last value is known to have held [ns since 1970 UTC]."""
+        ...
+
+
+class Record(Protocol):
+    """The catalog, as far as the pages need it."""
+
+    def runs(self) -> list[Run]:
+        """Return all runs."""
+        ...
+
+    def totals_by_run(self) -> Mapping[str, Totals]:
+        """Return counts for every run."""
+        ...
+
+
+class Exposures(Protocol):
+    """Protons and live time, as far as the pages need them."""
+
+    def run_exposure(self, run: Run) -> RunExposure:
+        """Return what a run got of the beam."""
+        ...
+
+    def delivered(self, start_ns: int, stop_ns: int) -> Delivered:
+        """Return what the accelerator delivered in an interval."""
+        ...
+
+
+class Site(Protocol):
+    """One experiment and its store; `nualley.app` makes it."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """What the experiment repository says."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """Where the time comes from."""
+        ...
+
+    def archive(self) -> Archive:
+        """Return the archive's reader. ArchiveMissingError while nothing was archived yet."""
+        ...
+
+    def catalog(self) -> Record:
+        """Return the record of runs."""
+        ...
+
+    def exposures(self) -> Exposures:
+        """Return what tells protons and live time."""
+        ...
+
+    def drive_usages(self) -> Sequence[DriveUsage]:
+        """Return how full every drive is."""
+        ...
+
+    def live(self) -> Subscriber:
+        """Return a new listener at the live bus; called in the running event loop."""
+        ...

@@ -1,0 +1,256 @@
+"""Killed, full, read-only, failing: never a partial or wrong file under a final name, and the next try succeeds."""
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from nualley.storage import Drive, DriveFailing, DriveFull, DriveReadOnly, SourceUnreadable, measure_drive, publish
+from nualley.storage.adapters.posix import PosixFile, PosixFiles, PosixPart, PosixVolumes
+
+pytestmark = pytest.mark.fault
+
+CHILD = """
+import sys
+from pathlib import Path
+from nualley.storage import publish
+from nualley.storage.adapters.posix import PosixFiles
+source, folder = map(Path, sys.argv[1:])
+print("ready", flush=True)
+for number in range(10_000):
+    publish(source, folder / f"sub{number % 3}" / f"copy{number}", files=PosixFiles())
+    print(number, flush=True)
+"""
+
+
+def test_killed_at_random_moments(tmp_path: Path, seed: int, is_soak: bool) -> None:
+    chance = random.Random(seed)
+    source, folder = tmp_path / "source", tmp_path / "drive"
+    data = chance.randbytes(3 * 2**20 + 5)
+    source.write_bytes(data)
+    for _ in range(100 if is_soak else 4):
+        with subprocess.Popen(
+            [sys.executable, "-c", CHILD, source, folder], stdout=subprocess.PIPE, text=True
+        ) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            time.sleep(chance.uniform(0, 0.15))
+            child.kill()
+            acknowledged = [int(line) for line in child.stdout.read().splitlines()]
+        for number in acknowledged:
+            assert (folder / f"sub{number % 3}" / f"copy{number}").read_bytes() == data
+        for path in folder.rglob("copy*"):
+            assert path.read_bytes() == data
+        for number in range(len(acknowledged) + 1):
+            publish(source, folder / f"sub{number % 3}" / f"copy{number}", files=PosixFiles())
+        assert not list(folder.rglob("*.part"))
+
+
+class Interfering(PosixFiles):
+    """The real files, with something happening before every step."""
+
+    def __init__(self, before: Callable[[str], None]) -> None:
+        self.before = before
+
+    def open(self, path: Path, *, is_link_followed: bool = True) -> PosixFile:
+        self.before("open")
+        return super().open(path, is_link_followed=is_link_followed)
+
+    def open_part(self, destination: Path) -> PosixPart:
+        self.before("open_part")
+        part = super().open_part(destination)
+        return InterferingPart(part, self.before)
+
+    def sync_directory(self, directory: Path) -> None:
+        self.before("sync_directory")
+        super().sync_directory(directory)
+
+
+class InterferingPart(PosixPart):
+    """The real part, with something happening before every step."""
+
+    def __init__(self, part: PosixPart, before: Callable[[str], None]) -> None:
+        super().__init__(part.path, part._fd)
+        self.before = before
+
+    def preallocate(self, size_B: int) -> None:
+        self.before("preallocate")
+        super().preallocate(size_B)
+
+    def write(self, chunk: memoryview) -> None:
+        self.before("write")
+        super().write(chunk)
+
+    def sync(self) -> None:
+        self.before("sync")
+        super().sync()
+
+    def read_into(self, buffer: memoryview) -> int:
+        self.before("read")
+        return super().read_into(buffer)
+
+    def link(self, destination: Path) -> None:
+        self.before("link")
+        super().link(destination)
+
+    def remove(self) -> None:
+        self.before("remove")
+        super().remove()
+
+
+def run_in_child(work: Callable[[], object]) -> int:
+    """Fork, work, and return the wait status."""
+    child = os.fork()
+    if not child:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+def test_killed_before_every_step(tmp_path: Path) -> None:
+    source, data = tmp_path / "source", os.urandom(2**20 + 1)
+    source.write_bytes(data)
+    n_killed = 0
+    for step in range(100):
+        folder = tmp_path / f"drive{step}"
+        left = [step]
+
+        def before(_name: str, left: list[int] = left) -> None:
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+
+        status = run_in_child(lambda f=folder, b=before: publish(source, f / "final", files=Interfering(b)))
+        is_killed = os.WIFSIGNALED(status)
+        n_killed += is_killed
+        final = folder / "final"
+        assert not final.exists() or final.read_bytes() == data
+        assert not final.exists() or publish(source, final, files=PosixFiles()).already_there
+        publish(source, final, files=PosixFiles())
+        assert [path.name for path in folder.iterdir()] == ["final"]
+        if not is_killed:
+            break
+    assert n_killed > 10
+
+
+@pytest.mark.parametrize("step", ["open_part", "preallocate", "write", "sync", "read", "link"])
+def test_an_input_output_error_at_any_step(tmp_path: Path, step: str) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"abc" * 1000)
+
+    def before(name: str) -> None:
+        if name == step:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.raises(DriveFailing, match="EIO"):
+        publish(source, tmp_path / "drive" / "final", files=Interfering(before))
+    assert list((tmp_path / "drive").iterdir()) == []
+    publish(source, tmp_path / "drive" / "final", files=PosixFiles())
+
+
+def test_a_source_whose_drive_fails(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"abc")
+
+    def before(_name: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.raises(SourceUnreadable, match="SMART"):
+        publish(source, tmp_path / "final", files=Interfering(before))
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.fixture
+def small_drive(tmp_path: Path) -> Iterator[Path]:
+    """Mount a drive of 4 MiB; only root can."""
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m,nr_inodes=100", "tmpfs", str(drive)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = f"needs root: {' '.join(command)}: {done.stderr.strip()}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    yield drive
+    subprocess.run(["umount", str(drive)], check=True)
+
+
+@pytest.mark.parametrize("can_preallocate", [True, False])
+def test_a_real_full_drive(
+    small_drive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_preallocate: bool
+) -> None:
+    if not can_preallocate:
+
+        def refuse(*_: object) -> None:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+        monkeypatch.setattr(os, "posix_fallocate", refuse)
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(3 * 2**20))
+    publish(source, small_drive / "first", files=PosixFiles())
+    with pytest.raises(DriveFull, match=r"has .* free, the file needs 3\.0 MiB \(3145728 B\)"):
+        publish(source, small_drive / "sub" / "second", files=PosixFiles())
+    assert not [path for path in small_drive.rglob("*") if path.is_file() and path.name != "first"]
+    (small_drive / "first").unlink()
+    assert not publish(source, small_drive / "sub" / "second", files=PosixFiles()).already_there
+
+
+def test_a_drive_without_inodes_left(small_drive: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"abc")
+    for number in range(200):
+        try:
+            (small_drive / f"filler{number}").touch()
+        except OSError:
+            break
+    with pytest.raises(DriveFull):
+        publish(source, small_drive / "sub" / "final", files=PosixFiles())
+
+
+def test_a_drive_that_is_remounted_read_only(small_drive: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"abc")
+    publish(source, small_drive / "first", files=PosixFiles())
+    subprocess.run(["mount", "-o", "remount,ro", str(small_drive)], check=True)
+    with pytest.raises(DriveReadOnly, match="mounted read-only"):
+        publish(source, small_drive / "second", files=PosixFiles())
+    assert publish(source, small_drive / "first", files=PosixFiles()).already_there
+    usage = measure_drive(Drive("d", small_drive, must_be_mounted=True), PosixVolumes())
+    assert usage.is_mounted
+    assert not usage.is_writable
+
+
+def test_a_folder_without_the_right_to_write(tmp_path: Path) -> None:
+    if os.getuid():
+        pytest.skip("needs root to become another user: sudo make test")
+    tmp_path.chmod(0o755)
+    source, folder = tmp_path / "source", tmp_path / "drive"
+    source.write_bytes(b"abc")
+    folder.mkdir(mode=0o555)
+    result = tmp_path / "result"
+    result.touch()
+    result.chmod(0o666)
+
+    def work() -> None:
+        os.chdir(tmp_path)  # the folders above are closed to other users
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        try:
+            publish(Path("source"), Path("drive/final"), files=PosixFiles())
+        except BaseException as error:  # noqa: BLE001 - the child tells everything
+            Path("result").write_text(f"{type(error).__name__}: {error}")
+
+    run_in_child(work)
+    assert result.read_text().startswith("DestinationRefused: drive/final cannot be written: Permission denied")
+    assert "give this user the right to write to drive" in result.read_text()

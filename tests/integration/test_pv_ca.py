@@ -1,0 +1,203 @@
+"""Real Channel Access against a real IOC: what the source emits is what the records did."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+
+from nualley.core import SECOND_NS
+from nualley.pv import Connection, Life, Metadata, PvRequest, Sample, ValueType
+from nualley.testing.ioc import Ioc, Record
+from nualley.testing.listener import Listener
+
+pytestmark = [pytest.mark.real_ioc, pytest.mark.enable_socket]
+
+NS = 1_700_000_000_123_456_789
+RECORDS = [
+    Record("T:FLOAT", "float", 1.5, fields={"EGU": "MW", "PREC": 3}),
+    Record("T:INT", "int", -7),
+    Record("T:ENUM", "enum", 1, labels=("Stopped", "Running", "Paused")),
+    Record("T:STRING", "string", "beam on, é"),
+    Record("T:WAVE", "float32-array", [1.0, 2.0], length=2000),
+    Record("T:DOUBLES", "float64-array", [0.1], length=8),
+    Record("T:INTS", "int32-array", [-1, 2**31 - 1], length=8),
+]
+
+
+@pytest.fixture(params=["softioc", "caproto"])
+def ioc(request):
+    with Ioc(RECORDS, implementation=request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def listen():
+    """Listen to an IOC; every listener is ended after the test."""
+    open_ = []
+
+    def start(ioc, requests, **options):
+        open_.append(Listener(ioc.settings(**options.pop("epics", {})), requests, environ=ioc.environment, **options))
+        return open_[-1]
+
+    yield start
+    for listener in open_:
+        listener.stop()
+
+
+def values(listener, pv, n, limit_s=30.0):
+    listener.wait_for(Sample, pv, after=n - 1, limit_s=limit_s)
+    return [sample.value for sample in listener.found(Sample, pv)]
+
+
+def test_every_type_arrives_with_its_exact_stamp_from_both_implementations(ioc, listen):
+    listener = listen(ioc, [record.name for record in RECORDS])
+    for record in RECORDS:
+        listener.wait_for(Sample, record.name)
+    written = {
+        "T:FLOAT": 2.25,
+        "T:INT": 2**31 - 1,
+        "T:ENUM": 2,
+        "T:STRING": "trip",
+        "T:WAVE": [0.5] * 2000,
+        "T:DOUBLES": [0.1, 0.2, 0.3],
+        "T:INTS": [5],
+    }
+    for number, (pv, value) in enumerate(written.items()):
+        ioc.set(pv, value, time_ns=NS + number * SECOND_NS)
+    for number, (record, value) in enumerate(zip(RECORDS, written.values(), strict=True)):
+        sample = listener.wait_for(Sample, record.name, after=1)
+        assert sample.time_ns == NS + number * SECOND_NS
+        assert np.array_equal(sample.value, value)
+        assert (sample.severity, sample.status, sample.protocol) == (0, 0, "ca")
+    kinds = [listener.found(Sample, record.name)[0].value_type for record in RECORDS]
+    assert kinds == ["float64", "int64", "enum", "string", "float32-array", "float64-array", "int32-array"]
+    connections = listener.found(Connection)
+    assert {event.ioc for event in connections} == {ioc.address}
+    assert all(event.is_connected for event in connections)
+    assert len(connections) == len(RECORDS)
+
+
+def test_arrays_change_their_length_and_may_be_empty(ioc, listen):
+    listener = listen(ioc, ["T:WAVE"])
+    listener.wait_for(Sample, "T:WAVE")
+    for value in ([1.0], [], list(range(2000)), [], [7.0]):
+        ioc.set("T:WAVE", value)
+    got = values(listener, "T:WAVE", 6)
+    assert [len(value) for value in got] == [2, 1, 0, 2000, 0, 1]
+    assert all(value.dtype == np.float32 for value in got)
+
+
+def test_labels_and_units_arrive_and_their_change_in_flight_too(ioc, listen):
+    listener = listen(ioc, ["T:ENUM", "T:FLOAT"])
+    assert listener.wait_for(Metadata, "T:ENUM").labels == ("Stopped", "Running", "Paused")
+    first = listener.wait_for(Metadata, "T:FLOAT")
+    assert (first.unit, first.precision, first.value_type) == ("MW", 3, ValueType.FLOAT64)
+    ioc.set_field("T:FLOAT", "EGU", "kW")
+    assert listener.wait_for(Metadata, "T:FLOAT", after=1).unit == "kW"
+
+
+def test_an_alive_ioc_says_so_every_life_s(ioc, listen):
+    listener = listen(ioc, ["T:FLOAT"], epics={"life_s": 0.5})
+    listener.wait_for(Life, after=2)
+    lives = listener.found(Life)
+    assert {life.ioc for life in lives} == {ioc.address}
+    heard = [life.last_heard_ns for life in lives]
+    assert heard == sorted(heard)
+    assert heard[-1] > heard[0]
+
+
+def test_an_unreachable_pv_is_said_to_be_and_found_when_it_appears_elsewhere_it_is_not(ioc, listen):
+    listener = listen(ioc, ["T:NO:SUCH", "T:FLOAT"], search_s=0.5)
+    event = listener.wait_for(Connection, "T:NO:SUCH")
+    assert (event.is_connected, event.ioc, event.last_heard_ns) == (False, "", 0)
+    assert listener.wait_for(Connection, "T:FLOAT").is_connected
+
+
+def test_pvs_are_added_and_removed_while_it_runs(ioc, listen):
+    listener = listen(ioc, ["T:FLOAT"])
+    listener.wait_for(Sample, "T:FLOAT")
+    listener.add(PvRequest("T:INT"))
+    listener.wait_for(Sample, "T:INT")
+    listener.remove("T:FLOAT")
+    time.sleep(0.5)
+    ioc.set("T:FLOAT", 99.0)
+    ioc.set("T:INT", 99)
+    listener.wait_for(Sample, "T:INT", lambda sample: sample.value == 99)
+    assert [sample.value for sample in listener.found(Sample, "T:FLOAT")] == [1.5]
+    listener.add(PvRequest("T:FLOAT"))
+    assert listener.wait_for(Sample, "T:FLOAT", after=1).value == 99.0
+
+
+# ---------------------------------------------------------------- what only EPICS base does
+@pytest.fixture
+def base_ioc():
+    records = [
+        Record("T:DEAD", "float", 0.0, fields={"MDEL": 5.0, "ADEL": 20.0}),
+        Record("T:DEAD2", "float", 0.0, fields={"MDEL": 5.0, "ADEL": 20.0}),
+        Record("T:LIMIT", "float", 0.0, fields={"HIHI": 5.0, "HHSV": "MAJOR", "HIGH": 3.0, "HSV": "MINOR"}),
+        Record("T:NEVER", "never"),
+        Record("T:LONG", "long-string", "text " * 100, fields={"DESC": "forty characters, more than a string ok"}),
+        Record("T:STRINGS", "string-array", ["a", "bc"], length=4),
+        Record("T:LABELS", "enum", 0, labels=("Off", "On")),
+    ]
+    with Ioc(records) as running:
+        yield running
+
+
+def test_dead_bands_are_those_of_the_events_asked_for(base_ioc, listen):
+    listener = listen(base_ioc, [PvRequest("T:DEAD", "value"), PvRequest("T:DEAD2", "archive")])
+    for pv in ("T:DEAD", "T:DEAD2"):
+        listener.wait_for(Sample, pv)
+        for value in range(1, 50):
+            base_ioc.set(pv, float(value))
+        base_ioc.set_alarm(pv, 2, 7)  # an alarm passes every dead band
+        listener.wait_for(Sample, pv, lambda sample: sample.severity == 2)
+    by_value = [sample.value for sample in listener.found(Sample, "T:DEAD")]
+    by_archive = [sample.value for sample in listener.found(Sample, "T:DEAD2")]
+    assert by_value == [0, 6, 12, 18, 24, 30, 36, 42, 48, 49]
+    assert by_archive == [0, 21, 42, 49]
+
+
+def test_severity_and_status_arrive_also_while_the_value_rests(base_ioc, listen):
+    listener = listen(base_ioc, ["T:LIMIT"])
+    listener.wait_for(Sample, "T:LIMIT")
+    for value in (4.0, 6.0, math.nan, 1.0):
+        base_ioc.set("T:LIMIT", value)
+    base_ioc.set_alarm("T:LIMIT", 3, 9)
+    samples = [listener.wait_for(Sample, "T:LIMIT", after=number) for number in range(1, 6)]
+    assert [(sample.severity, sample.status) for sample in samples] == [(1, 4), (2, 3), (3, 17), (0, 0), (3, 9)]
+    assert math.isnan(samples[2].value)
+    assert samples[4].value == 1.0
+
+
+def test_a_record_that_was_never_processed_is_passed_on_as_it_is(base_ioc, listen):
+    sample = listen(base_ioc, ["T:NEVER"]).wait_for(Sample, "T:NEVER")
+    assert (sample.time_ns, sample.severity, sample.status) == (631_152_000 * SECOND_NS, 3, 17)
+
+
+def test_long_texts_arrive_whole(base_ioc, listen):
+    listener = listen(base_ioc, ["T:LONG.VAL$", "T:LONG.DESC$", "T:STRINGS"])
+    sample = listener.wait_for(Sample, "T:LONG.VAL$")
+    assert (sample.value, sample.value_type) == ("text " * 100, "string")
+    assert listener.wait_for(Sample, "T:LONG.DESC$").value == "forty characters, more than a string ok"
+    sample = listener.wait_for(Sample, "T:STRINGS")
+    assert (sample.value, sample.value_type) == (["a", "bc"], "string-array")
+
+
+def test_labels_and_limits_change_in_flight(base_ioc, listen):
+    listener = listen(base_ioc, ["T:LABELS", "T:LIMIT"])
+    listener.wait_for(Metadata, "T:LABELS")
+    assert listener.wait_for(Metadata, "T:LIMIT").limits.alarm_high == 5.0
+    base_ioc.set_field("T:LABELS", "ONST", "Running")
+    base_ioc.set_field("T:LIMIT", "HIHI", 8.0)
+    assert listener.wait_for(Metadata, "T:LABELS", after=1).labels == ("Off", "Running")
+    assert listener.wait_for(Metadata, "T:LIMIT", after=1).limits.alarm_high == 8.0
+
+
+def test_nothing_is_lost_of_a_quick_counter(base_ioc, listen):
+    listener = listen(base_ioc, ["T:LIMIT"])
+    listener.wait_for(Sample, "T:LIMIT")
+    for value in range(1, 1001):
+        base_ioc.set("T:LIMIT", value / 1000)
+    assert values(listener, "T:LIMIT", 1001) == [value / 1000 for value in range(1001)]

@@ -1,0 +1,64 @@
+"""Which texts are names of PVs: the shapes that archivers accept and refuse."""
+
+import pytest
+
+from nualley.archive import is_valid_pv_name
+
+ACCEPTED = [
+    "DEMO:BEAM:POWER",
+    "LN-AM{RadMon:1}Lvl:Raw-I",
+    "P#6:000357",
+    "a_b-c+d[1]<2>;3/4",
+    "x",
+    "1",
+    "DEMO:X.VAL",
+    "DEMO:X.HIHI",
+    "DEMO:X.A1",
+    "DEMO:X.DESC$",
+    "DEMO:X.{'dbnd':{'abs':1.5}}",
+    "DEMO:X.VAL{'dbnd':{'abs':0.1}}",
+    "DEMO:X.{flv('H-GX')}",
+    "DEMO:X.[3:5]",
+    "DEMO:X.VAL[0:2:10]",
+    "ca://DEMO:X",
+    "pva://DEMO:X.VAL",
+]
+
+REFUSED = [
+    "",
+    " ",
+    "a b",
+    *(f"DEMO{mark}X" for mark in "\"!$%*\\|?&@()=,'`^~"),
+    "DEMO:X.HI'",
+    "DEMO:X.HI.BOO",
+    "DEMO:X.HI.",
+    "DEMO:X.",
+    "DEMO:X.{",
+    "DEMO:X.}",
+    "DEMO:X.{}",
+    "DEMO:X.5",
+    "DEMO:X.$",
+    "DEMO:X.VAL$$",
+    ".VAL",
+    "..",
+    "../x",
+    "a/../b",
+    "a\n",
+    "a\x00",
+    "DEMO:\u00c4",
+    "DEMO:\u0663",
+]
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_accepted(name: str) -> None:
+    assert is_valid_pv_name(name)
+
+
+@pytest.mark.parametrize("name", REFUSED, ids=ascii)
+def test_refused(name: str) -> None:
+    assert not is_valid_pv_name(name)
+
+
+def test_a_long_name_is_judged_at_once() -> None:
+    assert not is_valid_pv_name("{'" * 5000 + ".{" + "'" * 5000)

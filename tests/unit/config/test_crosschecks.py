@@ -1,0 +1,100 @@
+"""What one file says of another."""
+
+from tests.unit.config.conftest import Broken
+
+HPGE = "detectors/hpge.toml"
+
+
+def test_a_drop_of_an_unknown_detector(repository: Broken) -> None:
+    repository.replace("drives.toml", 'detector = "hpge"', 'detector = "hpeg"')
+    mistake = repository.only()
+    assert (mistake.key, mistake.found, mistake.nearest) == ("drop[0].detector", '"hpeg"', "hpge")
+    assert mistake.line == repository.line("drives.toml", "hpeg")
+    assert mistake.expected == "a detector: hpge"
+
+
+def test_a_person_for_an_unknown_detector(repository: Broken) -> None:
+    repository.write("people.toml", '[people.ada]\nname = "Ada"\ndetectors = [\n  "hpge",\n  "hpg",\n]\n')
+    mistake = repository.only()
+    assert (mistake.key, mistake.line, mistake.nearest) == ("people.ada.detectors[1]", 5, "hpge")
+
+
+def test_two_drops_on_one_directory(repository: Broken) -> None:
+    first = repository.line("drives.toml", 'path = "drop/hpge"')
+    repository.append("drives.toml", '\n[[drop]]\npath = "drop/hpge/"\ndetector = "hpge"\n')
+    mistake = repository.only()
+    assert mistake.key == "drop[1].path"
+    assert f"line {first} watches the same" in mistake.expected
+
+
+def test_a_beam_pv_that_no_group_archives(repository: Broken) -> None:
+    repository.replace("beam.toml", '\npv = "DEMO:BEAM:POWER"', '\npv = "DEMO:BEAM:POWR"')
+    mistake = repository.only()
+    assert (mistake.file, mistake.key, mistake.nearest) == ("beam.toml", "power.pv", "DEMO:BEAM:POWER")
+    assert mistake.expected == "a PV that a file in pvs/ archives"
+
+
+def test_a_daq_pv_that_no_group_archives(repository: Broken) -> None:
+    repository.append(HPGE, '\n[daq.pvs]\nrun = "X:RUN"\n')
+    mistake = repository.only()
+    assert (mistake.file, mistake.key, mistake.found) == (HPGE, "daq.pvs.run", '"X:RUN"')
+
+
+def test_a_heartbeat_need_not_be_archived_but_must_be_a_name(repository: Broken) -> None:
+    repository.replace("experiment.toml", "auto_addr_list = false", 'heartbeats = ["X:BEAT", "../x"]')
+    mistake = repository.only()
+    assert (mistake.key, mistake.found) == ("epics.heartbeats[1]", '"../x"')
+    assert "the name of a PV" in mistake.expected
+
+
+def test_a_group_that_could_not_be_read_whole_accuses_nobody(repository: Broken) -> None:
+    repository.replace("pvs/beam.toml", '"DEMO:BEAM:POWER" =', "DEMO:BEAM:POWER =")
+    assert [mistake.file for mistake in repository.check()] == ["pvs/beam.toml"]
+
+
+def test_one_pv_in_two_groups(repository: Broken) -> None:
+    repository.write("pvs/other.toml", '[pv]\n"DEMO:BEAM:POWER" = {}\n')
+    mistake = repository.only()
+    line = repository.line("pvs/beam.toml", '"DEMO:BEAM:POWER" =')
+    assert (mistake.file, mistake.line) == ("pvs/other.toml", 2)
+    assert f"pvs/beam.toml:{line} has it already" in mistake.expected
+
+
+def test_a_format_that_is_not_installed(repository: Broken) -> None:
+    repository.replace(HPGE, 'format = "wavedump"', 'format = "wavdump"')
+    mistake = repository.only()
+    assert (mistake.key, mistake.nearest) == ("daq.format", "wavedump")
+    assert mistake.expected == "a raw format: cohar750-hdf5, wavedump"
+
+
+def test_more_copies_than_drives(repository: Broken) -> None:
+    repository.replace("experiment.toml", "copies = 1", "copies = 2")
+    mistake = repository.only()
+    assert (mistake.key, mistake.found) == ("ingest.copies", "2")
+    assert mistake.expected.startswith("at most 1")
+
+
+def test_copies_from_the_environment_are_counted_too(repository: Broken) -> None:
+    mistake = repository.only(NUALLEY_INGEST__COPIES="3")
+    assert (mistake.file, mistake.key) == ("environment", "NUALLEY_INGEST__COPIES")
+
+
+def test_a_drive_for_other_data_holds_no_copies(repository: Broken) -> None:
+    repository.append("drives.toml", '\n[drives.data2]\npath = "drives/data2"\nrole = "user"\n')
+    repository.replace("experiment.toml", "copies = 1", "copies = 2")
+    assert repository.only().expected.startswith("at most 1")
+
+
+def test_a_drive_with_a_misspelled_role_is_not_held_against_the_copies(repository: Broken) -> None:
+    repository.replace("drives.toml", 'role = "raw"', 'role = "rwa"')
+    assert repository.only().key == "drives.data1.role"
+
+
+def test_values_of_a_wrong_shape_are_passed_over(repository: Broken) -> None:
+    repository.write("drives.toml", "drop = 3\ndrives = [1]\n")
+    repository.write("people.toml", "people = [1, 2]\n")
+    assert {(mistake.file, mistake.key) for mistake in repository.check()} == {
+        ("drives.toml", "drop"),
+        ("drives.toml", "drives"),
+        ("people.toml", "people"),
+    }

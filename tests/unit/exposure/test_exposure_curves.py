@@ -1,0 +1,74 @@
+"""Cumulative beam: exact at its end, straight between vertices, few of them."""
+
+import numpy as np
+import pytest
+from tests.unit.exposure.fakes import RATE, FakePv, FakeRun, at, detector, make_exposures, steady
+
+from nualley.exposure.curves import thin
+
+A = detector("a", state=False, live_fraction=False)
+
+
+def test_a_steady_beam_needs_two_vertices_a_run() -> None:
+    runs = [FakeRun("a-1", at(10), at(20)), FakeRun("a-2", at(50), at(70))]
+    (curve,) = make_exposures(steady(), runs, detectors=[A]).cumulative()
+    assert curve.detector == "a"
+    assert curve.time_ns.tolist() == [at(10), at(20), at(50), at(70)]
+    np.testing.assert_allclose(curve.pot, np.array([0, 10, 10, 30]) * RATE, rtol=1e-14)
+    np.testing.assert_allclose(curve.energy_GWh, np.array([0, 10, 10, 30]) * 1e6 / 3.6e12, rtol=1e-14)
+    assert curve.unknown_s == 0
+
+
+def test_vertices_stand_where_the_beam_changes() -> None:
+    pvs = steady(POWER=FakePv([(-1.0, 1.0), (30.0, 0.0), (60.0, 0.5), (65.0, 0.5)], [(80.0, "gap", 70.0)]))
+    (curve,) = make_exposures(pvs, [FakeRun("a-1", at(0), at(100))], detectors=[A]).cumulative()
+    assert curve.time_ns.tolist() == [at(s) for s in (0, 30, 60, 70, 100)]
+    np.testing.assert_allclose(curve.pot, np.array([0, 30, 30, 35, 35]) * RATE, rtol=1e-14)
+    assert curve.unknown_s == 30
+
+
+@pytest.mark.parametrize("n_points", [2, 10, 777])
+def test_few_points_keep_the_end_and_lie_on_the_curve(n_points: int) -> None:
+    power = [(s, 1.0 + 0.1 * (s % 7)) for s in np.arange(-1.0, 3 * 86400.0, 61.0).tolist()]
+    runs = [FakeRun("a-1", at(0), at(86400)), FakeRun("a-2", at(90000), at(250000))]
+    service = make_exposures(steady(POWER=FakePv(power)), runs, detectors=[A])
+    (full,) = service.cumulative(n_points=10**6)
+    (few,) = service.cumulative(n_points=n_points)
+    assert few.time_ns.size <= n_points
+    assert (few.time_ns[0], few.time_ns[-1]) == (at(0), at(250000))
+    assert np.isin(few.time_ns, full.time_ns).all()
+    np.testing.assert_allclose(few.pot, np.interp(few.time_ns, full.time_ns, full.pot), rtol=1e-12)
+    totals = service.exposures().detectors["a"]
+    assert few.total_pot == full.total_pot == pytest.approx(totals.pot, rel=1e-15)
+    assert few.total_GWh == pytest.approx(totals.energy_GWh, rel=1e-15)
+    assert (np.diff(full.time_ns) > 0).all()
+    assert (np.diff(full.pot) >= 0).all()
+
+
+def test_overlapping_runs_count_once() -> None:
+    runs = [FakeRun("a-1", at(0), at(60)), FakeRun("a-2", at(50), at(100))]
+    (curve,) = make_exposures(steady(), runs, detectors=[A]).cumulative()
+    assert curve.total_pot == pytest.approx(100 * RATE, rel=1e-15)
+
+
+def test_detectors_without_times_have_no_curve() -> None:
+    runs = [FakeRun("a-1", None, None, "unknown"), FakeRun("b-1", at(0), at(1)), FakeRun("c-1", at(0), at(0))]
+    curves = make_exposures(steady(), runs, detectors=[A]).cumulative()
+    assert [curve.detector for curve in curves] == ["b"]
+    assert make_exposures(steady(), runs).cumulative("a") == []
+
+
+def test_columns_in_json() -> None:
+    (curve,) = make_exposures(steady(), [FakeRun("a-1", at(0), at(10))], detectors=[A]).cumulative()
+    shown = curve.to_json()
+    assert shown["time_ns"] == [at(0), at(10)]
+    assert set(shown) == {"detector", "time_ns", "pot", "energy_GWh", "unknown_s"}
+
+
+def test_thinning_keeps_first_and_last() -> None:
+    times = np.array([0, 1, 2, 3, 50, 98, 99, 100])
+    assert thin(times, 8).tolist() == list(range(8))
+    assert thin(times, 2).tolist() == [0, 7]
+    assert thin(times, 3).tolist() == [0, 3, 7]
+    assert thin(np.zeros(5, dtype=np.int64), 3).tolist() == [0, 4]
+    assert thin(np.empty(0, dtype=np.int64), 3).tolist() == []

@@ -1,0 +1,65 @@
+"""Policies of exposure as pure functions."""
+
+from fractions import Fraction
+
+import pytest
+from tests.unit.exposure.fakes import FakeRun
+
+from nualley.core import DAY_NS, SECOND_NS, Interval, IntervalSet
+from nualley.exposure.beam_reader import day_windows
+from nualley.exposure.decide import OPEN_GRACE_NS, fates, known_until_ns, run_interval, whole_protons
+from nualley.exposure.integral import Sums
+from nualley.exposure.models import Amounts, Fate, sum_of_amounts
+
+
+@pytest.mark.parametrize(
+    ("alive_ns", "expected_ns"),
+    [(1000, 1000), (2000, 1000), (1000 - OPEN_GRACE_NS, 1000 - OPEN_GRACE_NS), (999 - OPEN_GRACE_NS, 1000)],
+)
+def test_known_until(alive_ns: int, expected_ns: int) -> None:
+    assert known_until_ns(1000, alive_ns) == expected_ns
+
+
+def test_an_open_run_never_stops_before_it_starts() -> None:
+    assert run_interval(FakeRun("a-1", 50, None), 40) == (Interval(50, 50), "")
+
+
+def test_fates_are_disjoint_and_cover_the_whole() -> None:
+    found = fates(
+        Interval(0, 100),
+        runs=IntervalSet([Interval(-10, 20), Interval(40, 60)]),
+        paused=IntervalSet.of(15, 50),
+        taking=IntervalSet.of(55, 70),
+        dark=IntervalSet.of(90, 200),
+    )
+    assert found == {
+        Fate.RECORDED: IntervalSet([Interval(0, 15), Interval(50, 60)]),
+        Fate.NO_RUN: IntervalSet([Interval(20, 40), Interval(70, 90)]),
+        Fate.DAQ_PAUSED: IntervalSet([Interval(15, 20), Interval(40, 50)]),
+        Fate.UNKNOWN: IntervalSet([Interval(60, 70), Interval(90, 100)]),
+    }
+
+
+def test_whole_protons_add_up_to_the_rounded_total() -> None:
+    thirds = [Sums(pot=Fraction(SECOND_NS, 3))] * 7
+    found = whole_protons(thirds)
+    assert sum(found) == round(Fraction(7, 3))
+    assert set(found) <= {0, 1}
+    assert whole_protons([]) == []
+
+
+def test_sums_of_no_runs_are_null() -> None:
+    assert sum_of_amounts([]) == Amounts()
+    assert sum_of_amounts([Amounts(pot=1.0, n_pulses=2), Amounts(pot=2.0, n_pulses=None)]).pot == 3.0
+    assert sum_of_amounts([Amounts(n_pulses=2), Amounts(n_pulses=None)]).n_pulses is None
+    assert sum_of_amounts([Amounts(n_pulses=2), Amounts(n_pulses=3)]).n_pulses == 5
+
+
+def test_days_are_read_once_and_no_further_than_needed() -> None:
+    within = IntervalSet([Interval(5, 10), Interval(20, DAY_NS + 3), Interval(3 * DAY_NS + 1, 3 * DAY_NS + 2)])
+    assert list(day_windows(within)) == [
+        Interval(5, DAY_NS),
+        Interval(DAY_NS, DAY_NS + 3),
+        Interval(3 * DAY_NS + 1, 3 * DAY_NS + 2),
+    ]
+    assert list(day_windows(IntervalSet())) == []
