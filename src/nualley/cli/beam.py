@@ -99,7 +99,7 @@ def ledger(*, detector: str | None = None, from_: From = "-1d", to: Time = "now"
         parts = [("delivered", entry.delivered), *((str(fate), part) for fate, part in entry.parts.items())]
         for fate, part in parts:
             seconds = (part.duration_ns, part.beam_on_ns, part.unknown_ns)
-            cells = [None if part.pot is None else f"{part.pot:.6g}", *(format_duration(ns / 1e9) for ns in seconds)]
+            cells = [f"{part.pot:.6g}", *(format_duration(ns / 1e9) for ns in seconds)]
             rows.append([name if fate == "delivered" else "", fate, *cells])
     print_table(("detector", "protons", "POT", "duration", "beam on", "beam unknown"), rows, right=range(2, 6))
 

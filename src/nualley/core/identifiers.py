@@ -77,9 +77,8 @@ def _escape_character(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
-    if code < 0x20 or code == 0x7F or character == "\\":
-        return f"\\x{code:02x}"
-    if 0x80 <= code < 0xA0 or code in (0x2028, 0x2029):
+    if character == "\\" or not character.isprintable():
+        # also what turns the direction of text, or shows as nothing
         return "".join(f"\\x{byte:02x}" for byte in character.encode())
     return character
 

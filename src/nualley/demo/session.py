@@ -129,7 +129,7 @@ class DemoSession:
             for run in catalog.runs()
         ]
         is_balanced = ledger.is_balanced and self._protons_balance() and totals.n_verified_replicas >= totals.n_files
-        found = {
+        found: dict[str, object] = {
             "archive": _archive(ledger),
             "runs": runs,
             "files": {

@@ -1,0 +1,72 @@
+"""Times at the edge: read with a zone or refused, written without loss."""
+
+import pytest
+
+from nualley.core import SECOND_NS, UsageError, format_duration, format_time, parse_duration_ns, parse_time_ns
+
+NOW_NS = 1_795_464_545_809_456_137
+
+
+@pytest.mark.parametrize(
+    ("text", "time_ns"),
+    [
+        ("now", NOW_NS),
+        ("-2h", NOW_NS - 7200 * SECOND_NS),
+        ("-1h30min", NOW_NS - 5400 * SECOND_NS),
+        ("-0s", NOW_NS),
+        ("1970-01-01", 0),
+        ("1970-01-02", 86400 * SECOND_NS),
+        ("1970-01-01T00:00Z", 0),
+        ("1970-01-01 00:00:01Z", SECOND_NS),
+        ("1970-01-01T00:00:00.000000001Z", 1),
+        ("1970-01-01T01:00:00+01:00", 0),
+        ("1969-12-31T19:00:00-0500", 0),
+        ("1969-12-31T23:59:59.9Z", -100_000_000),
+        ("  2026-11-23T04:00:00z ", 1_795_406_400 * SECOND_NS),
+    ],
+)
+def test_times_are_read_to_the_nanosecond(text, time_ns):
+    assert parse_time_ns(text, NOW_NS) == time_ns
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "do"),
+    [
+        ("2026-11-23T04:00:00", "has no time zone", "add Z for UTC"),
+        ("yesterday", "is not a time", "ISO 8601"),
+        ("2026-13-01", "month must be in 1..12", "ISO 8601"),
+        ("2026-11-23T04:00:00.1234567891Z", "is not a time", "ISO 8601"),
+        ("-2", "is not a duration", "90s, 15min, 2h, 7d"),
+        ("-2parsec", "not a unit", "units"),
+        ("-2m", "'m' is a unit of length", "min"),
+        ("", "is not a time", "ISO 8601"),
+    ],
+)
+def test_what_is_no_time_is_refused_with_what_would_be(text, what, do):
+    with pytest.raises(UsageError) as caught:
+        parse_time_ns(text, NOW_NS)
+    assert what in caught.value.what
+    assert do in caught.value.do
+
+
+@pytest.mark.parametrize("time_ns", [0, 1, -1, NOW_NS, 2**62, -(2**61)])
+def test_what_is_written_is_read_as_it_was(time_ns):
+    assert parse_time_ns(format_time(time_ns), 0) == time_ns
+
+
+def test_cut_digits_are_dropped_and_never_rounded_into_the_next_second():
+    assert format_time(999_999_999, digits=3) == "1970-01-01T00:00:00.999Z"
+    assert format_time(-1, digits=0) == "1969-12-31T23:59:59Z"
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90 s", 90), ("7d", 604800), ("1h30min", 5400), ("1.5 h", 5400)])
+def test_durations_are_read(text, seconds):
+    assert parse_duration_ns(text) == seconds * SECOND_NS
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0123, "0.0123 s"), (59.4, "59.4 s"), (60, "1 min"), (3661, "1 h 1 min"), (93784, "1 d 2 h"), (86400, "1 d")],
+)
+def test_durations_are_written_for_people(seconds, text):
+    assert format_duration(seconds) == text
