@@ -153,7 +153,7 @@ class FileRecord:
 
 
 def _check_escaped(text: str) -> None:
-    if escape_name(unescape_name(text)) != text:
+    if not text.isprintable() or escape_name(unescape_name(text)) != text:
         raise UsageError(f"{text!r} is not an escaped name", do=f"store core.escape_name of it: {escape_name(text)!r}")
 
 

@@ -11,7 +11,8 @@ _PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)",
 _KEY = r"""(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)"""
 _STATEMENT = re.compile(rf"\s*(?:\[|{_KEY}(?:\s*\.\s*{_KEY})*\s*=)")
 _HEADER = re.compile(r"\s*\[\[?\s*[\w\"'-]")
-_AT_ONCE = ("Expected '='", "Invalid statement", "Invalid initial character")  # noticed on the line that is wrong
+_AT_ONCE = ("Expected '='", "Invalid statement")  # noticed on the line that is wrong
+_BRACES = "Invalid initial character"  # a key cannot begin so: mostly a table in braces over several lines
 
 _EXPECTED = {
     "Invalid value": 'a value: text in quotes, a number, true or false, a date, [...] or {...}; "14.6 kg" is text',
@@ -22,6 +23,7 @@ _EXPECTED = {
     "Cannot declare": "each table only once",
     "Cannot mutate": "a table that is written in one place only",
     "Unclosed array": "a ] that closes the list",
+    _BRACES: "a key after { or a comma; a table in braces stands on one line and has no comma at its end",
     "Unclosed inline table": "a } that closes the table; a table in braces stands on one line",
     "Expected ']'": "a header [table] or [[list of tables]] on one line",
     "Illegal character": "text that ends on its line, without control characters",
@@ -101,6 +103,8 @@ def _damage(reason: str, line: int, column: int, lines: list[str]) -> tuple[int,
     start = line if reason.startswith(_AT_ONCE) else _statement_start(line, lines)
     if _HEADER.match(lines[start - 1]) and start == line:
         return start, _table_end(start, lines)
+    if reason.startswith(_BRACES):
+        return start, _brace_end(line, lines)
     return start, _statement_end(start, line, lines)
 
 
@@ -114,6 +118,15 @@ def _statement_end(start: int, line: int, lines: list[str]) -> int:
     while depth > 0 and line < len(lines) and not _STATEMENT.match(lines[line]):
         depth += sum(lines[line].count(mark) for mark in "[{") - sum(lines[line].count(mark) for mark in "]}")
         line += 1
+    return line
+
+
+def _brace_end(line: int, lines: list[str]) -> int:
+    for number in range(line, len(lines)):
+        if _HEADER.match(lines[number]):
+            break
+        if lines[number].count("}") > lines[number].count("{"):
+            return number + 1
     return line
 
 

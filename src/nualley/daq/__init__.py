@@ -9,8 +9,9 @@ from nualley.daq.errors import (
     UnknownFormatError,
     UnreadableFileError,
 )
+from nualley.daq.format import Format
 from nualley.daq.models import Chunk, Defect, DefectKind, FileSummary, Settings
-from nualley.daq.ports import Format, Reader
+from nualley.daq.ports import Reader
 from nualley.daq.registry import Formats, installed_formats
 from nualley.daq.service import format_names, open_raw, probe, summarise
 from nualley.daq.settings import DaqSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nualley.core import nearest
 from nualley.daq.errors import PluginError, UnknownFormatError
-from nualley.daq.ports import Format
+from nualley.daq.format import Format
 
 GROUP = "nualley.readers"
 

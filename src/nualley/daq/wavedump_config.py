@@ -33,7 +33,7 @@ def parse_config(raw: bytes) -> dict[str, dict[str, ConfigValue] | list[str]]:
 
     Examples
     --------
-    >>> parse_config(b"[COMMON]\\nRECORD_LENGTH 6000  # samples\\n[0]\\nENABLE_INPUT YES\\n")
+    >>> parse_config(b"[COMMON]\nRECORD_LENGTH 6000  # samples\n[0]\nENABLE_INPUT YES\n")
     {'COMMON': {'RECORD_LENGTH': '6000'}, '0': {'ENABLE_INPUT': 'YES'}}
     """
     sections: dict[str, dict[str, ConfigValue]] = {}

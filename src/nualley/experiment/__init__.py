@@ -5,6 +5,7 @@ from nualley.experiment.dated import BEGINNING_NS, FOREVER_NS, UNKNOWN, Dated, D
 from nualley.experiment.detector import Daq, DaqPvs, Detector, Target, check_detector_id
 from nualley.experiment.models import Experiment
 from nualley.experiment.people import People, Person, Role
+from nualley.experiment.run_times import Changes, RunStretch, run_stretches
 
 __all__ = [
     "BEGINNING_NS",
@@ -12,6 +13,7 @@ __all__ = [
     "UNKNOWN",
     "Beam",
     "BeamPv",
+    "Changes",
     "ChargePv",
     "Daq",
     "DaqPvs",
@@ -26,7 +28,9 @@ __all__ = [
     "ProtonEnergy",
     "RatePv",
     "Role",
+    "RunStretch",
     "Target",
     "TracePv",
     "check_detector_id",
+    "run_stretches",
 ]

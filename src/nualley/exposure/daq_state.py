@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nualley.core import Interval, IntervalSet
-from nualley.experiment.run_times import Changes, RunStretch, run_stretches
+from nualley.experiment import Changes, RunStretch, run_stretches
 from nualley.exposure.ports import PvHistory
 from nualley.exposure.sources import DaqSources
 from nualley.physics import FOREVER, PvRows, blackouts

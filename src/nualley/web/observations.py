@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from nualley.archive import LastValue, Ledger
 from nualley.catalog import Run, Totals
@@ -68,8 +68,8 @@ class LiveSeen:
         When the archive's last commit was made, as the bus says [ns since 1970 UTC]; 0: not told.
     ledger : Ledger or None
         The account of samples, as the bus says.
-    values : mapping of str to mapping
-        PV -> its last value as the bus says: the fields of `LastValue`.
+    values : mapping of str to LastValue
+        PV -> its last value, as the bus says.
     n_lost : int
         Messages that were sent and never arrived here.
     failure : Trouble or None
@@ -80,7 +80,7 @@ class LiveSeen:
     n_messages: int = 0
     synced_ns: int = 0
     ledger: Ledger | None = None
-    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    values: Mapping[str, LastValue] = field(default_factory=dict)
     n_lost: int = 0
     failure: Trouble | None = None
 

@@ -127,8 +127,9 @@ def _proton_energy(
 def _day(delivered: Delivered, now_ns: int) -> DayBeam:
     amounts = delivered.amounts
     beam_on_s = amounts.beam_on_s or 0.0
-    # from where the beam is known on to now, nothing is known either
-    unknown_s = (amounts.unknown_s or 0.0) + max(0, now_ns - delivered.stop_ns) / 1e9
+    # after the end of what is known nothing is known either; the last seconds merely have not been counted yet
+    uncounted_s = (now_ns - delivered.stop_ns) / 1e9
+    unknown_s = (amounts.unknown_s or 0.0) + (uncounted_s if uncounted_s > LATE_S else 0.0)
     known_s = (delivered.stop_ns - delivered.start_ns) / 1e9 - (amounts.unknown_s or 0.0)
     return DayBeam(
         start_ns=delivered.start_ns,

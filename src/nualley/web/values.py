@@ -1,8 +1,7 @@
 """Every PV: the archive's last values, overtaken by what the live bus says, and those that nothing was heard of."""
 
 from collections.abc import Mapping
-from typing import Any
-
+from dataclasses import replace
 from nualley.archive import LastValue, PvGroup, PvState
 from nualley.web.models import ValueRow, ValueState
 from nualley.web.observations import Observations
@@ -51,28 +50,12 @@ def last_values(seen: Observations, *, is_live: bool) -> dict[str, LastValue]:
     archive = seen.archive.value
     found = {last.pv: last for last in archive.last} if archive else {}
     is_current = archive is not None and seen.archive.failure is None
-    for pv, message in seen.live.values.items():
-        told = _told(message, is_live=is_live)
+    for pv, told in seen.live.values.items():
         held = found.get(pv)
         found[pv] = told if held is None or (is_live and not is_current) else _newer(held, told)
     if not is_live and not is_current:
         found = {pv: _as_stale(last) for pv, last in found.items()}
     return found
-
-
-def _told(message: Mapping[str, Any], *, is_live: bool) -> LastValue:
-    state = PvState(message["state"])
-    return LastValue(
-        pv=message["pv"],
-        time_ns=message["time_ns"],
-        value=message["value"],
-        severity=message["severity"],
-        status=message["status"],
-        unit=message["unit"],
-        age_s=message["age_s"],
-        state=PvState.STALE if state is PvState.CONNECTED and not is_live else state,
-        last_heard_ns=message["last_heard_ns"],
-    )
 
 
 def _newer(held: LastValue, told: LastValue) -> LastValue:
@@ -87,17 +70,7 @@ def _as_stale(last: LastValue) -> LastValue:
 
 
 def _with_state(last: LastValue, state: PvState, last_heard_ns: int) -> LastValue:
-    return LastValue(
-        last.pv,
-        last.time_ns,
-        last.value,
-        last.severity,
-        last.status,
-        last.unit,
-        last.age_s,
-        state=state,
-        last_heard_ns=last_heard_ns,
-    )
+    return replace(last, state=state, last_heard_ns=last_heard_ns)
 
 
 def value_rows(values: Mapping[str, LastValue], groups: Mapping[str, PvGroup]) -> tuple[ValueRow, ...]:

@@ -36,6 +36,8 @@ CASES = [
     ("a = 1\nb = [1, 2\n", [2], {"a": 1}, "a ] that closes the list"),
     ("[pv]\nDEMO:X = {}\nY = {}\n", [2], {"pv": {"Y": {}}}, '"DEMO:BEAM:POWER" = {}'),
     ("a = = 1\nb = 2\nc = [1,,2]\nd = 4\n", [1, 3], {"b": 2, "d": 4}, "a value"),
+    ("p = {\n  a = 1,\n  b = { c = 1 },\n}\nq = 3\n", [1], {"q": 3}, "a table in braces stands on one line"),
+    ("p = { a = 1, }\nq = 3\n[t]\nr = 1\n", [1], {"q": 3, "t": {"r": 1}}, "no comma at its end"),
     ("a 1\nb 2\nc = 3\n", [1, 2], {"c": 3}, "KEY = VALUE"),
 ]
 

@@ -12,11 +12,11 @@ def test_the_template_has_no_mistake(repository: Broken) -> None:
 
 
 def test_an_unknown_key_gets_the_nearest(repository: Broken) -> None:
-    repository.replace("drives.toml", 'limit = "97 %"', 'limt = "97 %"')
+    repository.replace("drives.toml", 'limit = "97 %"', 'limmit = "97 %"')
     mistake = repository.only()
-    assert (mistake.file, mistake.key, mistake.nearest) == ("drives.toml", "drives.data1.limt", "limit")
-    assert mistake.line == repository.line("drives.toml", "limt")
-    assert mistake.found == "the key 'limt'"
+    assert (mistake.file, mistake.key, mistake.nearest) == ("drives.toml", "drives.data1.limmit", "limit")
+    assert mistake.line == repository.line("drives.toml", "limmit")
+    assert mistake.found == "the key 'limmit'"
     assert mistake.expected == "one of path, role, limit, mounted, noted"
 
 
@@ -63,7 +63,7 @@ def test_a_missing_table_has_the_first_line(repository: Broken) -> None:
         ("experiment.toml", '"UTC"', '"America/NewYork"', "time_zone", "IANA", "America/New_York"),
         ("beam.toml", 'unit = "MW"', 'unit = "Mw"', "power.unit", "W, kW, MW", "MW"),
         ("pvs/beam.toml", "{ description", '{ mode = "scan", description', f"{POLICY}.mode", "monitor", ""),
-        ("pvs/beam.toml", "{ description", "{ descripton", f"{POLICY}.descripton", "mode, events", "description"),
+        ("pvs/beam.toml", "{ description", "{ descriptn", f"{POLICY}.descriptn", "mode, events", "description"),
         ("pvs/beam.toml", "[pv]", '[pv]\n"a b" = {}', 'pv."a b"', "cannot be the name of a PV", ""),
     ],
 )  # fmt: skip

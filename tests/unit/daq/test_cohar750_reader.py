@@ -7,7 +7,7 @@ import hdf5plugin
 import numpy as np
 import pytest
 
-from nualley.daq import BadOffsetError, Formats, Reader, UnreadableFileError, open_raw, summarise
+from nualley.daq import BadOffsetError, DaqSettings, Formats, Reader, UnreadableFileError, open_raw, summarise
 from nualley.testing.cohar750 import Cohar750Writer
 
 N, CHANNELS, LENGTH = 20, 4, 30
@@ -317,7 +317,7 @@ def test_a_missing_filter_is_an_error_that_names_it(
     format_ = formats.load("cohar750-hdf5")
     monkeypatch.setattr(h5py.h5z, "filter_avail", lambda number: number != 32001)
     with pytest.raises(UnreadableFileError) as caught:
-        format_.open(path, None)  # type: ignore[arg-type]
+        format_.open(path, DaqSettings())
     assert "HDF5 filter 32001 (blosc)" in str(caught.value)
     assert "pip install hdf5plugin" in caught.value.do
 
@@ -326,7 +326,7 @@ def test_a_missing_filter_is_an_error_that_names_it(
 
     monkeypatch.setattr("importlib.import_module", refuse)
     with pytest.raises(UnreadableFileError, match="32001"):
-        format_.open(path, None)  # type: ignore[arg-type]
+        format_.open(path, DaqSettings())
 
 
 def test_the_probe_knows_its_layout(path: Path, formats: Formats) -> None:
@@ -340,3 +340,33 @@ def test_the_probe_knows_its_layout(path: Path, formats: Formats) -> None:
         file["board0/x"] = 1
     assert format_.probe(path, head) == 0.0
     assert format_.probe(path, b"something else") == 0.0
+
+
+def test_rows_of_a_growing_file_that_are_still_empty_wait(path: Path, formats: Formats) -> None:
+    write(path)
+    with h5py.File(path, "r+") as file:
+        for name in file["board0"]:
+            file["board0"][name].resize(24, axis=0)
+    assert open_(path, formats, is_growing=True).n_events == N
+    assert open_(path, formats).n_events == 24
+
+
+def test_chunks_keep_to_those_of_hdf5_where_they_can(path: Path, formats: Formats) -> None:
+    write(path)
+    starts = [chunk.start_offset for chunk in open_(path, formats).iter_chunks(10 * CHANNELS * 64)]
+    assert starts == [0, 6, 12, 18]
+
+
+def test_a_disk_that_fails_is_an_error_and_no_defect(
+    path: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(path)
+    format_ = formats.load("cohar750-hdf5")
+
+    def fail(*rest: object, **options: object) -> object:
+        raise OSError("Unable to synchronously open file (file read failed: errno = 5, error message = 'Input/output')")
+
+    monkeypatch.setattr(h5py, "File", fail)
+    with pytest.raises(UnreadableFileError, match=r"cannot be read: .*errno = 5") as caught:
+        format_.open(path, DaqSettings())
+    assert caught.value.where == str(path)

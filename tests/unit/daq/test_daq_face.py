@@ -25,7 +25,7 @@ def test_the_face_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"record_length": 0}, {"sample_bits": 12}, {"channel": -1}, {"sample_period_ns": 0}, {"chanel": 1}],
+    [{"record_length": 0}, {"sample_bits": 12}, {"channel": -1}, {"sample_period_ns": 0}, {"chan": 1}],
 )
 def test_settings_refuse_what_cannot_be(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):

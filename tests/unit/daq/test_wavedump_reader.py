@@ -1,5 +1,6 @@
 """WaveDump files as a user reads them."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -257,3 +258,43 @@ def test_the_probe_sees_events_beyond_the_head(tmp_path: Path, formats: Formats)
         writer.write(np.full((4, 600_000), 500))
     with path.open("rb") as file:
         assert formats.load("wavedump").probe(path, file.read(1 << 16)) == 0.95
+
+
+def test_the_probe_wants_a_header_at_the_start(wavedump_file: Path, formats: Formats) -> None:
+    # programs and archives hold tables that look like headers somewhere
+    wavedump_file.write_bytes(b"\xff" * 8 + wavedump_file.read_bytes())
+    assert formats.load("wavedump").probe(wavedump_file, wavedump_file.read_bytes()) == 0.0
+    assert open_(wavedump_file, formats).n_events == 10
+
+
+def test_a_follower_does_not_walk_again_what_it_has_read(
+    tmp_path: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "wave0.dat"
+    with WaveDumpWriter(path) as writer:
+        writer.write(np.full((200, 5000), 500))
+    reader = open_raw(path, "wavedump", is_growing=True, formats=formats)
+    for _ in reader.iter_chunks(1 << 20):
+        pass
+    with WaveDumpWriter(path, append=True) as writer:
+        writer.write(np.full((2, 5000), 500))
+    calls = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda *arguments: (calls.append(arguments), pread(*arguments))[1])
+    (chunk,) = reader.iter_chunks(1 << 20, reader.resume_offset)
+    assert chunk.hits["event"].to_pylist() == [200, 201]
+    assert len(calls) < 20
+
+
+@pytest.mark.parametrize("n_B", [0, 10])
+def test_a_file_that_has_only_just_begun_is_taken_to_have_headers(
+    wavedump_file: Path, formats: Formats, n_B: int
+) -> None:
+    raw = wavedump_file.read_bytes()
+    wavedump_file.write_bytes(raw[:n_B])
+    settings = DaqSettings(record_length=50)
+    reader = open_raw(wavedump_file, "wavedump", settings, is_growing=True, formats=formats)
+    assert list(reader.iter_chunks(1000)) == []
+    wavedump_file.write_bytes(raw)
+    assert summarise(reader).channels == (5,)
+    assert reader.n_events == 10

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from nualley.core import Interval, IntervalSet
-from nualley.experiment.run_times import Changes, RunStretch, run_stretches
+from nualley.experiment import Changes, RunStretch, run_stretches
 
 S = 1_000_000_000
 

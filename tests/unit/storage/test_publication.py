@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.unit.storage.memory_files import MemoryFiles
+from tests.unit.storage.memory_files import MemoryFile, MemoryFiles
 
 from nualley.core import Digester, Digests, ExitCode, NualleyError
 from nualley.storage import (
@@ -65,6 +65,7 @@ def test_the_copy_is_durable_verified_and_dated_as_the_source(files: MemoryFiles
     assert files.get(DESTINATION) == DATA
     assert files.is_durable(DESTINATION)
     assert set(files.names) == {SOURCE, DESTINATION}
+    assert set(files.after_power_cut()) == {DESTINATION}
     assert files.names[DESTINATION].mtime_ns == 1234
 
 
@@ -246,6 +247,21 @@ def test_a_source_that_changes_while_it_is_compared_is_noticed(files: MemoryFile
     files.hook = hook
     with pytest.raises(SourceChanged, match="mtime_ns"):
         publish(SOURCE, DESTINATION, files=files)
+
+
+def test_a_source_that_ends_early_is_not_published(files: MemoryFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file server may end a file early and still name its full size."""
+    real = files.open
+
+    def open_short(path: Path, *, is_link_followed: bool = True) -> MemoryFile:
+        opened = real(path, is_link_followed=is_link_followed)
+        opened.offset = len(DATA) // 2
+        return opened
+
+    monkeypatch.setattr(files, "open", open_short)
+    with pytest.raises(SourceChanged, match=f"{len(DATA)} B at first"):
+        publish(SOURCE, DESTINATION, files=files)
+    assert_nothing_left(files)
 
 
 def test_a_source_that_is_not_there_or_goes_away(files: MemoryFiles) -> None:

@@ -23,6 +23,7 @@ T = TypeVar("T")
 BUSY_TIMEOUT_MS = 30_000
 _WRITES = "nualley_writes"
 _N_TRIES = 5
+_N_LOG_TRIES = 100
 _dumps = functools.partial(json.dumps, allow_nan=False)
 
 
@@ -151,7 +152,7 @@ def _open_sqlite(path: Path, *, create: bool, busy_timeout_ms: int) -> Database:
         for pragma in (f"busy_timeout={busy_timeout_ms}", "foreign_keys=ON", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}")
         if create:
-            _use_write_ahead_log(connection)
+            _use_write_ahead_log(connection, where)
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
@@ -162,8 +163,8 @@ def _open_sqlite(path: Path, *, create: bool, busy_timeout_ms: int) -> Database:
     return Database(engine, where)
 
 
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    for _ in range(_N_TRIES * 20):
+def _use_write_ahead_log(connection: sqlite3.Connection, where: str) -> None:
+    for _ in range(_N_LOG_TRIES):
         if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
             return
         try:
@@ -173,6 +174,11 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorname != "SQLITE_BUSY":
                 raise
             time.sleep(0.05)
+    raise CatalogUnwritable(
+        "the catalog cannot keep a write-ahead log there, without which writers lock readers out",
+        where=where,
+        do="put the store on a local drive with a POSIX file system",
+    )
 
 
 def _open_server(url: str) -> Database:

@@ -73,7 +73,7 @@ class WaveDumpFormat:
         """
         config = _read_config(path)
         with RawFile(path) as file:
-            has_header = _has_header(file, settings, config)
+            has_header = _has_header(file, settings, config, is_growing=is_growing)
         if has_header:
             return HeadedReader(path, settings, config, is_growing=is_growing)
         return PlainReader(path, settings, config, is_growing=is_growing)
@@ -97,16 +97,15 @@ class _Head:
         return self._file.read(offset_B, max(0, min(n_B, self.size_B - offset_B)))
 
 
-def _has_header(file: RandomAccess, settings: DaqSettings, config: dict[str, Any]) -> bool:
+def _has_header(file: RandomAccess, settings: DaqSettings, config: dict[str, Any], *, is_growing: bool) -> bool:
     """Whether events have headers: the setting, else the content, else the configuration beside it."""
     if settings.header is not None:
         return settings.header
-    if settings.record_length is None:
+    if settings.record_length is None or find_family(_Head(file), 1):
         return True
-    if find_family(_Head(file), 1):
-        return True
-    common = config.get("COMMON", {})
-    return bool(common.get("OUTPUT_FILE_HEADER", "NO") != "NO")
+    # a file that has only just begun says nothing yet
+    usual = "YES" if is_growing and file.size_B < HEADER_B else "NO"
+    return bool(config.get("COMMON", {}).get("OUTPUT_FILE_HEADER", usual) != "NO")
 
 
 def _read_config(path: Path) -> dict[str, Any]:

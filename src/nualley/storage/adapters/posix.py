@@ -262,7 +262,7 @@ class PosixVolumes:
             available_B=_available_B(volume),
             device=path.stat().st_dev,
             is_mount_point=os.path.ismount(path),
-            is_writable=not volume.f_flag & os.ST_RDONLY and os.access(path, os.W_OK | os.X_OK),
+            is_writable=os.access(path, os.W_OK | os.X_OK),  # no for a read-only mount too, even to root
         )
 
 

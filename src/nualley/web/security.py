@@ -1,0 +1,93 @@
+"""What every answer carries, and whose question is answered: nothing from elsewhere, nobody from elsewhere."""
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def host_name(header: str) -> str:
+    """Return the name in a Host header, without its port.
+
+    Parameters
+    ----------
+    header : str
+        Such as ``localhost:8710`` or ``[::1]:8710``.
+
+    Returns
+    -------
+    str
+        In lower case.
+
+    Examples
+    --------
+    >>> host_name("[::1]:8710"), host_name("LocalHost:80"), host_name("127.0.0.1")
+    ('::1', 'localhost', '127.0.0.1')
+    """
+    if header.startswith("["):
+        return header[1:].partition("]")[0].lower()
+    return header.partition(":")[0].lower()
+
+
+class Guard:
+    """Refuses questions to another name than this machine's own, and adds the headers of `HEADERS`.
+
+    A page from elsewhere whose name was made to point to this machine (DNS rebinding) asks for its own name.
+
+    Parameters
+    ----------
+    app : ASGIApp
+        What answers.
+    names : frozenset of str
+        Host names that are answered to.
+    """
+
+    def __init__(self, app: ASGIApp, names: frozenset[str] = LOOPBACK_NAMES) -> None:
+        self._app = app
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one question."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                if "cache-control" not in headers:
+                    headers["Cache-Control"] = "no-store"
+            await send(message)
+
+        name = host_name(Headers(scope=scope).get("host", ""))
+        if name in self._names:
+            await self._app(scope, receive, send_with_headers)
+            return
+        refusal = PlainTextResponse(
+            f"this page answers to {', '.join(sorted(self._names))}, not to {name[:80]!r}\n", status_code=421
+        )
+        await refusal(scope, receive, send_with_headers)
