@@ -153,7 +153,11 @@ class FileRecord:
 
 
 def _check_escaped(text: str) -> None:
-    if not text.isprintable() or escape_name(unescape_name(text)) != text:
+    try:
+        is_escaped = escape_name(unescape_name(text)) == text
+    except UnicodeEncodeError:  # surrogate escapes, as the file system gave them
+        is_escaped = False
+    if not is_escaped:
         raise UsageError(f"{text!r} is not an escaped name", do=f"store core.escape_name of it: {escape_name(text)!r}")
 
 
