@@ -79,17 +79,12 @@ class Run:
                 f"run {self.run_id!r} is not run {self.number} of {self.detector!r}",
                 do=f"name it {make_run_id(self.detector, self.number)!r}",
             )
-        check_run_times(self.run_id, self.start_ns, self.stop_ns)
-
-
-def check_run_times(run_id: str, start_ns: int | None, stop_ns: int | None) -> None:
-    """Raise UsageError where a run would stop before it starts."""
-    if start_ns is not None and stop_ns is not None and stop_ns < start_ns:
-        raise UsageError(
-            f"run {run_id} would stop {start_ns - stop_ns} ns before it starts",
-            where=f"[{start_ns}, {stop_ns})",
-            do="exchange start and stop",
-        )
+        if self.start_ns is not None and self.stop_ns is not None and self.stop_ns < self.start_ns:
+            raise UsageError(
+                f"run {self.run_id} would stop {self.start_ns - self.stop_ns} ns before it starts",
+                where=f"[{self.start_ns}, {self.stop_ns})",
+                do="exchange start and stop",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

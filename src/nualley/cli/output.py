@@ -14,7 +14,7 @@ from nualley.core import NualleyError, format_time
 
 def wants_json(words: Sequence[str]) -> bool:
     """Say whether a command line asks for JSON, before it is parsed."""
-    pairs = zip(words, [*words[1:], ""], strict=True)
+    pairs = zip(words, [*words[1:], ""], strict=False)
     return any(word in ("--json", "--format=json") or (word, after) == ("--format", "json") for word, after in pairs)
 
 

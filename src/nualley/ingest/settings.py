@@ -18,3 +18,23 @@ class IngestSettings(BaseModel):
     poll_s: float = Field(
         default=2.0, gt=0, allow_inf_nan=False, description="How often the drop directories are looked at [s]."
     )
+    retry_limit_s: float = Field(
+        default=300.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="A file that failed is tried again after poll_s, then twice as long each time up to this [s].",
+    )
+    waiting_limit_s: float = Field(
+        default=86400.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="A file that was not taken in so long after its last change is reported [s].",
+    )
+    sidecars: tuple[str, ...] = Field(
+        default=("WaveDumpConfig.txt", "*_settings.xml"),
+        description="Name patterns of files that stand beside raw files and hold no events; kept as files of the run.",
+    )
+    ignored: tuple[str, ...] = Field(
+        default=(".*", "*.tmp", "*.part"),
+        description="Name patterns of files that are never taken from a drop directory, such as temporary ones.",
+    )

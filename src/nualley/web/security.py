@@ -79,8 +79,9 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
-                if "cache-control" not in headers:
-                    headers["Cache-Control"] = "no-store"
+                # the page's own code is asked for again each time, and answered "not modified" while it is the same
+                is_code = scope["path"].startswith("/static/")
+                headers["Cache-Control"] = "no-cache" if is_code else "no-store"
             await send(message)
 
         name = host_name(Headers(scope=scope).get("host", ""))

@@ -137,6 +137,13 @@ def test_an_older_catalog_is_brought_up_to_date_by_a_writer_only(
     assert migrated == ["0002"]
 
 
+def test_who_waited_for_its_turn_finds_the_tables_made(location: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "migrate", lambda _connection: pytest.fail("made twice"))
+    opened = open_database(location, create=True)
+    opened.write(lambda connection: database._migrate(connection, "x"))
+    opened.close()
+
+
 def test_another_database_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "other.sqlite"
     execute(path, "CREATE TABLE photos (name TEXT)")

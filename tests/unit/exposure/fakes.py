@@ -1,5 +1,6 @@
 """A fake archive and a fake catalog, and a beam that is easy to count: 1 MW at 1000 MeV is one RATE."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -39,6 +40,7 @@ class FakeArchive:
     def __init__(self, pvs: Mapping[str, FakePv]) -> None:
         self.pvs = dict(pvs)
         self.n_reads = 0
+        self.asked_alive: Counter[str] = Counter()
 
     def read(self, pv: str, start_ns: int, stop_ns: int) -> PvRows:
         self.n_reads += 1
@@ -78,6 +80,7 @@ class FakeArchive:
         )
 
     def alive_until_ns(self, pv: str) -> int:
+        self.asked_alive[pv] += 1
         if pv not in self.pvs:
             return FOREVER.start_ns
         alive_s = self.pvs[pv].alive_until_s

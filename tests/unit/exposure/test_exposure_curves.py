@@ -45,6 +45,15 @@ def test_few_points_keep_the_end_and_lie_on_the_curve(n_points: int) -> None:
     assert (np.diff(full.pot) >= 0).all()
 
 
+def test_the_end_is_the_exact_sum(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    for _ in range(20):
+        power = list(zip(np.arange(-1.0, 2000.0).tolist(), random.uniform(0.5, 1.5, 2001).tolist(), strict=True))
+        service = make_exposures(steady(POWER=FakePv(power)), [FakeRun("a-1", at(0), at(2000))], detectors=[A])
+        (curve,) = service.cumulative()
+        assert curve.total_pot == service.exposures().runs[0].amounts.pot  # to the bit
+
+
 def test_overlapping_runs_count_once() -> None:
     runs = [FakeRun("a-1", at(0), at(60)), FakeRun("a-2", at(50), at(100))]
     (curve,) = make_exposures(steady(), runs, detectors=[A]).cumulative()

@@ -53,8 +53,9 @@ def test_without_a_state_pv_the_catalog_alone_decides(is_described: bool) -> Non
     assert seconds(service.ledger(at(0), at(100)).detectors["a"])["no_run"] == 50.0
 
 
-def test_a_state_pv_that_was_never_archived_tells_nothing() -> None:
-    service = make_exposures(steady(), [FakeRun("a-1", at(10), at(60))], detectors=[A])
+@pytest.mark.parametrize("pvs", [{}, {"a:STATE": FakePv([], [(-5.0, "disconnect", -1e9)])}])
+def test_a_state_pv_that_never_had_a_value_tells_nothing(pvs: dict[str, FakePv]) -> None:
+    service = make_exposures(steady(**pvs), [FakeRun("a-1", at(10), at(60))], detectors=[A])
     assert seconds(service.ledger(at(0), at(100)).detectors["a"])["unknown"] == 0.0
 
 

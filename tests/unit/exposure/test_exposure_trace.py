@@ -34,7 +34,7 @@ def test_trips_pauses_of_the_beam_and_bad_traces_are_vetoed() -> None:
         (20.0, SHAPE),
         (30.0, SHAPE * 0.2),  # a trip that the slower power PV did not see
         (40.0, SHAPE * 9),  # INVALID
-        (50.0, SHAPE[:2]),  # another length
+        (50.0, [2.0, 3.0]),  # another length
         (60.0, []),
         (70.0, SHAPE * np.nan),
         (900.0, SHAPE * 5),  # the beam was off
@@ -43,6 +43,14 @@ def test_trips_pauses_of_the_beam_and_bad_traces_are_vetoed() -> None:
     found = make_exposures(pvs, [RUN], detectors=[A]).trace("a-1")
     assert (found.n, found.n_vetoed) == (2, 6)
     np.testing.assert_allclose(found.mean, SHAPE)
+
+
+def test_the_median_is_that_of_the_beam_not_of_its_absence() -> None:
+    on = [(10.0, SHAPE), (20.0, SHAPE), (30.0, SHAPE * 0.2)]
+    off = [(800.0 + index, SHAPE * 1e-3) for index in range(20)]
+    pvs = steady(TRACE=traces(*on, *off), POWER=FakePv([(-1.0, 1.0), (800.0, 0.0)]))
+    found = make_exposures(pvs, [RUN], detectors=[A]).trace("a-1")
+    assert (found.n, found.n_vetoed) == (2, 21)
 
 
 def test_a_run_without_traces_has_none() -> None:

@@ -73,7 +73,7 @@ def test_defaults_of_a_drive() -> None:
         ('[drives.d]\npath = "d"\nlimit = "0 %"', "greater than 0"),
         ('[drives.d]\npath = "d"\nrole = "rwa"', "did you mean 'raw'"),
         ('[drives.d]\npath = "d"\nrole = "zzzzzz"', "roles: raw, processed, simulation, user, any"),
-        ('[drives.d]\npath = "d"\nlimti = "97 %"', "limti"),
+        ('[drives.d]\npath = "d"\ncolour = "red"', "colour"),
         ('[drives.d]\nrole = "raw"', "path"),
         ('[drives."a/b"]\npath = "d"', "is not a name for a drive"),
         ('[drives.a]\npath = "d"\n[drives.b]\npath = "d"', "two copies on one disk"),

@@ -1,7 +1,5 @@
 """An open database: connections, transactions and what SQLite needs to be told."""
 
-import functools
-import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +22,6 @@ BUSY_TIMEOUT_MS = 30_000
 _WRITES = "nualley_writes"
 _N_TRIES = 5
 _N_LOG_TRIES = 100
-_dumps = functools.partial(json.dumps, allow_nan=False)
 
 
 class Database:
@@ -143,7 +140,7 @@ def _open_sqlite(path: Path, *, create: bool, busy_timeout_ms: int) -> Database:
                 where=where,
                 do="mount its drive for writing or give this user the right",
             ) from error
-    engine = create_engine(URL.create("sqlite", database=str(path)), json_serializer=_dumps)
+    engine = create_engine(URL.create("sqlite", database=str(path)))
 
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _record: Any) -> None:
@@ -183,7 +180,7 @@ def _use_write_ahead_log(connection: sqlite3.Connection, where: str) -> None:
 
 def _open_server(url: str) -> Database:
     try:
-        engine = create_engine(url, json_serializer=_dumps, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise DriverMissing(
             f"the driver of {url.partition('://')[0]} is not installed: {error}",

@@ -22,7 +22,6 @@ from nualley.catalog.models import (
     Run,
     TimeSource,
     Totals,
-    check_run_times,
 )
 from nualley.core import Clock, SystemClock, UsageError
 
@@ -63,7 +62,7 @@ class SqlCatalog:
         self, run_id: str, *, start_ns: int | None, stop_ns: int | None, time_source: TimeSource
     ) -> Run:
         """Set the bounds of a run. RunNotFound names the nearest run."""
-        check_run_times(run_id, start_ns, stop_ns)
+        # the run is read back inside the transaction, and no Run stops before it starts
         return self._set_run(run_id, {"start_ns": start_ns, "stop_ns": stop_ns, "time_source": str(time_source)})
 
     def update_run(

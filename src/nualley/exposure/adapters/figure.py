@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nualley.core import format_duration
 from nualley.exposure.errors import NothingToDrawError
 from nualley.exposure.models import CumulativeBeam
 
@@ -67,9 +68,12 @@ def _draw(figure: "Figure", curves: Sequence[CumulativeBeam], title: str) -> Non
             linewidth=1.8,
             label=_label(curve),
         )
-    locator = AutoDateLocator(tz="UTC")  # type: ignore[no-untyped-call]  # matplotlib has no types for it
+    locator = AutoDateLocator(tz="UTC", minticks=3, maxticks=7)  # type: ignore[no-untyped-call]  # matplotlib has no types for it
     axes.xaxis.set_major_locator(locator)
     formatter = ConciseDateFormatter(locator, tz="UTC")  # type: ignore[no-untyped-call]  # the same
+    # in pictures of minutes each tick tells its whole time of day, and the corner the day
+    formatter.formats[5] = formatter.zero_formats[5] = "%H:%M:%S"
+    formatter.offset_formats[4:] = ["%Y-%b-%d"] * 2
     axes.xaxis.set_major_formatter(formatter)
     axes.set_xlabel("time (UTC)")
     axes.set_ylabel(f"protons on target [10{str(power).translate(_SUPERSCRIPTS)}]")
@@ -85,7 +89,7 @@ def _label(curve: CumulativeBeam) -> str:
     power = _power_of_ten(curve.total_pot)
     pot = f"{curve.total_pot / 10.0**power:.3f}·10{str(power).translate(_SUPERSCRIPTS)} POT"
     text = f"{curve.detector}\n{pot}, {curve.total_GWh:.4g} GWh"
-    return f"{text}\n{curve.unknown_s:.3g} s unknown" if curve.unknown_s else text
+    return f"{text}\n{format_duration(curve.unknown_s)} unknown" if curve.unknown_s else text
 
 
 def _power_of_ten(value: float) -> int:

@@ -1,0 +1,1 @@
+"""The only files of ingest that touch the world."""

@@ -1,0 +1,314 @@
+"""The way of one file: counted, compared with the record, copied, recorded; or left aside with the reason."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nualley.catalog import (
+    Activity,
+    Catalog,
+    CatalogDamaged,
+    CatalogError,
+    CatalogUnreachable,
+    FileConflict,
+    FileRecord,
+    Quarantined,
+    Replica,
+    ReplicaConflict,
+    ReplicaState,
+    Run,
+    Source,
+    SourceState,
+)
+from nualley.core import Clock, Digests, NualleyError, make_run_id
+from nualley.daq import FileSummary
+from nualley.ingest import decide
+from nualley.ingest.copies import Copies, Made, Target
+from nualley.ingest.errors import OtherBytes
+from nualley.ingest.models import IngestedFile, Item, Origin, Outcome, Stamp
+from nualley.ingest.ports import Progress, RawFiles
+from nualley.ingest.settings import IngestSettings
+from nualley.storage import DestinationConflict, FileState, SourceChanged, SourceUnreadable, SourceVanished
+
+# where the record itself cannot be used, nothing else can go on
+CATALOG_DOWN = (CatalogError, CatalogUnreachable, CatalogDamaged)
+_QUARANTINED = (DestinationConflict, FileConflict, ReplicaConflict, OtherBytes)
+_INODE_MASK = 2**63 - 1  # databases have signed numbers
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A file, its state before it was read, and what it holds."""
+
+    item: Item
+    state: FileState
+    summary: FileSummary | None = None
+    start_ns: int = 0
+
+
+class Intake:
+    """Takes files in, one at a time; whatever is wrong with one is in what it returns.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The record.
+    raw_files : RawFiles
+        Reads raw files.
+    copies : Copies
+        Makes the replicas.
+    settings : IngestSettings
+        Name patterns of sidecars.
+    origin : Origin
+        What does the work.
+    clock : Clock
+        Dates what is done.
+
+    Notes
+    -----
+    The order is: count events -> publish all copies -> see that the source did not change -> enter file, replicas,
+    activity and run in one transaction -> remember the source as done. Killed anywhere, the next try finds the copies
+    in their places and the file in the catalog, and goes on from there.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        raw_files: RawFiles,
+        copies: Copies,
+        *,
+        settings: IngestSettings,
+        origin: Origin,
+        clock: Clock,
+    ) -> None:
+        self._catalog = catalog
+        self._raw_files = raw_files
+        self._copies = copies
+        self._settings = settings
+        self._origin = origin
+        self._clock = clock
+
+    def take(self, item: Item, run: Run, progress: Progress | None = None) -> IngestedFile:
+        """Take a file in.
+
+        Parameters
+        ----------
+        item : Item
+            The file.
+        run : Run
+            Its run, with its times as far as they are known.
+        progress : callable, optional
+            Told name, bytes done and bytes to do.
+
+        Returns
+        -------
+        IngestedFile
+            Also where it was refused or failed, with the error.
+
+        Raises
+        ------
+        CatalogError, CatalogUnreachable, CatalogDamaged
+            Where the record cannot be used at all.
+        """
+
+        def work(seen: _Seen) -> IngestedFile:
+            return self._take(seen, run, progress)
+
+        return self._guarded(item, work)
+
+    def refuse(self, item: Item, error: NualleyError) -> IngestedFile:
+        """Quarantine a file without looking into it: it is left where it is, and not taken again until it changes.
+
+        Parameters
+        ----------
+        item : Item
+            The file.
+        error : NualleyError
+            Why.
+
+        Returns
+        -------
+        IngestedFile
+            Quarantined, or failed where it could not be read.
+        """
+        return self._guarded(item, lambda seen: self._quarantine(seen, error))
+
+    def digest(self, path: str) -> Digests:
+        """Return the digests of a file; SourceVanished and SourceUnreadable where it cannot be read."""
+        return self._raw_files.digest(Path(path))
+
+    def is_sidecar(self, path: str) -> bool:
+        """Return whether the name says that a file stands beside raw files and holds no events."""
+        return decide.is_named(path.rpartition(os.sep)[2], self._settings.sidecars)
+
+    # ------------------------------------------------------------ the steps
+    def _guarded(self, item: Item, work: Callable[[_Seen], IngestedFile]) -> IngestedFile:
+        try:
+            return work(self._look(item))
+        except CATALOG_DOWN:
+            raise
+        except NualleyError as error:
+            return IngestedFile(path=item.shown, run_id=_run_id(item), outcome=Outcome.FAILED, error=error)
+
+    def _look(self, item: Item) -> _Seen:
+        try:
+            state = self._copies.files.state(Path(item.path))
+        except OSError as error:
+            raise SourceUnreadable(
+                f"{item.shown} cannot be looked at: {error.strerror}",
+                where=item.shown,
+                do="give this user the right to search its folder",
+            ) from error
+        if state is None:
+            raise SourceVanished(
+                f"{item.shown} is not there any more", where=item.shown, do="look whether somebody moved it"
+            )
+        return _Seen(item, state, start_ns=self._clock.now_ns())
+
+    def _take(self, seen: _Seen, run: Run, progress: Progress | None) -> IngestedFile:
+        if self.is_sidecar(seen.item.path):
+            summary = decide.sidecar_summary()
+        else:
+            summary = self._raw_files.summarise(Path(seen.item.path), seen.item.detector)
+        seen = replace(seen, summary=summary)
+        if error := decide.refusal(seen.item, summary):
+            return self._quarantine(seen, error)
+        try:
+            return self._copy(seen, run, progress)
+        except _QUARANTINED as error:
+            return self._quarantine(seen, error)
+
+    def _copy(self, seen: _Seen, run: Run, progress: Progress | None) -> IngestedFile:
+        name = decide.shown_name(seen.item.path)
+        known = self._catalog.find_file(run.run_id, name)
+        held = self._held(seen.item, known) if known else []
+        made = self._copies.make(
+            Path(seen.item.path),
+            _target(seen.item),
+            size_B=seen.state.size_B,
+            held=held,
+            expected=known.digests if known else None,
+            progress=_named(progress, name),
+        )
+        self._check_unchanged(seen)
+        digests = made.digests or (known.digests if known else None)
+        assert digests is not None
+        return self._record(seen, run, made=made, digests=digests)
+
+    def _held(self, item: Item, known: FileRecord) -> Sequence[Replica]:
+        """Compare a newcomer with the file of its name; return the replicas, those that are gone marked so."""
+        if error := decide.conflict(item, known, self.digest(item.path)):
+            raise error
+        for replica in self._copies.lost(self._catalog.replicas(known.file_id), known.size_B):
+            self._catalog.update_replica(replica.replica_id, state=ReplicaState.MISSING)
+        return self._catalog.replicas(known.file_id)
+
+    def _check_unchanged(self, seen: _Seen) -> None:
+        after = self._look(seen.item).state
+        if after != seen.state:
+            raise SourceChanged(
+                f"{seen.item.shown} changed while it was taken in: {seen.state.size_B} B at first, {after.size_B} B now",
+                where=seen.item.shown,
+                do="wait until nobody writes to it; it is tried again",
+            )
+
+    def _record(self, seen: _Seen, run: Run, *, made: Made, digests: Digests) -> IngestedFile:
+        assert seen.summary is not None
+        item, summary = seen.item, seen.summary
+        name = decide.shown_name(item.path)
+        record = FileRecord(
+            run_id=run.run_id,
+            detector=item.detector,
+            name=name,
+            format=summary.format,
+            size_B=digests.size_B,
+            xxh3_128=digests.xxh3_128,
+            adler32=digests.adler32,
+            n_events=summary.n_events,
+            channels=tuple(summary.channels),
+            record_length=summary.record_length,
+            defects=tuple(defect.to_json() for defect in summary.defects),
+        )
+        activity = Activity(
+            kind="ingest",
+            inputs=(item.shown,),
+            outputs=(f"file:{run.run_id}/{name}",),
+            code=self._origin.code,
+            configuration=self._origin.configuration,
+            host=self._origin.host,
+            start_ns=seen.start_ns,
+            stop_ns=self._clock.now_ns(),
+        )
+        added = self._catalog.add_file(run, record, replicas=made.replicas, activity=activity)
+        if made.shortfall is None:
+            self._remember(seen, SourceState.INGESTED)
+        return IngestedFile(
+            path=item.shown,
+            run_id=run.run_id,
+            outcome=Outcome.ALREADY_THERE if added.already_there else Outcome.INGESTED,
+            summary=summary,
+            digests=digests,
+            replicas=added.replicas,
+            error=made.shortfall,
+        )
+
+    def _quarantine(self, seen: _Seen, error: NualleyError) -> IngestedFile:
+        item, digests = seen.item, self.digest(seen.item.path)
+        self._check_unchanged(seen)
+        self._catalog.add_quarantined(
+            Quarantined(
+                path=item.shown,
+                reason=error.what,
+                detector=item.detector,
+                run_id=_run_id(item),
+                size_B=digests.size_B,
+                xxh3_128=digests.xxh3_128,
+                adler32=digests.adler32,
+            )
+        )
+        self._remember(seen, SourceState.QUARANTINED)
+        return IngestedFile(
+            path=item.shown,
+            run_id=_run_id(item),
+            outcome=Outcome.QUARANTINED,
+            summary=seen.summary,
+            digests=digests,
+            error=error,
+        )
+
+    def _remember(self, seen: _Seen, state: SourceState) -> None:
+        stamp = stamp_of(seen.state)
+        self._catalog.put_source(
+            Source(
+                path=seen.item.shown,
+                detector=seen.item.detector,
+                run_id=_run_id(seen.item),
+                state=state,
+                size_B=stamp.size_B,
+                mtime_ns=stamp.mtime_ns,
+                inode=stamp.inode,
+            )
+        )
+
+
+def stamp_of(state: FileState) -> Stamp:
+    """Return what tells a file without reading it."""
+    return Stamp(state.size_B, state.mtime_ns, state.inode & _INODE_MASK)
+
+
+def _run_id(item: Item) -> str | None:
+    return None if item.number is None else make_run_id(item.detector, item.number)
+
+
+def _target(item: Item) -> Target:
+    assert item.number is not None
+    return Target(item.detector, item.number, item.path.rpartition(os.sep)[2])
+
+
+def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    tell = progress
+    return lambda done_B, all_B: tell(name, done_B, all_B)
+

@@ -1,0 +1,55 @@
+"""What ingest needs of the world: drop directories, raw files, and when runs were."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from nualley.core import Digests
+from nualley.daq import FileSummary
+from nualley.ingest.models import Found, RunTime
+
+Progress = Callable[[str, int, int], None]
+"""Told the (escaped) name of a file, bytes done and bytes to do [B]; what it raises stops the copy, which is undone."""
+
+
+class DropFiles(Protocol):
+    """Directories into which DAQs write."""
+
+    def walk(self, directory: Path) -> Found:
+        """Return the regular files below a directory.
+
+        Symbolic links are not followed: one that leads to a file of the same directory is left out, for the file is
+        found itself; any other is a problem. What cannot be read is a problem, never an error.
+        """
+        ...
+
+    def find(self, path: Path) -> Found | None:
+        """Return one file (a link is followed) or all below a directory; None where nothing is there."""
+        ...
+
+
+class RawFiles(Protocol):
+    """Raw files of detectors."""
+
+    def summarise(self, path: Path, detector: str) -> FileSummary:
+        """Read a file once through the reader of its format.
+
+        Bad content is in the defects; a file of no known format has the format ``unknown``. Raises
+        UnreadableFileError, FileShrankError, MissingSettingError, PluginError and ReaderFailed.
+        """
+        ...
+
+    def digest(self, path: Path) -> Digests:
+        """Read a file once and return its digests; SourceVanished and SourceUnreadable where that fails."""
+        ...
+
+
+class RunTimes(Protocol):
+    """When runs were, as archived run PVs tell it."""
+
+    def find(self, detector: str, number: int) -> RunTime | None:
+        """Return when a run was; None where the PVs do not tell of it.
+
+        Raises UnreachableError where the archive cannot be asked.
+        """
+        ...

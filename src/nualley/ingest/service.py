@@ -1,0 +1,271 @@
+"""Taking files in by hand: whose run they are, when it was, and a report of each."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nualley.catalog import Catalog, Run, RunNotFound, TimeSource
+from nualley.core import NualleyError, UnreachableError, UsageError, escape_name, make_run_id, split_run_id
+from nualley.ingest import decide
+from nualley.ingest.errors import NothingToIngest, PathMissing, RunNumberUnknown
+from nualley.ingest.intake import Intake
+from nualley.ingest.models import FoundFile, IngestedFile, IngestReport, Item, NumberSource, RunTime
+from nualley.ingest.ports import DropFiles, Progress, RunTimes
+from nualley.storage import SourceUnreadable, SourceVanished
+
+_AUTHOR = "nualley"
+
+
+@dataclass(frozen=True, slots=True)
+class GivenTimes:
+    """Times of a run as a person gives them.
+
+    Parameters
+    ----------
+    start_ns, stop_ns : int
+        The bounds [ns since 1970 UTC], half-open.
+    """
+
+    start_ns: int
+    stop_ns: int
+
+
+class Ingest:
+    """Takes raw files into the store and the record.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The record.
+    intake : Intake
+        Takes one file in.
+    run_times : RunTimes
+        When runs were.
+    drop_files : DropFiles
+        Finds files.
+    """
+
+    def __init__(self, catalog: Catalog, intake: Intake, *, run_times: RunTimes, drop_files: DropFiles) -> None:
+        self._catalog = catalog
+        self._intake = intake
+        self._run_times = run_times
+        self._drop_files = drop_files
+
+    def ingest_paths(
+        self,
+        paths: Sequence[Path],
+        detector: str,
+        *,
+        run: int | None = None,
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
+        progress: Progress | None = None,
+    ) -> IngestReport:
+        """Take files in, finished or not: a person says that they are.
+
+        Parameters
+        ----------
+        paths : sequence of Path
+            Files, or directories of which all files are taken.
+        detector : str
+            Whose they are.
+        run : int, optional
+            Number of the run. By default what the path of each file names (``run00042/wave0.dat``); where no path
+            names one, the run of this detector that holds the same file already, else the next after its highest.
+        start_ns, stop_ns : int, optional
+            When the run was [ns since 1970 UTC], both or none; used where no archived run PV tells.
+        progress : callable, optional
+            Told name, bytes done and bytes to do.
+
+        Returns
+        -------
+        IngestReport
+            What became of each file, and the exit code.
+
+        Raises
+        ------
+        PathMissing, NothingToIngest, RunNumberUnknown, UsageError
+            Before anything is done.
+        CatalogError, CatalogUnreachable, CatalogDamaged
+            Where the record cannot be used.
+        """
+        given = _given(start_ns, stop_ns)
+        files, problems = self._find(paths)
+        numbers, source = self._numbers(files, detector, run)
+        runs = {number: self.run_of(detector, number, given) for number in sorted(set(numbers))}
+        taken = []
+        for file, number in zip(files, numbers, strict=True):
+            item = Item(path=file.path, detector=detector, number=number)
+            taken.append(self._intake.take(item, runs[number], progress))
+        notes: list[str] = []
+        for number, entered in runs.items():
+            self.complete_run(detector, number)
+            notes += self._time_notes(entered.run_id, given)
+        run_ids = {entered.run_id for entered in runs.values()}
+        return IngestReport(
+            run_id=run_ids.pop() if len(run_ids) == 1 else None,
+            number_source=source,
+            files=tuple(taken),
+            notes=tuple(notes),
+            problems=tuple(problems),
+        )
+
+    # ------------------------------------------------------------ when a run was
+    def find_times(self, detector: str, number: int) -> RunTime | None:
+        """Return when a run was by its archived PVs; None where they do not tell or cannot be asked."""
+        try:
+            return self._run_times.find(detector, number)
+        except UnreachableError:
+            return None
+
+    def run_of(self, detector: str, number: int, given: GivenTimes | None = None) -> Run:
+        """Return a run with its times: by its archived PVs, else as given, else unknown.
+
+        Parameters
+        ----------
+        detector : str
+            The detector.
+        number : int
+            The number.
+        given : GivenTimes, optional
+            What a person says.
+
+        Returns
+        -------
+        Run
+            As it is to be entered.
+        """
+        run_id = make_run_id(detector, number)
+        if found := self.find_times(detector, number):
+            return Run(
+                run_id=run_id,
+                detector=detector,
+                number=number,
+                start_ns=found.start_ns,
+                stop_ns=found.stop_ns,
+                time_source=TimeSource.PV,
+            )
+        if given:
+            return Run(
+                run_id=run_id,
+                detector=detector,
+                number=number,
+                start_ns=given.start_ns,
+                stop_ns=given.stop_ns,
+                time_source=TimeSource.GIVEN,
+            )
+        return Run(run_id=run_id, detector=detector, number=number)
+
+    def complete_run(self, detector: str, number: int) -> Run | None:
+        """Give a recorded run the times that its archived PVs tell, and note what is uncertain of them.
+
+        Parameters
+        ----------
+        detector : str
+            The detector.
+        number : int
+            The number.
+
+        Returns
+        -------
+        Run or None
+            As the catalog has it now; None where it has no such run.
+        """
+        try:
+            known = self._catalog.run(make_run_id(detector, number))
+        except RunNotFound:
+            return None
+        found = self.find_times(detector, number)
+        if found is None:
+            return known
+        if decide.is_news(known, found):
+            known = self._catalog.update_run_times(
+                known.run_id, start_ns=found.start_ns, stop_ns=found.stop_ns, time_source=TimeSource.PV
+            )
+        if known.time_source is TimeSource.PV:
+            self._note_uncertainty(known.run_id, found)
+        return known
+
+    def _note_uncertainty(self, run_id: str, found: RunTime) -> None:
+        texts = decide.uncertainty_notes(found)
+        known = {note.text for note in self._catalog.notes(run_id)} if texts else set()
+        for text in texts:
+            if text not in known:
+                self._catalog.add_note(run_id, text, author=_AUTHOR)
+
+    def _time_notes(self, run_id: str, given: GivenTimes | None) -> list[str]:
+        try:
+            run = self._catalog.run(run_id)
+        except RunNotFound:
+            return []
+        if run.time_source is TimeSource.UNKNOWN:
+            return [f"when run {run_id} was is unknown: no archived run PV tells, and no --start and --stop were given"]
+        if given and (run.start_ns, run.stop_ns) != (given.start_ns, given.stop_ns):
+            return [
+                f"--start and --stop were not used: run {run_id} has times by {run.time_source.value}, "
+                f"[{run.start_ns}, {run.stop_ns})"
+            ]
+        return []
+
+    # ------------------------------------------------------------ which files, and whose run they are
+    def _find(self, paths: Sequence[Path]) -> tuple[list[FoundFile], list[NualleyError]]:
+        files: dict[str, FoundFile] = {}
+        problems: list[NualleyError] = []
+        missing = []
+        for path in paths:
+            found = self._drop_files.find(path)
+            if found is None:
+                missing.append(escape_name(os.fspath(path)))
+                continue
+            files.update({file.path: file for file in found.files})
+            problems += found.problems
+        if missing:
+            raise PathMissing(
+                f"there is nothing at {', '.join(missing)}", where=missing[0], do="name files or directories that exist"
+            )
+        if not files:
+            if problems:
+                raise problems[0]
+            shown = ", ".join(escape_name(os.fspath(path)) for path in paths)
+            raise NothingToIngest(f"there is no file in {shown}", where=shown, do="name a directory that holds files")
+        return list(files.values()), problems
+
+    def _numbers(
+        self, files: Sequence[FoundFile], detector: str, given: int | None
+    ) -> tuple[list[int], NumberSource]:
+        if given is not None:
+            if given < 0:
+                raise UsageError(f"run number {given} is negative", where="--run", do="give a number from 0 on")
+            return [given] * len(files), NumberSource.GIVEN
+        named = [decide.run_number(file.path) for file in files]
+        numbers = [number for number in named if number is not None]
+        if len(numbers) == len(files):
+            return numbers, NumberSource.PATH
+        if numbers:
+            lacking = [escape_name(file.path) for file, number in zip(files, named, strict=True) if number is None]
+            raise RunNumberUnknown(
+                f"{len(lacking)} of {len(files)} files name no run in their path, the others do: {', '.join(lacking[:5])}",
+                where=lacking[0],
+                do="give --run, or ingest them one run at a time",
+            )
+        known = self._known_number(files, detector)
+        if known is not None:
+            return [known] * len(files), NumberSource.KNOWN
+        highest = max((run.number for run in self._catalog.runs(detector=detector)), default=0)
+        return [highest + 1] * len(files), NumberSource.NEXT
+
+    def _known_number(self, files: Sequence[FoundFile], detector: str) -> int | None:
+        """Return the run that holds the first raw file already: giving a command twice must not make two runs."""
+        first = next((file for file in files if not self._intake.is_sidecar(file.path)), files[0])
+        try:
+            digests = self._intake.digest(first.path)
+        except (SourceUnreadable, SourceVanished):
+            return None
+        name = decide.shown_name(first.path)
+        same = [
+            split_run_id(record.run_id)[1]
+            for record in self._catalog.files_by_digest(digests.xxh3_128)
+            if (record.detector, record.name, record.digests) == (detector, name, digests)
+        ]
+        return min(same, default=None)

@@ -1,0 +1,194 @@
+"""The web application: pages, the stream, and what the page's script and others ask for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.staticfiles import StaticFiles
+
+from nualley import __version__
+from nualley.web.hub import Hub
+from nualley.web.models import Status
+from nualley.web.observer import Observer
+from nualley.web.pages import PARTS, STATIC, Pages
+from nualley.web.ports import Site
+from nualley.web.security import LOOPBACK_NAMES, Guard, host_name
+from nualley.web.status import status
+from nualley.web.strict_json import StrictJsonResponse, plain, status_json
+from nualley.web.workers import Worker
+
+TICK_S = 1.0
+"""The status is made anew so often, and whenever the live bus speaks [s]."""
+
+SHORTEST_TICK_S = 0.4
+"""But not more often than this [s]."""
+
+FIRST_LOOKS_S = 3.0
+"""The server answers once every part was looked at, or after this long [s]."""
+
+_log = structlog.get_logger()
+
+
+class StatusService:
+    """What the application holds: what is seen, what is said of it, and who is told.
+
+    Parameters
+    ----------
+    site : Site
+        The site.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._pages = Pages()
+        self._writer = Worker("nualley-web-writer")
+        self.observer = Observer(site)
+        self.hub = Hub()
+        self.status = self._make_status()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _make_status(self) -> Status:
+        return status(self._site.configuration, self.observer.seen(), self._site.clock.now_ns())
+
+    async def start(self) -> None:
+        """Begin to look; return once there is something to say."""
+        self._tasks = [_start(work) for work in self.observer.tasks()]
+        await self.observer.first_looks(FIRST_LOOKS_S)
+        await self._tick()
+        self._tasks.append(_start(self._tick_for_ever()))
+
+    async def stop(self) -> None:
+        """End the streams and stop looking."""
+        self.hub.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.observer.stop()
+        self._writer.stop()
+
+    async def _tick_for_ever(self) -> None:
+        news = self.observer.feed.news
+        while True:
+            await asyncio.sleep(SHORTEST_TICK_S)
+            try:
+                await asyncio.wait_for(news.wait(), TICK_S - SHORTEST_TICK_S)
+            except TimeoutError:
+                _log.debug("live bus is silent")
+            news.clear()
+            try:
+                await self._tick()
+            except Exception as error:  # the outermost loop: the next tick may go well, the page says it is not live
+                _log.exception("the status could not be written", what=str(error))
+
+    async def _tick(self) -> None:
+        seen, n_messages = self.observer.seen(), self.observer.feed.seen.n_messages
+        now_ns = self._site.clock.now_ns()
+
+        def write() -> tuple[Status, list[Any]]:
+            made = status(self._site.configuration, seen, now_ns)
+            return made, self._pages.fragments(made)
+
+        self.status, fragments = await self._writer.do(write)
+        self.hub.update(fragments, self._news(), n_messages)
+
+    def _news(self) -> dict[str, Any]:
+        beam, live = self.status.beam, self.status.live
+        news = {
+            "time_ns": self.status.time_ns,
+            "message_ns": live.message_ns,
+            "power_W": beam.power_W,
+            "version": __version__,
+        }
+        found: dict[str, Any] = plain(news)
+        return found
+
+    def page(self) -> str:
+        """Return the status page as it is now."""
+        targets = [*(name.replace("_", "-") for name in PARTS), "values-body"]
+        html = {target: self.hub.html(target) for target in targets}
+        return self._pages.status_page(self.status, html, event_id=self.hub.event_id, version=__version__)
+
+
+def _start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    return asyncio.create_task(work)
+
+
+def create_app(site: Site) -> FastAPI:
+    """Make the web application of a site.
+
+    Parameters
+    ----------
+    site : Site
+        The site; its archive's reader is used by one thread of the application alone.
+
+    Returns
+    -------
+    FastAPI
+        An ASGI application that looks at the site between start-up and shutdown. ``app.state.service`` is its
+        `StatusService`.
+    """
+    service = StatusService(site)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    # the documentation pages of the framework load code from elsewhere: they are off, the description is not
+    app = FastAPI(
+        title="nualley",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+    )
+    app.state.service = service
+    _add_routes(app, service, site)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    names = LOOPBACK_NAMES | {host_name(site.configuration.web.host)}
+    app.add_middleware(Guard, names=names)
+    return app
+
+
+def _add_routes(app: FastAPI, service: StatusService, site: Site) -> None:
+    @app.get("/", response_class=HTMLResponse, summary="The status page")
+    async def status_page() -> HTMLResponse:
+        return HTMLResponse(service.page())
+
+    @app.get("/events", summary="What changes of the status page, as server-sent events")
+    async def events(request: Request, after: str = "") -> StreamingResponse:
+        last_id = request.headers.get("last-event-id") or after
+        return StreamingResponse(
+            service.hub.follow(last_id), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        )
+
+    @app.get("/api/status", summary="All that the status page says")
+    async def status_as_json() -> Response:
+        return StrictJsonResponse(status_json(service.status))
+
+    @app.get("/api/beam/power", summary="Beam power of the last hour, in steps")
+    async def beam_power() -> Response:
+        observed = service.observer.power()
+        trouble = observed.trouble(site.clock.now_ns())
+        return StrictJsonResponse({"curve": observed.value, "trouble": trouble})
+
+    @app.get("/api/health", summary="Whether the server answers")
+    async def health() -> Response:
+        live = service.status.live
+        return StrictJsonResponse(
+            {
+                "status": "ok",
+                "version": __version__,
+                "time_ns": service.status.time_ns,
+                "is_live": live.is_live,
+                "message_ns": live.message_ns,
+            }
+        )

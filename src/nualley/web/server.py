@@ -1,0 +1,177 @@
+"""Serving the status page on this machine's own address."""
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import structlog
+import uvicorn
+
+from nualley.web.application import create_app
+from nualley.web.errors import HostNotLoopbackError, PortRefusedError, PortTakenError
+from nualley.web.ports import Site
+
+SHUTDOWN_S = 2
+"""Answers that are under way get so long when the server stops [s]."""
+
+_PRIVILEGED = 1024
+_log = structlog.get_logger()
+
+
+class _Server(uvicorn.Server):
+    """A server whose stopping is decided by us."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def serve(site: Site, *, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve the status page until SIGTERM or Ctrl-C.
+
+    Parameters
+    ----------
+    site : Site
+        The site.
+    on_ready : callable, optional
+        Takes the address of the page once it answers.
+
+    Raises
+    ------
+    HostNotLoopbackError
+        Where other machines could reach the page.
+    PortRefusedError
+        Where the port is 0, or this user may not listen at it.
+    PortTakenError
+        Where somebody else listens there.
+    """
+
+    async def until_signal() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        try:
+            await serve_until(site, stop, on_ready=on_ready)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    asyncio.run(until_signal())
+
+
+async def serve_until(site: Site, stop: asyncio.Event, *, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve the status page until ``stop`` is set; see `serve` for what is raised.
+
+    Parameters
+    ----------
+    site : Site
+        The site.
+    stop : asyncio.Event
+        Ends it.
+    on_ready : callable, optional
+        Takes the address of the page once it answers.
+    """
+    web = site.configuration.web
+    with contextlib.closing(listen(web.host, web.port)) as listener:
+        app = create_app(site)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            timeout_graceful_shutdown=SHUTDOWN_S,
+        )
+        server = _Server(config)
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started and not running.done():
+            await asyncio.sleep(0.01)
+        if server.started:
+            url = address(listener)
+            _log.info("status page", url=url)
+            if on_ready is not None:
+                on_ready(url)
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+        server.should_exit = True
+        # an open stream would hold the server until its patience ends
+        app.state.service.hub.close()
+        await running
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the socket of the status page.
+
+    Parameters
+    ----------
+    host : str
+        An address of this machine alone.
+    port : int
+        TCP port, 1 to 65535.
+
+    Returns
+    -------
+    socket.socket
+        Bound; nothing is accepted yet.
+
+    Raises
+    ------
+    HostNotLoopbackError, PortRefusedError, PortTakenError
+        See `serve`.
+    """
+    _check_loopback(host)
+    if port == 0:
+        raise PortRefusedError(
+            "port 0 would be another one at each start, and nobody would find the status page",
+            where="experiment.toml: web.port",
+            do="choose one from 1024 to 65535; 8710 is the default",
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise _refused(host, port, error) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _check_loopback(host: str) -> None:
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise HostNotLoopbackError(
+            f"{host!r} is an address that other machines can reach, and there are no accounts yet",
+            where="experiment.toml: web.host",
+            do='write "127.0.0.1"; from outside use a tunnel: ssh -L 8710:127.0.0.1:8710 HOST',
+        )
+
+
+def _refused(host: str, port: int, error: OSError) -> PortTakenError | PortRefusedError:
+    where = f"experiment.toml: web.port, {host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return PortTakenError(
+            f"port {port} of {host} is taken by another process",
+            where=where,
+            do=f"find it with: ss -ltnp 'sport = :{port}'; or choose another port: NUALLEY_WEB__PORT={port + 1}",
+        )
+    hint = f"ports below {_PRIVILEGED} belong to root: choose a higher one" if port < _PRIVILEGED else "choose another"
+    return PortRefusedError(f"port {port} of {host} cannot be opened: {error.strerror}", where=where, do=hint)
+
+
+def address(listener: socket.socket) -> str:
+    """Return the address of the page that a socket serves."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

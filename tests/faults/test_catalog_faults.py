@@ -1,0 +1,177 @@
+"""Killed, full, damaged: what was acknowledged stays, what was not leaves nothing half."""
+
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.unit.catalog.records import make_run
+
+from nualley.catalog import CatalogDamaged
+from nualley.catalog.adapters.backup import backup, inspect, restore
+from nualley.catalog.adapters.sql import open_catalog
+from nualley.catalog.errors import CatalogMissing, CatalogUnwritable
+from nualley.storage import DriveFull
+from nualley.storage.adapters.posix import PosixFiles
+
+pytestmark = pytest.mark.fault
+
+WRITER = """
+import sys
+from pathlib import Path
+from nualley.catalog.adapters.sql import open_catalog
+from tests.unit.catalog.records import *
+with open_catalog(Path(sys.argv[1])) as catalog:
+    for number in range(int(sys.argv[2]), 10**9):
+        run = make_run(number)
+        replicas = [make_replica(path=f"/d/{number}/{copy}") for copy in range(2)]
+        catalog.add_file(run, make_file(run), replicas=replicas, activity=make_activity(inputs=("a",), outputs=("b",)))
+        print(number, flush=True)
+"""
+
+
+def kill_after(command: list[object], wait_s: float) -> list[str]:
+    """Start a program, kill it, and return the whole lines that it wrote."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    with subprocess.Popen(
+        [sys.executable, "-c", *map(str, command)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as child:
+        assert child.stdout is not None
+        first = child.stdout.readline()
+        time.sleep(wait_s)
+        child.kill()
+        text = first + child.stdout.read()
+    return text.split("\n")[:-1]
+
+
+def test_a_writer_killed_at_random_moments_loses_nothing_acknowledged(tmp_path: Path, seed: int, is_soak: bool) -> None:
+    chance, location, acknowledged = random.Random(seed), tmp_path / "catalog.sqlite", []
+    for _ in range(50 if is_soak else 4):
+        first = acknowledged[-1] + 1 if acknowledged else 0
+        acknowledged += [int(line) for line in kill_after([WRITER, location, first], chance.uniform(0, 0.2))]
+        with open_catalog(location) as catalog:
+            runs = {run.number for run in catalog.runs()}
+            assert set(acknowledged) <= runs
+            assert len(runs) <= acknowledged[-1] + 2
+            for totals in catalog.totals_by_run().values():
+                assert (totals.n_files, totals.n_verified_replicas) == (1, 2)
+            assert len(catalog.activities("b")) == len(runs)
+        inspect(location)
+
+
+RESTORER = """
+import sys
+from pathlib import Path
+from nualley.catalog.adapters.backup import restore
+from nualley.storage.adapters.posix import PosixFiles
+print("ready", flush=True)
+for number in range(10**9):
+    restore(Path(sys.argv[1 + number % 2]), Path(sys.argv[3]), files=PosixFiles(), replace=True, now_ns=number * 10**9)
+"""
+
+
+def fill(location: Path, first: int, n_runs: int) -> None:
+    with open_catalog(location) as catalog:
+        for number in range(first, first + n_runs):
+            catalog.register_run(make_run(number, settings={"text": "x" * 2000}))
+
+
+def test_a_restore_killed_at_random_moments_leaves_one_whole_catalog(tmp_path: Path, seed: int, is_soak: bool) -> None:
+    chance, contents, files = random.Random(seed), [], PosixFiles()
+    for number in range(2):
+        fill(tmp_path / f"catalog{number}", 1000 * number, 60 + 40 * number)
+        contents.append(backup(tmp_path / f"catalog{number}", tmp_path / f"backup{number}", files=files))
+    for attempt in range(30 if is_soak else 4):
+        location = tmp_path / f"work{attempt}" / "catalog.sqlite"
+        restore(tmp_path / "backup0", location, files=files, now_ns=0)
+        kill_after([RESTORER, tmp_path / "backup0", tmp_path / "backup1", location], chance.uniform(0, 0.15))
+        assert inspect(location) in contents
+        for other in location.parent.glob("*.before-restore-*[Z]"):
+            assert inspect(other) in contents
+
+
+def test_a_catalog_that_is_killed_while_it_is_made(tmp_path: Path, seed: int, is_soak: bool) -> None:
+    code = """
+import sys
+from pathlib import Path
+import alembic.config, alembic.script, alembic.runtime.environment
+from nualley.catalog.adapters.sql import open_catalog
+print("ready", flush=True)
+for number in range(10**9):
+    open_catalog(Path(sys.argv[1]) / str(number) / "catalog.sqlite").close()
+"""
+    chance = random.Random(seed)
+    for attempt in range(20 if is_soak else 3):
+        folder = tmp_path / str(attempt)
+        kill_after([code, folder], chance.uniform(0, 0.1))
+        for location in folder.glob("*/catalog.sqlite"):
+            with open_catalog(location) as catalog:
+                assert catalog.runs() == []
+
+
+def test_a_damaged_page_is_named(tmp_path: Path) -> None:
+    location = tmp_path / "catalog.sqlite"
+    fill(location, 0, 50)
+    with closing(sqlite3.connect(location)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    raw = bytearray(location.read_bytes())
+    raw[4096:] = b"\xff" * (len(raw) - 4096)
+    location.write_bytes(raw)
+    with pytest.raises(CatalogDamaged, match=r"damaged|no database") as caught, open_catalog(location) as catalog:
+        catalog.runs()
+    assert "restore the last backup" in caught.value.do
+    with pytest.raises(CatalogDamaged):
+        inspect(location)
+
+
+@pytest.fixture
+def small_drive(tmp_path: Path) -> Iterator[Path]:
+    """Mount a drive of 1 MiB; only root can."""
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(drive)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = f"needs root: {' '.join(command)}: {done.stderr.strip()}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    yield drive
+    subprocess.run(["umount", str(drive)], check=True)
+
+
+def test_a_full_drive_under_the_catalog(small_drive: Path) -> None:
+    location, entered = small_drive / "catalog.sqlite", 0
+    ballast = small_drive / "ballast"
+    ballast.write_bytes(bytes(500_000))
+    with open_catalog(location) as catalog:
+        with pytest.raises(CatalogUnwritable, match="full"):
+            for entered in range(1000):
+                catalog.register_run(make_run(entered, settings={"text": "x" * 5000}))
+        assert len(catalog.runs()) == entered
+        ballast.unlink()
+        catalog.register_run(make_run(entered))
+        assert len(catalog.runs()) == entered + 1
+    inspect(location)
+
+
+def test_a_full_drive_under_a_backup(small_drive: Path, tmp_path: Path) -> None:
+    location = tmp_path / "catalog.sqlite"
+    fill(location, 0, 600)
+    with pytest.raises((CatalogUnwritable, DriveFull), match="full|free"):
+        backup(location, small_drive / "b", files=PosixFiles())
+    assert list(small_drive.iterdir()) == []
+
+
+def test_a_read_only_drive_under_the_catalog(small_drive: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_drive)], check=True)
+    with pytest.raises(CatalogUnwritable, match="cannot be opened"):
+        open_catalog(small_drive / "catalog.sqlite")
+    with pytest.raises(CatalogMissing):
+        open_catalog(small_drive / "catalog.sqlite", create=False)
