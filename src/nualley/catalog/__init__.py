@@ -21,6 +21,8 @@ from nualley.catalog.models import (
     ReplicaState,
     Run,
     SettingDifference,
+    Source,
+    SourceState,
     TimeSource,
     Totals,
 )
@@ -47,6 +49,8 @@ __all__ = [
     "Run",
     "RunNotFound",
     "SettingDifference",
+    "Source",
+    "SourceState",
     "TimeSource",
     "Totals",
     "diff_settings",

@@ -296,6 +296,55 @@ class Quarantined:
         _check_escaped(self.kept_at)
 
 
+class SourceState(StrEnum):
+    """What became of a file in a drop directory."""
+
+    INGESTED = "ingested"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file in a drop directory that was dealt with: while it looks the same, nobody has to read it again.
+
+    Parameters
+    ----------
+    path : str
+        Where it lies, escaped.
+    detector : str
+        Whose drop directory it is.
+    run_id : str or None
+        The run that it was taken into or would have been; None where not known.
+    state : SourceState
+        What became of it.
+    size_B : int
+        Size [B], >= 0.
+    mtime_ns : int
+        Last change of its bytes [ns since 1970 UTC].
+    inode : int
+        Number of the file on its device, >= 0.
+    time_ns : int
+        When it was dealt with [ns since 1970 UTC]; 0 until stored.
+
+    Raises
+    ------
+    UsageError
+        Where the path is not escaped.
+    """
+
+    path: str
+    detector: str
+    run_id: str | None = None
+    state: SourceState
+    size_B: int
+    mtime_ns: int
+    inode: int
+    time_ns: int = 0
+
+    def __post_init__(self) -> None:
+        _check_escaped(self.path)
+
+
 @dataclass(frozen=True, slots=True)
 class FileAdded:
     """What `Catalog.add_file` did.

@@ -13,6 +13,7 @@ from nualley.catalog.models import (
     Replica,
     ReplicaState,
     Run,
+    Source,
     TimeSource,
     Totals,
 )
@@ -95,6 +96,10 @@ class Catalog(Protocol):
         """Enter a refused file; the same path, bytes and reason are entered once."""
         ...
 
+    def put_source(self, source: Source) -> Source:
+        """Enter what became of a file in a drop directory, in place of what was known of that path."""
+        ...
+
     # ------------------------------------------------------------ reading
     def run(self, run_id: str) -> Run:
         """Return a run. RunNotFound names the nearest one."""
@@ -156,4 +161,12 @@ class Catalog(Protocol):
 
     def quarantined(self) -> list[Quarantined]:
         """Return the refused files, oldest first."""
+        ...
+
+    def find_source(self, path: str) -> Source | None:
+        """Return what became of the file at an (escaped) path of a drop directory, None where nothing did yet."""
+        ...
+
+    def sources(self, detector: str) -> list[Source]:
+        """Return what became of the files in a detector's drop directories, by path."""
         ...

@@ -77,6 +77,12 @@ class DemoSession:
         is_running = self._product is not None and self._product.poll() is None
         return self._product.pid if self._product and is_running else None
 
+    def restart_product(self) -> None:
+        """Start ``nualley up`` again where it was killed, as systemd would."""
+        if self.product_pid is None:
+            self._product = None
+            self._start_product()
+
     def run(self, seconds: float | None) -> None:
         """Let time pass.
 

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from nualley.catalog import FileRecord, Run, TimeSource
 from nualley.core import SECOND_NS, Digests, NualleyError, escape_name
@@ -41,8 +42,8 @@ def run_number(path: str) -> int | None:
     >>> run_number("run00042/wave0.dat"), run_number("run7/run_8.h5"), run_number("rerun9/wave0.dat")
     (42, 8, None)
     """
-    *folders, name = path.split(os.sep)
-    found = _FILE.match(name) or next(filter(None, map(_FOLDER.fullmatch, reversed(folders))), None)
+    parent, _, name = path.rpartition(os.sep)
+    found = _FILE.match(name) or next(filter(None, map(_FOLDER.fullmatch, reversed(Path(parent).parts))), None)
     return int(found[1]) if found else None
 
 

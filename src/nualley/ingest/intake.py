@@ -26,7 +26,7 @@ from nualley.daq import FileSummary
 from nualley.ingest import decide
 from nualley.ingest.copies import Copies, Made, Target
 from nualley.ingest.errors import OtherBytes
-from nualley.ingest.models import IngestedFile, Item, Origin, Outcome, Stamp
+from nualley.ingest.models import IngestedFile, Item, Origin, Outcome, Stamp, make_stamp
 from nualley.ingest.ports import Progress, RawFiles
 from nualley.ingest.settings import IngestSettings
 from nualley.storage import DestinationConflict, FileState, SourceChanged, SourceUnreadable, SourceVanished
@@ -34,7 +34,6 @@ from nualley.storage import DestinationConflict, FileState, SourceChanged, Sourc
 # where the record itself cannot be used, nothing else can go on
 CATALOG_DOWN = (CatalogError, CatalogUnreachable, CatalogDamaged)
 _QUARANTINED = (DestinationConflict, FileConflict, ReplicaConflict, OtherBytes)
-_INODE_MASK = 2**63 - 1  # databases have signed numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Intake:
     copies : Copies
         Makes the replicas.
     settings : IngestSettings
-        Name patterns of sidecars.
+        Name patterns of sidecars, and of files that are not meant.
     origin : Origin
         What does the work.
     clock : Clock
@@ -138,6 +137,10 @@ class Intake:
         """Return the digests of a file; SourceVanished and SourceUnreadable where it cannot be read."""
         return self._raw_files.digest(Path(path))
 
+    def is_ignored(self, path: str) -> bool:
+        """Return whether the name says that a file is not meant, such as a temporary one."""
+        return decide.is_named(path.rpartition(os.sep)[2], self._settings.ignored)
+
     def is_sidecar(self, path: str) -> bool:
         """Return whether the name says that a file stands beside raw files and holds no events."""
         return decide.is_named(path.rpartition(os.sep)[2], self._settings.sidecars)
@@ -208,7 +211,7 @@ class Intake:
         after = self._look(seen.item).state
         if after != seen.state:
             raise SourceChanged(
-                f"{seen.item.shown} changed while it was taken in: {seen.state.size_B} B at first, {after.size_B} B now",
+                f"{seen.item.shown} changed while it was taken in: {seen.state.size_B} B, now {after.size_B} B",
                 where=seen.item.shown,
                 do="wait until nobody writes to it; it is tried again",
             )
@@ -294,7 +297,7 @@ class Intake:
 
 def stamp_of(state: FileState) -> Stamp:
     """Return what tells a file without reading it."""
-    return Stamp(state.size_B, state.mtime_ns, state.inode & _INODE_MASK)
+    return make_stamp(state.size_B, state.mtime_ns, state.inode)
 
 
 def _run_id(item: Item) -> str | None:
@@ -311,4 +314,3 @@ def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] |
         return None
     tell = progress
     return lambda done_B, all_B: tell(name, done_B, all_B)
-

@@ -1,13 +1,13 @@
 """Values of ingest: files found, what became of each, and what is known of their run."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from nualley.catalog import Json, Replica
 from nualley.core import Digests, ExitCode, NualleyError, escape_name, format_size
-from nualley.daq import Defect, FileSummary
+from nualley.daq import FileSummary
 
 SIDECAR = "sidecar"
 """Format of a file that stands beside raw files and holds no events, such as the DAQ's configuration."""
@@ -29,6 +29,11 @@ class Stamp(NamedTuple):
     size_B: int
     mtime_ns: int
     inode: int
+
+
+def make_stamp(size_B: int, mtime_ns: int, inode: int) -> Stamp:
+    """Return what tells a file; databases have signed numbers, so that the inode is cut to 63 bits."""
+    return Stamp(size_B, mtime_ns, inode & (2**63 - 1))
 
 
 class FoundFile(NamedTuple):
@@ -59,10 +64,13 @@ class Found:
         By path.
     problems : tuple of NualleyError
         What could not be looked at, or is no regular file.
+    is_directory : bool
+        False where the path was that of a single file.
     """
 
     files: tuple[FoundFile, ...]
     problems: tuple[NualleyError, ...] = ()
+    is_directory: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +249,8 @@ class IngestedFile:
         if self.summary and self.digests:
             n_copies = len(self.replicas)
             lines[0] += f"  {_described(self.summary)}, {format_size(self.digests.size_B)}, {n_copies} copies"
-            lines += [f"  {defect.kind.value} at {defect.offset_B} B: {defect.detail}" for defect in _first(self.summary)]
+            shown = self.summary.defects[:_N_SHOWN]
+            lines += [f"  {defect.kind.value} at {defect.offset_B} B: {defect.detail}" for defect in shown]
         if self.error:
             lines += [f"  {line}" for line in str(self.error).splitlines()]
         return "\n".join(lines)
@@ -255,10 +264,6 @@ def _described(summary: FileSummary) -> str:
     length = f" of {summary.record_length} samples" if summary.record_length else ""
     n_defects = f", {len(summary.defects)} defects" if summary.defects else ""
     return f"{summary.format}, {summary.n_events} events{length}{channels}{n_defects}"
-
-
-def _first(summary: FileSummary) -> Iterable[Defect]:
-    return summary.defects[:_N_SHOWN]
 
 
 class NumberSource(StrEnum):

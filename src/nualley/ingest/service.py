@@ -10,7 +10,7 @@ from nualley.core import NualleyError, UnreachableError, UsageError, escape_name
 from nualley.ingest import decide
 from nualley.ingest.errors import NothingToIngest, PathMissing, RunNumberUnknown
 from nualley.ingest.intake import Intake
-from nualley.ingest.models import FoundFile, IngestedFile, IngestReport, Item, NumberSource, RunTime
+from nualley.ingest.models import FoundFile, IngestReport, Item, NumberSource, RunTime
 from nualley.ingest.ports import DropFiles, Progress, RunTimes
 from nualley.storage import SourceUnreadable, SourceVanished
 
@@ -202,10 +202,8 @@ class Ingest:
         if run.time_source is TimeSource.UNKNOWN:
             return [f"when run {run_id} was is unknown: no archived run PV tells, and no --start and --stop were given"]
         if given and (run.start_ns, run.stop_ns) != (given.start_ns, given.stop_ns):
-            return [
-                f"--start and --stop were not used: run {run_id} has times by {run.time_source.value}, "
-                f"[{run.start_ns}, {run.stop_ns})"
-            ]
+            used = f"[{run.start_ns}, {run.stop_ns}) by {run.time_source.value}"
+            return [f"--start and --stop were not used: run {run_id} has the times {used}"]
         return []
 
     # ------------------------------------------------------------ which files, and whose run they are
@@ -218,7 +216,8 @@ class Ingest:
             if found is None:
                 missing.append(escape_name(os.fspath(path)))
                 continue
-            files.update({file.path: file for file in found.files})
+            meant = (file for file in found.files if not (found.is_directory and self._intake.is_ignored(file.path)))
+            files.update((file.path, file) for file in meant)
             problems += found.problems
         if missing:
             raise PathMissing(
@@ -231,9 +230,7 @@ class Ingest:
             raise NothingToIngest(f"there is no file in {shown}", where=shown, do="name a directory that holds files")
         return list(files.values()), problems
 
-    def _numbers(
-        self, files: Sequence[FoundFile], detector: str, given: int | None
-    ) -> tuple[list[int], NumberSource]:
+    def _numbers(self, files: Sequence[FoundFile], detector: str, given: int | None) -> tuple[list[int], NumberSource]:
         if given is not None:
             if given < 0:
                 raise UsageError(f"run number {given} is negative", where="--run", do="give a number from 0 on")
@@ -243,9 +240,9 @@ class Ingest:
         if len(numbers) == len(files):
             return numbers, NumberSource.PATH
         if numbers:
-            lacking = [escape_name(file.path) for file, number in zip(files, named, strict=True) if number is None]
+            lacking = [escape_name(file.path) for file, number in zip(files, named, strict=True) if number is None][:5]
             raise RunNumberUnknown(
-                f"{len(lacking)} of {len(files)} files name no run in their path, the others do: {', '.join(lacking[:5])}",
+                f"{named.count(None)} of {len(files)} files name no run in their path: {', '.join(lacking)}",
                 where=lacking[0],
                 do="give --run, or ingest them one run at a time",
             )
@@ -269,3 +266,18 @@ class Ingest:
             if (record.detector, record.name, record.digests) == (detector, name, digests)
         ]
         return min(same, default=None)
+
+
+def _given(start_ns: int | None, stop_ns: int | None) -> GivenTimes | None:
+    if start_ns is None and stop_ns is None:
+        return None
+    if start_ns is None or stop_ns is None:
+        lacking = "--start" if start_ns is None else "--stop"
+        raise UsageError(f"{lacking} is missing: a run has both bounds", where=lacking, do="give --start and --stop")
+    if stop_ns < start_ns:
+        raise UsageError(
+            f"the run would stop {start_ns - stop_ns} ns before it starts",
+            where="--start, --stop",
+            do="exchange them",
+        )
+    return GivenTimes(start_ns, stop_ns)

@@ -3,17 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from nualley.catalog import Catalog
-from nualley.core import SECOND_NS, Clock, NualleyError, escape_name, unescape_name
+from nualley.core import SECOND_NS, Clock, NualleyError, unescape_name
 from nualley.ingest import decide
 from nualley.ingest.intake import Intake
 from nualley.ingest.models import (
     FoundFile,
     IngestedFile,
     Item,
-    Outcome,
     PollReport,
     Readiness,
     Rest,
@@ -114,9 +112,7 @@ class Watcher:
         self._last_poll_ns: int | None = None
         self._refreshed_ns: int | None = None
 
-    def poll(
-        self, *, should_stop: Callable[[], bool] = lambda: False, progress: Progress | None = None
-    ) -> PollReport:
+    def poll(self, *, should_stop: Callable[[], bool] = lambda: False, progress: Progress | None = None) -> PollReport:
         """Look once at every drop directory and take in what is finished.
 
         Parameters
@@ -178,7 +174,7 @@ class Watcher:
 
     def _is_ignored(self, file: FoundFile) -> bool:
         """Whether a file is not meant: temporary, or the DAQ's configuration for whatever run comes."""
-        if decide.is_named(Path(file.path).name, self._settings.ignored):
+        if self._intake.is_ignored(file.path):
             return True
         return decide.run_number(file.part) is None and self._intake.is_sidecar(file.path)
 
@@ -221,9 +217,7 @@ class Watcher:
             self._tries_by_run.setdefault((detector, number), _Tries(0, poll.now_ns))
 
     def _is_ready(self, poll: _Poll, item: Item, found: RunTime | None) -> bool:
-        readiness = decide.judge(
-            self._rest_by_path[item.path], found, settle_ns=self._settle_ns, now_ns=poll.now_ns
-        )
+        readiness = decide.judge(self._rest_by_path[item.path], found, settle_ns=self._settle_ns, now_ns=poll.now_ns)
         if readiness is not Readiness.READY:
             poll.waiting[readiness] += 1
             return False
@@ -262,9 +256,7 @@ class Watcher:
         self._tries_by_path[item.path] = self._next_try(before.n_failures + 1 if before else 1, stamp)
 
     def _next_try(self, n_failures: int, stamp: Stamp | None = None) -> _Tries:
-        delay_ns = decide.retry_delay_ns(
-            n_failures, poll_s=self._settings.poll_s, limit_s=self._settings.retry_limit_s
-        )
+        delay_ns = decide.retry_delay_ns(n_failures, poll_s=self._settings.poll_s, limit_s=self._settings.retry_limit_s)
         return _Tries(n_failures, self._clock.now_ns() + delay_ns, stamp)
 
     # ------------------------------------------------------------ times that come later

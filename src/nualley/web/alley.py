@@ -72,9 +72,7 @@ def _described_at_ns(detector: Detector, now_ns: int) -> int:
     return max(ends) - 1 if ends and max(ends) <= now_ns else now_ns
 
 
-def _state(
-    detector: Detector, values: Mapping[str, LastValue], now_ns: int
-) -> tuple[DetectorState, int | None, str]:
+def _state(detector: Detector, values: Mapping[str, LastValue], now_ns: int) -> tuple[DetectorState, int | None, str]:
     """Return what a detector does, since when, and what that rests on."""
     operated = detector.operated
     if operated and all(interval.stop_ns <= now_ns for interval in operated):
@@ -109,9 +107,7 @@ def _daq_state(daq: Daq, values: Mapping[str, LastValue]) -> tuple[DetectorState
     return _told_state(daq, last, values)
 
 
-def _told_state(
-    daq: Daq, last: LastValue, values: Mapping[str, LastValue]
-) -> tuple[DetectorState, int | None, str]:
+def _told_state(daq: Daq, last: LastValue, values: Mapping[str, LastValue]) -> tuple[DetectorState, int | None, str]:
     word = str(last.value)
     detail = f"{last.pv} = {pv_value(last.value)}"
     if word in daq.running:

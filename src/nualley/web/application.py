@@ -81,7 +81,7 @@ class StatusService:
             news.clear()
             try:
                 await self._tick()
-            except Exception as error:  # the outermost loop: the next tick may go well, the page says it is not live
+            except Exception as error:  # noqa: BLE001  # the outermost loop: the page says that it is not live
                 _log.exception("the status could not be written", what=str(error))
 
     async def _tick(self) -> None:

@@ -79,7 +79,7 @@ def take(seen: LiveSeen, message: Mapping[str, Any], now_ns: int, n_lost: int) -
         With a failure in place of news where the message is not what this version of nualley sends.
     """
     try:
-        values = {pv: last for pv, last in map(_last_value, message["values"])}
+        values = dict(map(_last_value, message["values"]))
         ledger = Ledger(**message["ledger"])
         synced_ns = int(message["synced_ns"])
     except (KeyError, TypeError, ValueError) as error:

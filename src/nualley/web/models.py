@@ -24,6 +24,11 @@ class DetectorState(StrEnum):
     RETIRED = "retired"
 
 
+_UNTOLD = frozenset(
+    {DetectorState.NO_PVS, DetectorState.NO_DAQ, DetectorState.PLANNED, DetectorState.RETIRED}
+)
+
+
 class BeamState(StrEnum):
     """Whether there is beam."""
 
@@ -146,6 +151,11 @@ class DetectorRow:
     rate_Hz: float | None = None
     rate_run_id: str = ""
     detail: str = ""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether a DAQ is there to tell what it does."""
+        return self.state not in _UNTOLD
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ def runs_seen(runs: list[Run], totals: Mapping[str, Totals], n_runs: int = N_RUN
     RunsSeen
         Newest first: by start, and where that is not known, by when the run was entered.
     """
-    newest = sorted(runs, key=lambda run: (run.created_ns if run.start_ns is None else run.start_ns), reverse=True)
+    newest = sorted(runs, key=lambda run: run.created_ns if run.start_ns is None else run.start_ns, reverse=True)
     last = tuple(newest[:n_runs])
     counted: dict[str, Run] = {}
     for run in newest:

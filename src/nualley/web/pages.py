@@ -77,9 +77,7 @@ class Pages:
     def _write_row(self, row: ValueRow) -> str:
         return self._value_row.render(row=row, row_id=row_id(row.pv))
 
-    def status_page(
-        self, status: Status, html_by_target: Mapping[str, str], *, event_id: str, version: str
-    ) -> str:
+    def status_page(self, status: Status, html_by_target: Mapping[str, str], *, event_id: str, version: str) -> str:
         """Return the status page.
 
         Parameters

@@ -22,8 +22,7 @@ SYMBOLS: Mapping[DetectorState, str] = {
 """State -> shape of its mark: nothing is told by colour alone."""
 
 WIDTH = 1160.0
-LEFT, RIGHT = 96.0, 24.0
-LANE, LETTER = 44.0, 7.6
+LEFT, LANE, LETTER = 96.0, 42.0, 7.0
 NARROW_WIDTH, NARROW_LANE, NARROW_AXIS = 350.0, 40.0, 58.0
 NEAR_M = 10.0
 """A detector nearer than this makes the axis begin at the target [m]."""
@@ -105,25 +104,25 @@ def wide_picture(rows: Sequence[DetectorRow]) -> Picture:
         Each mark at its distance, lifted into a lane of its own where words would overlap.
     """
     first_m, last_m = _range_m(rows)
-    scale = (WIDTH - LEFT - RIGHT - 30) / (last_m - first_m)
-    ends: list[float] = []
-    placed: list[tuple[DetectorRow, float, float, int]] = []
-    for row in rows:
+    right = 24 + max((_length(row) for row in rows), default=0.0)
+    scale = (WIDTH - LEFT - right) / (last_m - first_m)
+    starts: list[float] = []
+    marks: list[tuple[DetectorRow, float, int]] = []
+    # from the right: whoever is lifted stands left of the words below, so that its stem crosses none
+    for row in reversed(rows):
         at = LEFT + ((row.distance_m or 0.0) - first_m) * scale
-        x, stop = _words_span(row, at)
-        lane = next((index for index, end in enumerate(ends) if end <= x - 12), len(ends))
-        ends[lane : lane + 1] = [stop]
-        placed.append((row, at, x, lane))
-    height = LANE * max(1, len(ends)) + 44
+        lane = next((index for index, start in enumerate(starts) if at + _length(row) <= start), len(starts))
+        starts[lane : lane + 1] = [at - 12]
+        marks.append((row, at, lane))
+    height = LANE * max(1, len(starts)) + 44
     axis = height - 34
-    marks = tuple(Mark(row, at, x, axis - 22 - LANE * lane) for row, at, x, lane in placed)
-    return Picture(WIDTH, height, axis, first_m > 0, _ticks(first_m, last_m, LEFT, scale), marks)
+    placed = tuple(Mark(row, at, at, axis - 22 - LANE * lane) for row, at, lane in reversed(marks))
+    return Picture(WIDTH, height, axis, first_m > 0, _ticks(first_m, last_m, LEFT, scale), placed)
 
 
-def _words_span(row: DetectorRow, at: float) -> tuple[float, float]:
-    length = LETTER * max(len(row.name), len(row.state) + 8) + 24
-    x = min(at, WIDTH - RIGHT - length)
-    return x, x + length
+def _length(row: DetectorRow) -> float:
+    words = len(row.state) + (len(f", run {row.run}") if row.run else 0)
+    return LETTER * max(len(row.name), words) + 24
 
 
 def narrow_picture(rows: Sequence[DetectorRow]) -> Picture:

@@ -1,6 +1,7 @@
 """Beam power of the last hour, as a plot wants it: few steps, no spike lost, nothing drawn where nothing is known."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,9 +43,7 @@ class PowerCurve:
     power_W: tuple[float | None, ...] = ()
 
 
-def power_curve(
-    pv: str, table: Any, *, alive_until_ns: int, start_ns: int, stop_ns: int, factor: float
-) -> PowerCurve:
+def power_curve(pv: str, table: Any, *, alive_until_ns: int, start_ns: int, stop_ns: int, factor: float) -> PowerCurve:
     """Return the beam power of a stretch of time.
 
     Parameters
@@ -130,9 +129,7 @@ def thin(history: History, n_buckets: int = N_BUCKETS) -> History:
         return history
     column = (time_ns - history.start_ns) * n_buckets // max(1, history.stop_ns - history.start_ns)
     bounds = np.flatnonzero(np.diff(column, prepend=-1, append=n_buckets))
-    kept = np.unique(
-        np.concatenate([_telling(value, first, stop) for first, stop in zip(bounds[:-1], bounds[1:], strict=True)])
-    )
+    kept = np.unique(np.concatenate([_telling(value, first, stop) for first, stop in pairwise(bounds.tolist())]))
     return History(history.start_ns, history.stop_ns, time_ns[kept], value[kept])
 
 

@@ -23,7 +23,16 @@ _log = structlog.get_logger()
 
 
 class _Server(uvicorn.Server):
-    """A server whose stopping is decided by us."""
+    """A server that says when it is ready, and whose stopping is decided by us."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer."""
+        await super().startup(sockets)
+        self.ready.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -90,20 +99,23 @@ async def serve_until(site: Site, stop: asyncio.Event, *, on_ready: Callable[[st
         )
         server = _Server(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started and not running.done():
-            await asyncio.sleep(0.01)
+        await _first_of(running, server.ready)
         if server.started:
             url = address(listener)
             _log.info("status page", url=url)
             if on_ready is not None:
                 on_ready(url)
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
+            await _first_of(running, stop)
         server.should_exit = True
         # an open stream would hold the server until its patience ends
         app.state.service.hub.close()
         await running
+
+
+async def _first_of(task: asyncio.Task[None], event: asyncio.Event) -> None:
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -7,9 +7,9 @@ from typing import Literal
 from nualley.archive import LastValue
 from nualley.catalog import Run, Totals
 from nualley.config import Configuration
-from nualley.core import DAY_NS, SECOND_NS, unit_factor
+from nualley.core import DAY_NS, SECOND_NS, format_duration, unit_factor
 from nualley.experiment import Beam
-from nualley.exposure import Delivered, RunExposure
+from nualley.exposure import DefectKind, Delivered, RunExposure
 from nualley.storage import DriveUsage
 from nualley.web.alley import alley_part
 from nualley.web.models import (
@@ -178,9 +178,11 @@ def _pot_words(exposure: RunExposure | None, missing: str) -> str:
         return missing
     if exposure.reason:
         return exposure.reason
-    doubts = [defect.detail for defect in exposure.defects]
+    # what is doubtful about pulses or live time says nothing about these protons
+    kinds = {defect.kind for defect in exposure.defects}
+    doubts = ["charge per pulse disagrees"] if DefectKind.CHARGE_DIFFERS in kinds else []
     if exposure.amounts.unknown_s:
-        doubts.append(f"beam unknown for {exposure.amounts.unknown_s:.3g} s")
+        doubts.append(f"beam unknown for {format_duration(exposure.amounts.unknown_s)}")
     if exposure.amounts.pot is None:
         doubts.append("proton energy is not declared")
     return "; ".join(doubts)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+
 from nualley.archive import LastValue, PvGroup, PvState
 from nualley.web.models import ValueRow, ValueState
 from nualley.web.observations import Observations
@@ -118,5 +119,3 @@ def number_of(last: LastValue | None) -> float | None:
 def is_held(last: LastValue | None) -> bool:
     """Return whether the last value of a PV still holds: it is connected, and its IOC proven alive."""
     return last is not None and last.state is PvState.CONNECTED
-
-

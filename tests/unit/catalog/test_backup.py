@@ -130,10 +130,13 @@ def test_an_index_that_does_not_fit_its_table_is_found(filled: SqlCatalog, locat
     filled.close()
     with closing(sqlite3.connect(location)) as connection:
         connection.execute("PRAGMA writable_schema=ON")
-        connection.execute(
-            "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master WHERE name = 'ix_quarantined_path')"
-            " WHERE name = 'ix_quarantined_xxh3_128'"
-        )
+        names = ("ix_quarantined_path", "ix_quarantined_xxh3_128")
+        pages = [
+            connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()[0]
+            for name in names
+        ]
+        for name, page in zip(names, reversed(pages), strict=True):
+            connection.execute("UPDATE sqlite_master SET rootpage = ? WHERE name = ?", (page, name))
         connection.commit()
     with pytest.raises(CatalogDamaged, match="SQLite finds it damaged: .*"):
         inspect(location)

@@ -3,7 +3,7 @@
 import pytest
 from tests.unit.catalog.records import make_file, make_run
 
-from nualley.catalog import Quarantined, Replica, Run
+from nualley.catalog import Quarantined, Replica, Run, Source, SourceState
 from nualley.core import Digests, UsageError
 
 
@@ -26,6 +26,7 @@ def test_a_name_has_to_be_escaped(name: str) -> None:
         lambda: Replica(drive="d", path=name),
         lambda: Quarantined(path=name, reason="empty"),
         lambda: Quarantined(path="a", reason="empty", kept_at=name),
+        lambda: Source(path=name, detector="a", state=SourceState.INGESTED, size_B=0, mtime_ns=0, inode=0),
     ):
         with pytest.raises(UsageError, match="is not an escaped name"):
             make()

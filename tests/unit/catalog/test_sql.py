@@ -16,6 +16,8 @@ from nualley.catalog import (
     ReplicaState,
     Run,
     RunNotFound,
+    Source,
+    SourceState,
     TimeSource,
     Totals,
 )
@@ -306,6 +308,20 @@ def test_a_refused_file_is_entered_once(catalog: SqlCatalog) -> None:
         catalog.add_quarantined(other)
     assert len(catalog.quarantined()) == 4
     assert catalog.quarantined()[0] == first
+
+
+def test_what_became_of_a_source_replaces_what_was_known(catalog: SqlCatalog) -> None:
+    values = {"detector": "cenns-10", "size_B": 3, "mtime_ns": NOW_NS, "inode": 2**63 - 1}
+    refused = Source(path="/drop/b", state=SourceState.QUARANTINED, run_id="cenns-10-42", **values)
+    entered = catalog.put_source(refused)
+    assert entered == replace(refused, time_ns=NOW_NS + 1)
+    assert catalog.find_source("/drop/b") == entered
+    assert catalog.find_source("/drop") is None
+    taken = catalog.put_source(replace(refused, state=SourceState.INGESTED, size_B=4))
+    other = catalog.put_source(replace(refused, path="/drop/a", run_id=None))
+    catalog.put_source(replace(refused, path="/drop/c", detector="coh-ar-750"))
+    assert catalog.sources("cenns-10") == [other, taken]
+    assert catalog.sources("absent") == []
 
 
 def test_counts_over_all_and_by_run(catalog: SqlCatalog) -> None:

@@ -6,7 +6,18 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from nualley.catalog.models import FileRecord, Json, Note, Quarantined, Replica, ReplicaState, Run, TimeSource
+from nualley.catalog.models import (
+    FileRecord,
+    Json,
+    Note,
+    Quarantined,
+    Replica,
+    ReplicaState,
+    Run,
+    Source,
+    SourceState,
+    TimeSource,
+)
 from nualley.core import UsageError, split_run_id
 
 
@@ -146,3 +157,22 @@ def quarantined_values(quarantined: Quarantined) -> dict[str, Any]:
 def to_quarantined(row: RowMapping) -> Quarantined:
     """Return the refused file of a row."""
     return Quarantined(**row)
+
+
+def source_values(source: Source) -> dict[str, Any]:
+    """Return the row of a file in a drop directory."""
+    return {
+        "path": source.path,
+        "detector": source.detector,
+        "run_id": source.run_id,
+        "state": str(source.state),
+        "size_B": source.size_B,
+        "mtime_ns": source.mtime_ns,
+        "inode": source.inode,
+        "time_ns": source.time_ns,
+    }
+
+
+def to_source(row: RowMapping) -> Source:
+    """Return the file in a drop directory of a row."""
+    return Source(**(dict(row) | {"state": SourceState(row["state"])}))

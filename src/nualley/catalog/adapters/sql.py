@@ -20,6 +20,7 @@ from nualley.catalog.models import (
     Replica,
     ReplicaState,
     Run,
+    Source,
     TimeSource,
     Totals,
 )
@@ -193,6 +194,18 @@ class SqlCatalog:
 
         return self._database.write(work)
 
+    def put_source(self, source: Source) -> Source:
+        """Enter what became of a file in a drop directory, in place of what was known of that path."""
+        entered = replace(source, time_ns=source.time_ns or self._clock.now_ns())
+        table = tables.source
+
+        def work(connection: Connection) -> Source:
+            connection.execute(delete(table).where(table.c.path == source.path))
+            connection.execute(insert(table).values(rows.source_values(entered)))
+            return entered
+
+        return self._database.write(work)
+
     # ------------------------------------------------------------ reading
     def run(self, run_id: str) -> Run:
         """Return a run. RunNotFound names the nearest one."""
@@ -269,6 +282,15 @@ class SqlCatalog:
     def quarantined(self) -> list[Quarantined]:
         """Return the refused files, oldest first."""
         return self._list(tables.quarantined, None, rows.to_quarantined)
+
+    def find_source(self, path: str) -> Source | None:
+        """Return what became of the file at an (escaped) path of a drop directory, None where nothing did yet."""
+        return next(iter(self._list(tables.source, tables.source.c.path == path, rows.to_source)), None)
+
+    def sources(self, detector: str) -> list[Source]:
+        """Return what became of the files in a detector's drop directories, by path."""
+        found = self._list(tables.source, tables.source.c.detector == detector, rows.to_source)
+        return sorted(found, key=lambda source: source.path)
 
     def _list(self, table: Table, condition: Any, to_value: Callable[[Any], Any]) -> list[Any]:
         query = select(table).order_by(*table.primary_key.columns)

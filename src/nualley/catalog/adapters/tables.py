@@ -137,3 +137,17 @@ quarantined = Table(
     Index(None, "path"),
     Index(None, "xxh3_128"),
 )
+
+source = Table(
+    "source",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("detector", String, nullable=False),
+    Column("run_id", String),
+    Column("state", String, nullable=False),
+    Column("size_B", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("inode", BigInteger, nullable=False),
+    Column("time_ns", BigInteger, nullable=False),
+    Index(None, "detector"),
+)

@@ -2,14 +2,12 @@
 
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 from nualley.core import NualleyError, escape_name
 from nualley.ingest.errors import DropProblem
-from nualley.ingest.models import Found, FoundFile, Stamp
+from nualley.ingest.models import Found, FoundFile, Stamp, make_stamp
 
-_INODE_MASK = 2**63 - 1  # databases have signed numbers
 _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a device", stat.S_IFCHR: "a device"}
 
 
@@ -61,7 +59,8 @@ class PosixDropFiles:
             return Found((), (_no_file(os.fspath(path), status.st_mode),))
         # the folder's true name, so that the file is known again however it is named; its own name as it was given
         folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100 - Path cannot keep the name of a link
-        return Found((FoundFile(os.path.join(os.path.realpath(folder), name), name, _stamp(status)),))  # noqa: PTH118
+        file = FoundFile(os.path.join(os.path.realpath(folder), name), name, _stamp(status))  # noqa: PTH118 - text paths
+        return Found((file,), is_directory=False)
 
 
 class _Walk:
@@ -86,15 +85,15 @@ class _Walk:
             except OSError as error:
                 self.problems.append(_unreadable(entry.path, error))
 
-    def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(folder) as entries:
-                yield from sorted(entries, key=lambda entry: entry.name)
-        except FileNotFoundError as error:
-            if folder == self.root:  # below it, a folder that went away is none of ours
-                self.problems.append(_unreadable(folder, error))
+                return sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            self.problems.append(_unreadable(folder, error))
+            # below the root, a folder that went away since it was listed is none of ours
+            if folder == self.root or not isinstance(error, FileNotFoundError):
+                self.problems.append(_unreadable(folder, error))
+            return []
 
     def _look_at(self, entry: os.DirEntry[str], depth: int) -> None:
         if entry.is_symlink():
@@ -137,7 +136,7 @@ class _Walk:
 
 
 def _stamp(status: os.stat_result) -> Stamp:
-    return Stamp(status.st_size, status.st_mtime_ns, status.st_ino & _INODE_MASK)
+    return make_stamp(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def _unreadable(path: str, error: OSError) -> NualleyError:

@@ -1,4 +1,4 @@
-"""Runs, files, replicas, notes, tags, activities and quarantined files."""
+"""Runs, files, replicas, notes, tags, activities, quarantined files and sources."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +15,7 @@ def upgrade() -> None:
     _files()
     _activities()
     _quarantined()
+    _sources()
 
 
 def _runs() -> None:
@@ -138,7 +139,23 @@ def _quarantined() -> None:
     op.create_index("ix_quarantined_xxh3_128", "quarantined", ["xxh3_128"])
 
 
+def _sources() -> None:
+    op.create_table(
+        "source",
+        sa.Column("path", sa.Text, nullable=False),
+        sa.Column("detector", sa.String, nullable=False),
+        sa.Column("run_id", sa.String),
+        sa.Column("state", sa.String, nullable=False),
+        sa.Column("size_B", sa.BigInteger, nullable=False),
+        sa.Column("mtime_ns", sa.BigInteger, nullable=False),
+        sa.Column("inode", sa.BigInteger, nullable=False),
+        sa.Column("time_ns", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("path", name="pk_source"),
+    )
+    op.create_index("ix_source_detector", "source", ["detector"])
+
+
 def downgrade() -> None:
     """Take the tables away."""
-    for table in ("quarantined", "activity_thing", "activity", "replica", "file", "note", "run_tag", "run"):
+    for table in ("source", "quarantined", "activity_thing", "activity", "replica", "file", "note", "run_tag", "run"):
         op.drop_table(table)

@@ -1,0 +1,149 @@
+"""Ingest, wired: readers, drives, catalog, and run times from archived PVs."""
+
+import socket
+from collections.abc import Iterator, Mapping
+
+import xxhash
+
+from nualley import __version__
+from nualley.app.site import Site
+from nualley.archive import ArchiveMissingError
+from nualley.core import SECOND_NS, Clock
+from nualley.daq import DaqSettings
+from nualley.experiment import Detector
+from nualley.exposure import DaqSources, PvHistory, daq_sources, read_run_stretches
+from nualley.exposure.adapters.archive import ArchiveHistory
+from nualley.ingest import Copies, Ingest, Intake, Origin, RunTime, RunTimes, Watcher, join_stretches
+from nualley.ingest.adapters.posix import PosixDropFiles
+from nualley.ingest.adapters.raw import DaqRawFiles, DetectorFormat
+from nualley.storage.adapters.posix import PosixFiles
+
+_DAY_S = 86_400
+# a run is looked for in the last hours first: the archive of years is only read where it is not there
+_WINDOWS_NS = tuple(round(seconds * SECOND_NS) for seconds in (7200, 2 * _DAY_S, 60 * _DAY_S, 30 * 366 * _DAY_S))
+
+
+class PvRunTimes:
+    """`nualley.ingest.RunTimes` from archived run PVs.
+
+    Parameters
+    ----------
+    history : PvHistory
+        The archive.
+    detectors : mapping of str to Detector
+        Which PVs tell of each one's runs.
+    clock : Clock
+        Where the search begins.
+    """
+
+    def __init__(self, history: PvHistory, detectors: Mapping[str, Detector], clock: Clock) -> None:
+        self._history = history
+        self._detectors = detectors
+        self._clock = clock
+
+    def find(self, detector: str, number: int) -> RunTime | None:
+        """Return when a run was; None where the PVs do not tell of it."""
+        sources = daq_sources(self._detectors.get(detector))
+        if sources.run is None:
+            return None
+        return next(self._found(sources, number), None)
+
+    def _found(self, sources: DaqSources, number: int) -> Iterator[RunTime]:
+        assert sources.run is not None
+        now_ns = self._clock.now_ns()
+        pvs = [pv for pv in (sources.run, sources.state) if pv is not None]
+        heard_until_ns = min(self._history.alive_until_ns(pv) for pv in pvs)
+        for window_ns in _WINDOWS_NS:
+            start_ns = now_ns - window_ns
+            stretches = read_run_stretches(self._history, sources, start_ns, now_ns)
+            of_run = [stretch for stretch in stretches if stretch.number == number]
+            # what reaches over the edge of the window may have begun, or been paused, before it
+            is_whole = bool(of_run) and of_run[0].start_ns >= start_ns
+            if (is_whole or window_ns == _WINDOWS_NS[-1]) and (
+                found := join_stretches(of_run, heard_until_ns=heard_until_ns)
+            ):
+                yield found
+
+
+class _NoArchive:
+    """Run times of an experiment that archived nothing yet."""
+
+    def find(self, detector: str, number: int) -> RunTime | None:  # noqa: ARG002  # the port's
+        """Return None: the PVs do not tell of it."""
+        return None
+
+
+def run_times(site: Site) -> RunTimes:
+    """Return when runs were, as the site's archive tells."""
+    try:
+        history = ArchiveHistory(site.archive())
+    except ArchiveMissingError:
+        return _NoArchive()
+    return PvRunTimes(history, site.configuration.detectors, site.clock)
+
+
+def make_intake(site: Site) -> Intake:
+    """Return what takes one file in: its reader, its copies, its record."""
+    configuration = site.configuration
+    copies = Copies(
+        PosixFiles(),
+        site.drive_usages,
+        template=configuration.storage.replica_path,
+        n_copies=configuration.ingest.copies,
+        clock=site.clock,
+    )
+    formats = {detector: _format(found) for detector, found in configuration.detectors.items()}
+    origin = Origin(f"nualley {__version__}", configuration_digest(site), socket.gethostname())
+    return Intake(
+        site.catalog(),
+        DaqRawFiles(formats),
+        copies,
+        settings=configuration.ingest,
+        origin=origin,
+        clock=site.clock,
+    )
+
+
+def make_ingest(site: Site, intake: Intake | None = None) -> Ingest:
+    """Return what takes files in by hand.
+
+    Parameters
+    ----------
+    site : Site
+        The experiment.
+    intake : Intake, optional
+        One that is there already.
+    """
+    return Ingest(site.catalog(), intake or make_intake(site), run_times=run_times(site), drop_files=PosixDropFiles())
+
+
+def make_watcher(site: Site) -> Watcher:
+    """Return what looks after the drop directories."""
+    intake = make_intake(site)
+    return Watcher(
+        site.catalog(),
+        make_ingest(site, intake),
+        intake,
+        drops=site.configuration.storage.drop,
+        drop_files=PosixDropFiles(),
+        settings=site.configuration.ingest,
+        clock=site.clock,
+    )
+
+
+def configuration_digest(site: Site) -> str:
+    """Return the xxh3_128 of the experiment repository's TOML files, by name."""
+    digest = xxhash.xxh3_128()
+    directory = site.configuration.directory
+    for path in sorted(directory.rglob("*.toml")):
+        digest.update(f"{path.relative_to(directory)}\0".encode(errors="surrogateescape"))
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _format(detector: Detector) -> DetectorFormat:
+    daq = detector.daq
+    if daq is None:
+        return DetectorFormat()
+    settings = {name: getattr(daq, name) for name in DaqSettings.model_fields}
+    return DetectorFormat(daq.format, DaqSettings(**settings))

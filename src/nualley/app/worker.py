@@ -1,0 +1,65 @@
+"""The process that takes in what DAQs drop."""
+
+import asyncio
+import contextlib
+
+import structlog
+
+from nualley.app.ingest import make_watcher
+from nualley.app.site import Site
+from nualley.app.supervisor import stop_on_signals
+from nualley.core import NualleyError
+from nualley.ingest import PollReport, Watcher
+
+_log = structlog.get_logger()
+
+
+class Worker:
+    """Looks at the drop directories again and again.
+
+    Parameters
+    ----------
+    site : Site
+        The experiment; the caller holds the lock.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT; a file under way is finished first."""
+        stop_on_signals(self._stop)
+        watcher: Watcher | None = None
+        has_archive = False
+        _log.info("ingesting", n_drops=len(self._site.configuration.storage.drop))
+        while not self._stop.is_set():
+            # run times come from the archive: a watcher that began before it was there begins anew
+            if watcher is None or (not has_archive and self._has_archive()):
+                has_archive = self._has_archive()
+                watcher = await asyncio.to_thread(make_watcher, self._site)
+            await self._poll(watcher)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), self._site.configuration.ingest.poll_s)
+        _log.info("worker stopped")
+
+    def _has_archive(self) -> bool:
+        return (self._site.archive_folder / "index.sqlite").is_file()
+
+    async def _poll(self, watcher: Watcher) -> None:
+        try:
+            report = await asyncio.to_thread(watcher.poll, should_stop=self._stop.is_set)
+        except NualleyError as error:
+            # one look failed as a whole (the catalog is locked, say): it is told, and the next look tries again
+            _log.error("poll failed", what=error.what, where=error.where, do=error.do)
+        else:
+            _tell(report)
+
+
+def _tell(report: PollReport) -> None:
+    for file in report.files:
+        _log.info("file", **file.to_json())
+    for run_id in report.completed_runs:
+        _log.info("run times known", run_id=run_id)
+    for problem in report.problems:
+        _log.warning("problem", what=problem.what, where=problem.where, do=problem.do)
