@@ -17,7 +17,9 @@ _OF_USERS = {"experiment.toml", "beam.toml", "drives.toml", "people.toml"}
 
 
 def found_file(name: str) -> Path | None:
-    candidates = (REPOSITORY / name, REPOSITORY / "src" / "nualley" / name)
+    ours = REPOSITORY / "src" / "nualley"
+    # a name alone is one that every domain may have
+    candidates = (REPOSITORY / name, ours / name) if "/" in name else (REPOSITORY / name, *ours.glob(f"*/{name}"))
     return next((path for path in candidates if path.is_file()), None)
 
 

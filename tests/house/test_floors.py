@@ -47,7 +47,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_floors_hold() -> None:
     found = lint(REPOSITORY)
-    assert found.returncode == 0, found.stdout + found.stderr
+    assert found.returncode == 0, found.stdout.partition("Broken contracts")[2] + found.stderr
 
 
 def test_every_package_with_a_face_is_protected() -> None:
@@ -68,6 +68,6 @@ def test_a_planted_fault_breaks_its_contract(copy: Path, fault: str) -> None:
         found = lint(copy)
     finally:
         path.write_text(sound)
-    broken = [line for line in found.stdout.splitlines() if line.endswith("BROKEN")]
+    broken = [line for line in found.stdout.splitlines() if "BROKEN" in line]
     assert found.returncode != 0
     assert any(contract in line for line in broken), found.stdout

@@ -11,7 +11,7 @@ LONGEST_LINE = 2000
 _MACHINE = re.compile(rb"/(?:home|root|Users|work|mnt|media)/[A-Za-z0-9._-]+/")
 _TEXT = {".py", ".md", ".toml", ".txt", ".sh", ".js", ".css", ".html", ".json", ".yaml", ".yml", ".cff", ""}
 # a path of this kind that is nobody's: it stands in a text that explains or tests paths
-_EXAMPLES = (b"/home/user/", b"/mnt/data1/")
+_EXAMPLES = (b"/home/ada/", b"/mnt/data1/")
 
 
 def tracked() -> list[Path]:

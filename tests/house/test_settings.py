@@ -15,7 +15,9 @@ def fields(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
     """Yield every key of a file, with its table's name before it."""
     for title, table in ((schema.get("title", ""), schema), *schema.get("$defs", {}).items()):
         for key, field in table.get("properties", {}).items():
-            yield f"{title}.{key}", field
+            # what a table of its own says once is not repeated where it is named
+            named = schema["$defs"][field["$ref"].rpartition("/")[2]] if "$ref" in field else {}
+            yield f"{title}.{key}", {**named, **field}
 
 
 def test_every_kind_of_file_has_a_schema() -> None:

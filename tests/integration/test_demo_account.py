@@ -72,7 +72,8 @@ def test_every_sample_file_and_proton_is_accounted_for(tmp_path):
     trace = run_command(tmp_path, "beam", "trace", whole[0]["run_id"])
     assert len(trace["mean"]) == len(trace["rms"]) == len(trace["time_us"]) == 2000
     assert trace["n"] > 10
-    settings = run_command(tmp_path, "runs", "settings", whole[0]["run_id"])
+    wavedump = next(run["run_id"] for run in runs if run["detector"] == "cenns-10")
+    settings = run_command(tmp_path, "runs", "settings", wavedump)
     assert settings["settings"]
     ledger = run_command(tmp_path, "beam", "ledger", "--from", "-10min")
     for detector in ledger["detectors"].values():

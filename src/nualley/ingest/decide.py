@@ -15,8 +15,8 @@ from nualley.ingest.errors import FileRefused, OtherBytes
 from nualley.ingest.models import SIDECAR, Item, Readiness, Rest, RunTime, Stamp
 
 # nine digits: no DAQ counts further, and a date with a time of day is no run number
-_FOLDER = re.compile(r"run[-_]?(\d{1,9})", re.IGNORECASE)
-_FILE = re.compile(r"run[-_]?(\d{1,9})(?![0-9A-Za-z])", re.IGNORECASE)
+_FOLDER = re.compile(r"run[-_]?([0-9]{1,9})", re.IGNORECASE)
+_FILE = re.compile(r"run[-_]?([0-9]{1,9})(?![0-9A-Za-z])", re.IGNORECASE)
 
 SILENCE_NS = 10 * SECOND_NS
 """A run PV that was not heard for so long says nothing about now: a hung IOC is noticed within this [ns]."""

@@ -148,7 +148,10 @@ class Intake:
     # ------------------------------------------------------------ the steps
     def _guarded(self, item: Item, work: Callable[[_Seen], IngestedFile]) -> IngestedFile:
         try:
-            return work(self._look(item))
+            seen = self._look(item)
+            if item.stamp is not None and stamp_of(seen.state) != item.stamp:
+                raise _changed(item, item.stamp.size_B, seen.state.size_B)
+            return work(seen)
         except CATALOG_DOWN:
             raise
         except NualleyError as error:
@@ -210,11 +213,7 @@ class Intake:
     def _check_unchanged(self, seen: _Seen) -> None:
         after = self._look(seen.item).state
         if after != seen.state:
-            raise SourceChanged(
-                f"{seen.item.shown} changed while it was taken in: {seen.state.size_B} B, now {after.size_B} B",
-                where=seen.item.shown,
-                do="wait until nobody writes to it; it is tried again",
-            )
+            raise _changed(seen.item, seen.state.size_B, after.size_B)
 
     def _record(self, seen: _Seen, run: Run, *, made: Made, digests: Digests) -> IngestedFile:
         assert seen.summary is not None
@@ -243,7 +242,8 @@ class Intake:
             start_ns=seen.start_ns,
             stop_ns=self._clock.now_ns(),
         )
-        added = self._catalog.add_file(run, record, replicas=made.replicas, activity=activity)
+        entered = replace(run, settings=summary.settings)
+        added = self._catalog.add_file(entered, record, replicas=made.replicas, activity=activity)
         if made.shortfall is None:
             self._remember(seen, SourceState.INGESTED)
         return IngestedFile(
@@ -298,6 +298,14 @@ class Intake:
 def stamp_of(state: FileState) -> Stamp:
     """Return what tells a file without reading it."""
     return make_stamp(state.size_B, state.mtime_ns, state.inode)
+
+
+def _changed(item: Item, before_B: int, after_B: int) -> SourceChanged:
+    return SourceChanged(
+        f"{item.shown} changed while it was taken in: {before_B} B, now {after_B} B",
+        where=item.shown,
+        do="wait until nobody writes to it; it is tried again",
+    )
 
 
 def _run_id(item: Item) -> str | None:

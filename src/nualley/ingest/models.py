@@ -163,11 +163,14 @@ class Item:
         Whose it is.
     number : int or None
         Number of its run; None only where that is why it is refused.
+    stamp : Stamp or None
+        Its state when it was found to be finished: one that changed since fails. None: whatever it is now.
     """
 
     path: str
     detector: str
     number: int | None
+    stamp: Stamp | None = None
 
     @property
     def shown(self) -> str:

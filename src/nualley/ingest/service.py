@@ -93,7 +93,10 @@ class Ingest:
         given = _given(start_ns, stop_ns)
         files, problems = self._find(paths)
         numbers, source = self._numbers(files, detector, run)
-        runs = {number: self.run_of(detector, number, given) for number in sorted(set(numbers))}
+        runs = {
+            number: make_run(detector, number, self.find_times(detector, number), given)
+            for number in sorted(set(numbers))
+        }
         taken = []
         for file, number in zip(files, numbers, strict=True):
             item = Item(path=file.path, detector=detector, number=number)
@@ -118,44 +121,6 @@ class Ingest:
             return self._run_times.find(detector, number)
         except UnreachableError:
             return None
-
-    def run_of(self, detector: str, number: int, given: GivenTimes | None = None) -> Run:
-        """Return a run with its times: by its archived PVs, else as given, else unknown.
-
-        Parameters
-        ----------
-        detector : str
-            The detector.
-        number : int
-            The number.
-        given : GivenTimes, optional
-            What a person says.
-
-        Returns
-        -------
-        Run
-            As it is to be entered.
-        """
-        run_id = make_run_id(detector, number)
-        if found := self.find_times(detector, number):
-            return Run(
-                run_id=run_id,
-                detector=detector,
-                number=number,
-                start_ns=found.start_ns,
-                stop_ns=found.stop_ns,
-                time_source=TimeSource.PV,
-            )
-        if given:
-            return Run(
-                run_id=run_id,
-                detector=detector,
-                number=number,
-                start_ns=given.start_ns,
-                stop_ns=given.stop_ns,
-                time_source=TimeSource.GIVEN,
-            )
-        return Run(run_id=run_id, detector=detector, number=number)
 
     def complete_run(self, detector: str, number: int) -> Run | None:
         """Give a recorded run the times that its archived PVs tell, and note what is uncertain of them.
@@ -281,3 +246,33 @@ def _given(start_ns: int | None, stop_ns: int | None) -> GivenTimes | None:
             do="exchange them",
         )
     return GivenTimes(start_ns, stop_ns)
+
+
+def make_run(detector: str, number: int, found: RunTime | None, given: GivenTimes | None = None) -> Run:
+    """Return a run with its times: by its archived PVs, else as given, else unknown.
+
+    Parameters
+    ----------
+    detector : str
+        The detector.
+    number : int
+        The number.
+    found : RunTime or None
+        What the archived PVs tell.
+    given : GivenTimes, optional
+        What a person says.
+
+    Returns
+    -------
+    Run
+        As it is to be entered.
+    """
+    bounds, source = (found, TimeSource.PV) if found else (given, TimeSource.GIVEN if given else TimeSource.UNKNOWN)
+    return Run(
+        run_id=make_run_id(detector, number),
+        detector=detector,
+        number=number,
+        start_ns=bounds.start_ns if bounds else None,
+        stop_ns=bounds.stop_ns if bounds else None,
+        time_source=source,
+    )

@@ -1,10 +1,10 @@
 """The drop directories, looked at again and again: what is finished is taken in, what is done is not read twice."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nualley.catalog import Catalog
+from nualley.catalog import Catalog, Run
 from nualley.core import SECOND_NS, Clock, NualleyError, unescape_name
 from nualley.ingest import decide
 from nualley.ingest.intake import Intake
@@ -19,7 +19,7 @@ from nualley.ingest.models import (
     Stamp,
 )
 from nualley.ingest.ports import DropFiles, Progress
-from nualley.ingest.service import Ingest
+from nualley.ingest.service import Ingest, make_run
 from nualley.ingest.settings import IngestSettings
 from nualley.storage import DropSettings
 
@@ -105,6 +105,7 @@ class Watcher:
         self._settle_ns = round(settings.settle_s * SECOND_NS)
         # one look may add at most half of what finishes a file, so that a jump of the clock alone finishes none
         self._step_limit_ns = max(self._settle_ns // 2, round(2 * settings.poll_s * SECOND_NS))
+        self._longest_wait_ns = round(max(settings.retry_limit_s, settings.poll_s) * SECOND_NS)
         self._stamp_by_done_path: dict[str, Stamp] | None = None
         self._rest_by_path: dict[str, Rest] = {}
         self._tries_by_path: dict[str, _Tries] = {}
@@ -137,7 +138,8 @@ class Watcher:
         pending = self._pending(poll)
         elapsed_ns = 0 if self._last_poll_ns is None else poll.now_ns - self._last_poll_ns
         self._last_poll_ns = poll.now_ns
-        self._observe(pending, elapsed_ns)
+        stamp_by_path = {path: item.stamp for path, item in pending.items() if item.stamp is not None}
+        self._observe(stamp_by_path, elapsed_ns)
         for (detector, number), items in _by_run(pending):
             self._poll_run(poll, detector, number, items, should_stop=should_stop, progress=progress)
         return poll.report(self._complete_runs(poll.now_ns))
@@ -152,11 +154,11 @@ class Watcher:
                 for source in self._catalog.sources(detector)
             }
 
-    def _pending(self, poll: _Poll) -> dict[str, tuple[Item, Stamp]]:
+    def _pending(self, poll: _Poll) -> dict[str, Item]:
         """Return the files that are not done, by path."""
         assert self._stamp_by_done_path is not None
         done = self._stamp_by_done_path
-        pending: dict[str, tuple[Item, Stamp]] = {}
+        pending: dict[str, Item] = {}
         for drop in self._drops:
             found = self._drop_files.walk(drop.path)
             poll.problems += found.problems
@@ -169,7 +171,7 @@ class Watcher:
                     poll.n_done += 1
                 else:
                     number = decide.run_number(file.part)
-                    pending[file.path] = Item(path=file.path, detector=drop.detector, number=number), file.stamp
+                    pending[file.path] = Item(path=file.path, detector=drop.detector, number=number, stamp=file.stamp)
         return pending
 
     def _is_ignored(self, file: FoundFile) -> bool:
@@ -178,17 +180,16 @@ class Watcher:
             return True
         return decide.run_number(file.part) is None and self._intake.is_sidecar(file.path)
 
-    def _observe(self, pending: dict[str, tuple[Item, Stamp]], elapsed_ns: int) -> None:
+    def _observe(self, stamp_by_path: Mapping[str, Stamp], elapsed_ns: int) -> None:
+        """Follow how long each pending file rests, and forget what is gone or changed."""
         self._rest_by_path = {
             path: decide.observe(
                 self._rest_by_path.get(path), stamp, elapsed_ns=elapsed_ns, limit_ns=self._step_limit_ns
             )
-            for path, (_, stamp) in pending.items()
+            for path, stamp in stamp_by_path.items()
         }
         self._tries_by_path = {
-            path: tries
-            for path, tries in self._tries_by_path.items()
-            if path in pending and tries.stamp == pending[path][1]
+            path: tries for path, tries in self._tries_by_path.items() if stamp_by_path.get(path) == tries.stamp
         }
 
     # ------------------------------------------------------------ the files of one run
@@ -203,13 +204,14 @@ class Watcher:
         progress: Progress | None,
     ) -> None:
         found = None if number is None else self._ingest.find_times(detector, number)
+        run = None if number is None else make_run(detector, number, found)
         ready = [item for item in items if self._is_ready(poll, item, found)]
         is_news = False
         for item in ready:
             if should_stop():
                 poll.n_left += 1
             elif not self._is_done_by_others(poll, item):
-                taken = self._take(item, progress)
+                taken = self._take(item, run, progress)
                 self._keep_in_mind(item, taken)
                 poll.files.append(taken)
                 is_news = is_news or taken.is_recorded
@@ -222,7 +224,7 @@ class Watcher:
             poll.waiting[readiness] += 1
             return False
         tries = self._tries_by_path.get(item.path)
-        if tries and poll.now_ns < tries.next_ns:
+        if tries and not self._is_due(tries, poll.now_ns):
             poll.n_deferred += 1
             return False
         return True
@@ -240,10 +242,10 @@ class Watcher:
         poll.n_done += 1
         return True
 
-    def _take(self, item: Item, progress: Progress | None) -> IngestedFile:
-        if item.number is None:
+    def _take(self, item: Item, run: Run | None, progress: Progress | None) -> IngestedFile:
+        if run is None:
             return self._intake.refuse(item, decide.no_number(item))
-        return self._intake.take(item, self._ingest.run_of(item.detector, item.number), progress)
+        return self._intake.take(item, run, progress)
 
     def _keep_in_mind(self, item: Item, taken: IngestedFile) -> None:
         assert self._stamp_by_done_path is not None
@@ -255,6 +257,10 @@ class Watcher:
         before = self._tries_by_path.get(item.path)
         self._tries_by_path[item.path] = self._next_try(before.n_failures + 1 if before else 1, stamp)
 
+    def _is_due(self, tries: _Tries, now_ns: int) -> bool:
+        """Whether the next try may be; a wait longer than any that is given means that the clock was set back."""
+        return tries.next_ns <= now_ns or tries.next_ns - now_ns > self._longest_wait_ns
+
     def _next_try(self, n_failures: int, stamp: Stamp | None = None) -> _Tries:
         delay_ns = decide.retry_delay_ns(n_failures, poll_s=self._settings.poll_s, limit_s=self._settings.retry_limit_s)
         return _Tries(n_failures, self._clock.now_ns() + delay_ns, stamp)
@@ -265,7 +271,7 @@ class Watcher:
         self._refresh_runs(now_ns)
         completed = []
         for key, tries in list(self._tries_by_run.items()):
-            if now_ns < tries.next_ns:
+            if not self._is_due(tries, now_ns):
                 continue
             run = self._ingest.complete_run(*key)
             if run is None or not decide.wants_times(run):
@@ -285,11 +291,9 @@ class Watcher:
                 self._tries_by_run.setdefault((run.detector, run.number), _Tries(0, now_ns))
 
 
-def _by_run(
-    pending: dict[str, tuple[Item, Stamp]],
-) -> Iterable[tuple[tuple[str, int | None], list[Item]]]:
+def _by_run(pending: dict[str, Item]) -> Iterable[tuple[tuple[str, int | None], list[Item]]]:
     """Return the files by run, the lowest numbers first, those without a number last."""
     by_run: dict[tuple[str, int | None], list[Item]] = {}
-    for item, _ in pending.values():
+    for item in pending.values():
         by_run.setdefault((item.detector, item.number), []).append(item)
     return sorted(by_run.items(), key=lambda run: (run[0][1] is None, run[0][1] or 0, run[0][0]))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
@@ -74,10 +74,8 @@ class StatusService:
         news = self.observer.feed.news
         while True:
             await asyncio.sleep(SHORTEST_TICK_S)
-            try:
+            with suppress(TimeoutError):  # a silent bus is told of as well
                 await asyncio.wait_for(news.wait(), TICK_S - SHORTEST_TICK_S)
-            except TimeoutError:
-                _log.debug("live bus is silent")
             news.clear()
             try:
                 await self._tick()

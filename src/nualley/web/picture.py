@@ -111,7 +111,9 @@ def wide_picture(rows: Sequence[DetectorRow]) -> Picture:
     # from the right: whoever is lifted stands left of the words below, so that its stem crosses none
     for row in reversed(rows):
         at = LEFT + ((row.distance_m or 0.0) - first_m) * scale
-        lane = next((index for index, start in enumerate(starts) if at + _length(row) <= start), len(starts))
+        stop = at + _length(row)
+        # a lane is free where no words begin too soon in it, and no stem from a higher lane comes down too soon
+        lane = next((index for index in range(len(starts)) if stop <= min(starts[index:])), len(starts))
         starts[lane : lane + 1] = [at - 12]
         marks.append((row, at, lane))
     height = LANE * max(1, len(starts)) + 44

@@ -81,7 +81,7 @@ class DaqRawFiles:
     def _summarise(self, path: Path, declared: DetectorFormat) -> FileSummary:
         scores = probe(path, self._formats)
         surest = max(scores, key=lambda name: scores[name], default=None)
-        if declared.format is None or not path.stat().st_size:
+        if declared.format is None:
             return self._read(path, None, declared.settings)
         if scores.get(declared.format, 0.0) > 0:
             return self._read(path, declared.format, declared.settings)

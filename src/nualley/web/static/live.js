@@ -3,18 +3,21 @@
 import { duration } from "./times.js";
 
 const SILENCE_MS = 3000;
-const GIVE_UP_MS = 15000; // a stream without any event for so long is opened anew
+const GIVE_UP_MS = 15000; // a stream without any event for so long is opened anew,
+const RETRY_MS = 6000; // and again so often
 const ALONE_MS = 2500; // the server speaks every second: without a word for so long it is gone
 
 const dot = document.getElementById("live");
 const word = document.getElementById("live-word");
 const banner = document.getElementById("not-live");
 const why = document.getElementById("not-live-why");
+const what = document.getElementById("not-live-what");
 const age = document.getElementById("not-live-age");
 const title = document.title;
 
 let lastLive = performance.now(); // a page that was just opened may take a moment
 let lastWord = performance.now();
+let lastTry = 0;
 let isProven = false;
 
 export function heardLive() {
@@ -35,18 +38,24 @@ export function show() {
   document.body.classList.toggle("is-not-live", !isLive);
   dot.className = `live ${!isLive ? "is-dead" : isProven ? "is-live" : "is-waiting"}`;
   word.textContent = !isLive ? "NOT LIVE" : isProven ? "LIVE" : "connecting";
+  if (isLive) document.body.classList.remove("is-alone");
   document.title = isLive ? title : `NOT LIVE · ${title}`;
   if (isLive) return;
-  const reason = now - lastWord > ALONE_MS
-    ? "This page's server does not answer: nualley up web."
+  const isAlone = now - lastWord > ALONE_MS;
+  document.body.classList.toggle("is-alone", isAlone);
+  const reason = isAlone
+    ? "The server of this page does not answer: nualley up web."
     : "The archive process says nothing: nualley up archive.";
   if (wasLive || why.textContent !== reason) why.textContent = reason;
-  age.textContent = isProven ? `${duration(now - lastLive)} ago` : "when this page was opened or before";
-  if (now - lastWord > GIVE_UP_MS) reopen();
+  what.textContent = isAlone ? "All values" : "Beam, detectors and values";
+  age.textContent = isProven ? `are as they were ${duration(now - lastLive)} ago` : "are not newer than this page";
+  if (now - lastWord > GIVE_UP_MS && now - lastTry > RETRY_MS) {
+    lastTry = now;
+    reopen();
+  }
 }
 
 function reopen() {
-  lastWord = performance.now();
   const old = document.getElementById("stream");
   const fresh = old.cloneNode(false);
   fresh.removeAttribute("data-htmx-powered");

@@ -15,14 +15,14 @@ async function load() {
   try {
     const answer = await fetch("/api/beam/power");
     const { curve, trouble } = await answer.json();
-    note.textContent = curve ? "" : trouble?.what ?? "";
+    note.textContent = curve ? "" : `· ${trouble?.what ?? "nothing yet"}`;
     if (!curve) return;
     steps.time_s = curve.time_ns.map((ns) => ns / 1e9);
     steps.power_MW = curve.power_W.map((W) => (W === null ? null : W / 1e6));
     steps.last_s = curve.stop_ns / 1e9;
     draw();
   } catch {
-    note.textContent = "cannot be read now"; // the banner says why
+    note.textContent = "· cannot be read now"; // the banner says why
   }
 }
 
@@ -73,7 +73,7 @@ function make() {
     cursor: { drag: { x: false, y: false } },
     padding: [8, 8, 0, 0],
     axes: [
-      { ...axis, values: (_, times) => times.map((s) => new Date(s * 1000).toISOString().slice(11, 16)) },
+      { ...axis, size: 26, values: (_, times) => times.map((s) => new Date(s * 1000).toISOString().slice(11, 16)) },
       { ...axis, size: 46, values: (_, values) => values.map((value) => `${+value.toFixed(2)}`), label: "MW", labelSize: 16, labelFont: axis.font, labelGap: 0 },
     ],
     scales: { x: { auto: false }, y: { auto: false } },
@@ -91,7 +91,7 @@ function say(drawn) {
     return;
   }
   const value = y[index] === null ? "not known" : `${y[index].toFixed(3)} MW`;
-  note.textContent = `${new Date(x[index] * 1000).toISOString().slice(11, 19)} UTC ${value}`;
+  note.textContent = `· ${new Date(x[index] * 1000).toISOString().slice(11, 19)} UTC ${value}`;
 }
 
 export function start() {
