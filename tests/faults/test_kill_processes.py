@@ -15,7 +15,13 @@ from nualley.core import digest_file, escape_name, unescape_name
 from nualley.demo.scenarios import Scenario
 from nualley.demo.session import DemoSession
 
-pytestmark = [pytest.mark.fault, pytest.mark.real_ioc, pytest.mark.enable_socket, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.xdist_group("demo"),  # one at a time: each takes the machine and its port
+    pytest.mark.fault,
+    pytest.mark.real_ioc,
+    pytest.mark.enable_socket,
+    pytest.mark.timeout(1800),
+]
 
 VICTIMS = ("archive", "worker", "web", "up", "ioc")
 

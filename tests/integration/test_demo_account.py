@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.real_ioc, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.xdist_group("demo"),  # one at a time: each takes the machine and its port
+    pytest.mark.real_ioc,
+    pytest.mark.timeout(240),
+]
 
 ELEMENTARY_CHARGE_C = 1.602176634e-19
 

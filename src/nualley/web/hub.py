@@ -120,8 +120,9 @@ class Hub:
                 seen = self._number
                 if changed:
                     yield event_text(_swaps(changed), event_id=self.event_id)
-                yield self._news(is_live=self._n_messages != n_messages)
-                n_messages = self._n_messages
+                # noted before the yield: what comes while the browser takes its time is news of the next round
+                is_live, n_messages = self._n_messages != n_messages, self._n_messages
+                yield self._news(is_live=is_live)
                 await _wait(wake, heartbeat_s)
         finally:
             self._followers.discard(wake)

@@ -23,6 +23,7 @@ SYMBOLS: Mapping[DetectorState, str] = {
 
 WIDTH = 1160.0
 LEFT, LANE, LETTER = 96.0, 42.0, 7.0
+LONGEST = 420.0
 NARROW_WIDTH, NARROW_LANE, NARROW_AXIS = 350.0, 40.0, 58.0
 NEAR_M = 10.0
 """A detector nearer than this makes the axis begin at the target [m]."""
@@ -124,7 +125,7 @@ def wide_picture(rows: Sequence[DetectorRow]) -> Picture:
 
 def _length(row: DetectorRow) -> float:
     words = len(row.state) + (len(f", run {row.run}") if row.run else 0)
-    return LETTER * max(len(row.name), words) + 24
+    return min(LONGEST, LETTER * max(len(row.name), words) + 24)
 
 
 def narrow_picture(rows: Sequence[DetectorRow]) -> Picture:

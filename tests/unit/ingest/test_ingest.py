@@ -18,7 +18,7 @@ from nualley.ingest import (
     RunNumberUnknown,
     RunTime,
 )
-from nualley.storage import DestinationConflict, DriveFull, NoDriveFits, SourceChanged, SourceVanished
+from nualley.storage import DestinationConflict, DigestMismatch, DriveFull, NoDriveFits, SourceChanged, SourceVanished
 
 DATA = b"RAWee!"
 
@@ -221,6 +221,51 @@ def test_a_file_that_grows_meanwhile_is_not_recorded(world: World, moment: str) 
     assert not world.catalog.source_by_path
 
 
+def change_silently(world: World, moment: tuple[str, Path], data: bytes) -> None:
+    """Let the bytes of the source change at a moment without a trace in its state, as a write through a map may."""
+
+    def change(call: str, at: Path) -> None:
+        if (call, at) == moment:
+            world.files.names[DROP / "run1" / "wave0.dat"].data[:] = data
+
+    world.files.hook = change
+
+
+def test_bytes_that_change_between_two_copies_are_noticed(world: World) -> None:
+    world.settings = IngestSettings(copies=2)
+    world.start()
+    path = world.put("run1/wave0.dat", b"RAWee")
+    change_silently(world, ("open_part", Path("/data2/cenns-10/raw/1/.wave0.dat.part")), b"RAWeX")
+    (found,) = world.ingest.ingest_paths([path], "cenns-10").files
+    assert isinstance(found.error, DigestMismatch)
+    assert not world.catalog.file_by_id
+
+
+def test_bytes_that_change_between_comparison_and_copy_are_noticed(world: World) -> None:
+    path = world.put("run1/wave0.dat", b"RAWee")
+    world.ingest.ingest_paths([path], "cenns-10")
+    world.settings = IngestSettings(copies=2)
+    world.start()
+    change_silently(world, ("open_part", Path("/data2/cenns-10/raw/1/.wave0.dat.part")), b"RAWeX")
+    (found,) = world.ingest.ingest_paths([path], "cenns-10").files
+    assert isinstance(found.error, DigestMismatch)
+    assert world.copies_of("wave0.dat") == ["/data1/cenns-10/raw/1/wave0.dat"]
+
+
+def test_a_refused_file_that_changes_meanwhile_is_not_judged(world: World) -> None:
+    path = world.put("run1/wave0.dat", b"junk")
+
+    def grow(call: str, _at: Path) -> None:
+        if call == "raw" and world.raw_files.n_reads == 1:
+            world.put("run1/wave0.dat", b"RAWe")
+
+    world.files.hook = grow
+    (found,) = world.ingest.ingest_paths([path], "cenns-10").files
+    assert isinstance(found.error, SourceChanged)
+    assert not world.catalog.quarantined()
+    assert not world.catalog.source_by_path
+
+
 # ---------------------------------------------------------------- drives
 def test_copies_lie_on_different_drives(world: World) -> None:
     world.settings = IngestSettings(copies=2)
@@ -278,6 +323,7 @@ def test_a_replica_on_an_unmounted_drive_counts(world: World) -> None:
     path = world.put("run1/wave0.dat")
     world.ingest.ingest_paths([path], "cenns-10")
     world.volumes["data1"].is_mounted = False
+    del world.files.names[Path("/data1/cenns-10/raw/1/wave0.dat")]
     world.files.calls.clear()
     (found,) = world.ingest.ingest_paths([path], "cenns-10").files
     assert found.outcome is Outcome.ALREADY_THERE

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nualley.daq import DaqSettings, Formats, MissingSettingError, UnreadableFileError
+from nualley.daq import DaqSettings, Formats, MissingSettingError, UnreadableFileError, installed_formats
 from nualley.ingest import ReaderFailed
 from nualley.ingest.adapters.raw import DaqRawFiles, DetectorFormat
 from nualley.storage import SourceUnreadable, SourceVanished
@@ -126,6 +126,15 @@ def test_a_reader_that_breaks_is_told_and_blocks_nothing_else(tmp_path: Path) ->
     raw_files = DaqRawFiles({"det": DetectorFormat("broken")}, formats)
     with pytest.raises(ReaderFailed, match=r"the reader of broken broke on .*a\\x0a.dat: IndexError: list index"):
         raw_files.summarise(path, "det")
+
+
+def test_the_declared_format_is_believed_before_one_that_is_surer(tmp_path: Path) -> None:
+    path = write_wavedump(tmp_path / "wave2.dat", n_events=1)
+
+    formats = Formats(installed_formats()._points.values())
+    formats._points["surer"] = EntryPoint("surer", "nowhere:it", "nualley.readers")
+    formats._loaded["surer"] = BrokenFormat()
+    assert DaqRawFiles({"det": DetectorFormat("wavedump")}, formats).summarise(path, "det").format == "wavedump"
 
 
 def test_hdf5_of_cohar750_is_read(tmp_path: Path) -> None:

@@ -206,8 +206,7 @@ def test_a_failure_that_is_mended_is_taken(world: World) -> None:
 def test_a_changed_file_is_not_held_back_by_its_failures(world: World) -> None:
     world.put("run1/wave0.dat", b"LOCKED")
     world.settle()
-    world.poll(600)
-    world.poll(600)
+    world.poll(600, n=9)
     world.put("run1/wave0.dat", b"RAWe")
     assert outcomes(world.settle()) == [("run1/wave0.dat", "ingested")]
 
