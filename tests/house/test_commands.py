@@ -7,6 +7,7 @@ import pytest
 from tools.reference import PAGES, commands, options, summary_and_example
 
 from nualley.cli.main import main, make_app
+from nualley.core import ExitCode
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 COMMANDS = {" ".join(words): command for words, command in commands(make_app())}
@@ -68,3 +69,9 @@ def test_every_example_is_a_call_that_parses(name: str) -> None:
     command, bound, _ = make_app().parse_args(parts[1:], exit_on_error=False, print_error=False)
     assert command is COMMANDS[name].default_command
     assert bound is not None
+
+
+@pytest.mark.parametrize("code", ExitCode, ids=lambda code: code.name)
+def test_every_exit_code_is_in_the_reference(code: ExitCode) -> None:
+    page = (REFERENCE / "exit-codes.md").read_text()
+    assert re.search(rf"^\| {int(code)} \| `{code.name}` \|", page, re.MULTILINE)

@@ -24,9 +24,7 @@ class DetectorState(StrEnum):
     RETIRED = "retired"
 
 
-_UNTOLD = frozenset(
-    {DetectorState.NO_PVS, DetectorState.NO_DAQ, DetectorState.PLANNED, DetectorState.RETIRED}
-)
+_UNTOLD = frozenset({DetectorState.NO_PVS, DetectorState.NO_DAQ, DetectorState.PLANNED, DetectorState.RETIRED})
 
 
 class BeamState(StrEnum):

@@ -34,6 +34,7 @@ class _Look:
     worker: Worker
     every_s: float
     work: Callable[[], Any]
+    after: str = ""  # the part whose first look it needs
 
 
 class Observer:
@@ -59,7 +60,7 @@ class Observer:
             _Look("power", self._archive, 10.0, self._look_at_power),
             _Look("today", self._archive, 10.0, self._look_at_today),
             _Look("runs", self._catalog, 5.0, self._look_at_runs),
-            _Look("exposures", self._archive, 10.0, self._look_at_exposures),
+            _Look("exposures", self._archive, 10.0, self._look_at_exposures, after="runs"),
             _Look("drives", self._drives, 10.0, self._look_at_drives),
         )
         self._first = {look.part: asyncio.Event() for look in self._looks}
@@ -106,6 +107,8 @@ class Observer:
             worker.stop()
 
     async def _repeat(self, look: _Look) -> None:
+        if look.after:
+            await self._first[look.after].wait()
         while True:
             took_s = await self._look(look)
             self._first[look.part].set()

@@ -1,9 +1,11 @@
 """What each detector does, and where it is drawn."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from tests.unit.web.fakes import LIVE, NOW_NS, RUN, STATE, detector, last_value, run_of
 
 from nualley.archive import PvState
 from nualley.core import SECOND_NS
@@ -12,7 +14,6 @@ from nualley.web.alley import alley_part
 from nualley.web.models import DetectorRow, DetectorState
 from nualley.web.observations import RunsSeen
 from nualley.web.picture import SYMBOLS, narrow_picture, wide_picture
-from tests.unit.web.fakes import LIVE, NOW_NS, RUN, STATE, detector, last_value, run_of
 
 
 def row_of(found: Detector, *values: Any, runs: RunsSeen | None = None) -> DetectorRow:
@@ -151,7 +152,7 @@ def test_words_never_lie_on_words_nor_on_the_stem_of_another() -> None:
 def test_on_a_phone_each_mark_has_room_and_the_order_is_kept() -> None:
     picture = narrow_picture(rows_at(*(20.0 + index / 10 for index in range(12))))
     places = [mark.y for mark in picture.marks]
-    assert all(later - earlier >= 39.9 for earlier, later in zip(places[:-1], places[1:], strict=True))
+    assert all(later - earlier >= 39.9 for earlier, later in pairwise(places))
     assert max(places) < picture.height
 
 
@@ -160,8 +161,8 @@ def test_a_strip_without_detectors_can_be_drawn() -> None:
 
 
 def test_words_that_need_more_room_are_lifted() -> None:
-    near, far = rows_at(19.0, 28.0)
-    busy = replace(near, state=DetectorState.TAKING, run="1234567890" * 12)
-    plain, lifted = wide_picture((near, far)).marks, wide_picture((busy, far)).marks
+    near, *far = rows_at(19.0, 22.0, 28.0)
+    busy = replace(near, state=DetectorState.TAKING, run="1234567890" * 3)
+    plain, lifted = wide_picture((near, *far)).marks, wide_picture((busy, *far)).marks
     assert plain[0].y == plain[1].y
     assert lifted[0].y < lifted[1].y

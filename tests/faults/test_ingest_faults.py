@@ -1,0 +1,290 @@
+"""Killed, full, read-only, unreadable, changing: each file is taken in once, whole, or stays with a clear reason."""
+
+import errno
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.unit.ingest.site import DETECTOR, RealSite
+
+from nualley.core import digest_file
+from nualley.ingest import IngestedFile, IngestSettings, Outcome
+from nualley.storage import Drive, DriveFull, DriveRole, NoDriveFits, SourceChanged, SourceUnreadable, SourceVanished
+from nualley.storage.adapters.posix import PosixFile, PosixFiles
+from nualley.testing.wavedump import WaveDumpWriter
+
+pytestmark = pytest.mark.fault
+
+CHILD = """
+import sys
+from pathlib import Path
+from tests.unit.ingest.site import RealSite
+from nualley.ingest import IngestSettings
+site = RealSite(Path(sys.argv[1]), n_drives=3, settings=IngestSettings(settle_s=0, poll_s=0.01, copies=2))
+print("ready", flush=True)
+while True:
+    report = site.watcher.poll()
+    for file in report.files:
+        print(file.outcome.value, file.path, flush=True)
+    if report.is_idle:
+        print("idle", flush=True)
+"""
+SLOW_SETTINGS = IngestSettings(settle_s=0, poll_s=0.01, copies=2)
+
+
+def write_events(path: Path, n_events: int = 4, n_samples: int = 50) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with WaveDumpWriter(path, channel=1) as writer:
+        writer.write([[100 + event] * n_samples for event in range(n_events)])
+    return path
+
+
+def test_killed_at_random_moments(tmp_path: Path, seed: int, is_soak: bool) -> None:
+    chance = random.Random(seed)
+    expected: dict[str, Path] = {}
+    acknowledged: set[str] = set()
+    for number in range(60 if is_soak else 5):
+        for channel in range(4):
+            path = write_events(tmp_path / "drop" / f"run{number}" / f"wave{channel}.dat", 40, 10_000)
+            expected[f"hpge-{number}/{path.name}"] = path
+        with subprocess.Popen(
+            [sys.executable, "-c", CHILD, tmp_path], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+        ) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            time.sleep(chance.uniform(0, 0.25))
+            child.kill()
+            acknowledged |= {line.split()[1] for line in child.stdout.read().splitlines(keepends=True) if " " in line}
+        with RealSite(tmp_path, n_drives=3, settings=SLOW_SETTINGS) as site:
+            known = {source.path for source in site.catalog.sources(DETECTOR)}
+            assert acknowledged <= known
+    with RealSite(tmp_path, n_drives=3, settings=SLOW_SETTINGS) as site:
+        while not (report := site.watcher.poll()).is_idle:
+            assert all(file.is_settled for file in report.files), report
+        assert site.check_replicas() == dict.fromkeys(expected, 2)
+        for run in site.catalog.runs():
+            for file in site.catalog.files(run.run_id):
+                assert file.digests == digest_file(expected[f"{run.run_id}/{file.name}"])
+                assert file.n_events == 40
+                assert len(site.catalog.activities(f"file:{run.run_id}/{file.name}")) == 1
+        assert site.catalog.quarantined() == []
+
+
+@pytest.fixture
+def small_drive(tmp_path: Path) -> Iterator[Path]:
+    """Mount a drive of 1 MiB; only root can."""
+    drive = tmp_path / "small"
+    drive.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(drive)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = f"needs root: {' '.join(command)}: {done.stderr.strip()}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    yield drive
+    subprocess.run(["umount", str(drive)], check=True)
+
+
+def small(path: Path, name: str = "small") -> Drive:
+    return Drive(name, path, DriveRole.RAW, 1.0)
+
+
+def only(files: tuple[IngestedFile, ...]) -> IngestedFile:
+    (file,) = files
+    return file
+
+
+def test_a_full_drive(tmp_path: Path, small_drive: Path) -> None:
+    with RealSite(tmp_path, drives=[small(small_drive)]) as site:
+        large = write_events(site.drop / "run1" / "large.dat", 80, 10_000)
+        write_events(site.drop / "run1" / "small.dat")
+        report = site.watcher.poll()
+        found = {Path(file.path).name: file for file in report.files}
+        assert isinstance(found["large.dat"].error, NoDriveFits)
+        assert "are needed below its limit" in found["large.dat"].error.what
+        assert found["small.dat"].outcome is Outcome.INGESTED
+        assert large.stat().st_size > 2**20
+        (tmp_path / "roomy").mkdir()
+    with RealSite(tmp_path, drives=[small(small_drive), small(tmp_path / "roomy", "roomy")]) as site:
+        assert only(site.watcher.poll().files).outcome is Outcome.INGESTED
+        assert site.check_replicas() == {"hpge-1/large.dat": 1, "hpge-1/small.dat": 1}
+
+
+def test_a_drive_that_somebody_else_fills_meanwhile(
+    tmp_path: Path, small_drive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_up(fd: int, offset: int, size: int) -> None:
+        (small_drive / "other").write_bytes(bytes(700_000))
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "posix_fallocate", fill_up)
+    with RealSite(tmp_path, drives=[small(small_drive)]) as site:
+        write_events(site.drop / "run1" / "wave0.dat", 30, 10_000)
+        file = only(site.watcher.poll().files)
+        assert isinstance(file.error, DriveFull)
+        assert "the file needs" in file.error.what
+        assert [path.name for path in small_drive.rglob("*.*")] == []
+        (small_drive / "other").unlink()
+        monkeypatch.undo()
+        time.sleep(0.02)
+        assert only(site.watcher.poll().files).outcome is Outcome.INGESTED
+
+
+def test_a_drive_that_turns_read_only(tmp_path: Path, small_drive: Path) -> None:
+    with RealSite(tmp_path, drives=[small(small_drive)]) as site:
+        write_events(site.drop / "run1" / "wave0.dat")
+        subprocess.run(["mount", "-o", "remount,ro", str(small_drive)], check=True)
+        file = only(site.watcher.poll().files)
+        assert isinstance(file.error, NoDriveFits)
+        assert "small is read-only" in file.error.what
+        subprocess.run(["mount", "-o", "remount,rw", str(small_drive)], check=True)
+        time.sleep(0.02)
+        assert only(site.watcher.poll().files).outcome is Outcome.INGESTED
+
+
+def run_as_nobody(work: Callable[[], None]) -> None:
+    """Fork, become another user, and work; what is asserted there fails here."""
+    if os.geteuid():
+        pytest.skip("needs root to become another user")
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.fixture
+def open_folder(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder that another user can reach and write to."""
+    folder = Path(os.path.realpath("/tmp")) / f"nualley-ingest-{os.getpid()}"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_files_and_folders_that_may_not_be_read(open_folder: Path) -> None:
+    write_events(open_folder / "drop" / "run1" / "closed.dat").chmod(0)
+    write_events(open_folder / "drop" / "run1" / "open.dat")
+    write_events(open_folder / "drop" / "run2" / "wave0.dat")
+    (open_folder / "drop" / "run2").chmod(0o700)
+    (open_folder / "data1").mkdir()
+    for path in (open_folder, open_folder / "data1"):
+        path.chmod(0o777)
+
+    def work() -> None:
+        with RealSite(open_folder) as site:
+            report = site.watcher.poll()
+            found = {Path(file.path).name: file for file in report.files}
+            assert set(found) == {"closed.dat", "open.dat"}
+            assert found["open.dat"].outcome is Outcome.INGESTED
+            assert "cannot be read: Permission denied" in str(found["closed.dat"].error)
+            (problem,) = report.problems
+            assert "run2 cannot be read: Permission denied" in problem.what
+            by_hand = site.ingest.ingest_paths([open_folder / "drop" / "run1" / "closed.dat"], DETECTOR)
+            assert by_hand.exit_code == 1
+
+    run_as_nobody(work)
+    (open_folder / "drop" / "run2").chmod(0o755)
+    (open_folder / "drop" / "run1" / "closed.dat").chmod(0o644)
+    with RealSite(open_folder) as site:
+        assert {file.outcome for file in site.watcher.poll().files} == {Outcome.INGESTED}
+        assert len(site.check_replicas()) == 3
+
+
+class Meddling(PosixFiles):
+    """The real files, with something happening to the source when the copy opens it."""
+
+    def __init__(self, meddle: Callable[[Path], None]) -> None:
+        self.meddle = meddle
+
+    def open(self, path: Path, *, is_link_followed: bool = True) -> PosixFile:
+        opened = super().open(path, is_link_followed=is_link_followed)
+        self.meddle(path)
+        return opened
+
+
+def append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+@pytest.mark.parametrize(
+    ("meddle", "error"), [(Path.unlink, SourceVanished), (append, SourceChanged), (os.truncate, SourceChanged)]
+)
+def test_a_source_that_vanishes_grows_or_shrinks_during_the_copy(
+    tmp_path: Path, meddle: Callable[..., None], error: type[Exception]
+) -> None:
+    def once(path: Path) -> None:
+        if "drop" in path.parts and path.name == "a.dat":
+            meddle(path, 10) if meddle is os.truncate else meddle(path)
+
+    with RealSite(tmp_path, files=Meddling(once)) as site:
+        write_events(site.drop / "run1" / "a.dat")
+        write_events(site.drop / "run1" / "b.dat")
+        first, second = site.watcher.poll().files
+        assert isinstance(first.error, error)
+        assert second.outcome is Outcome.INGESTED
+        assert site.check_replicas() == {"hpge-1/b.dat": 1}
+
+
+def test_a_file_that_vanishes_between_scan_and_copy(tmp_path: Path) -> None:
+    with RealSite(tmp_path) as site:
+        path = write_events(site.drop / "run1" / "a.dat")
+        write_events(site.drop / "run1" / "b.dat")
+
+        def should_stop() -> bool:
+            path.unlink(missing_ok=True)
+            return False
+
+        first, second = site.watcher.poll(should_stop=should_stop).files
+        assert isinstance(first.error, SourceVanished)
+        assert second.outcome is Outcome.INGESTED
+        assert site.watcher.poll().is_idle
+
+
+def test_a_source_that_is_unreadable_for_the_copy_only(tmp_path: Path) -> None:
+    def refuse(path: Path) -> None:
+        if "drop" in path.parts:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with RealSite(tmp_path, files=Meddling(refuse)) as site:
+        write_events(site.drop / "run1" / "a.dat")
+        file = only(site.watcher.poll().files)
+        assert isinstance(file.error, SourceUnreadable)
+        assert "EIO" in file.error.what
+        assert site.check_replicas() == {}
+
+
+def test_two_processes_take_the_same_files(tmp_path: Path, seed: int) -> None:
+    """A worker and a command beside it: one makes each copy, the other finds it, waits or tries again."""
+    for number in range(20):
+        write_events(tmp_path / "drop" / f"run{number}" / "wave0.dat", 20, 10_000)
+    RealSite(tmp_path, n_drives=3).catalog.close()
+    children = [
+        subprocess.Popen([sys.executable, "-c", CHILD, tmp_path], stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    for child in children:
+        with child:
+            assert child.stdout is not None
+            for line in child.stdout:
+                if line == "idle\n":
+                    break
+                assert not line.startswith("quarantined")
+            child.kill()
+    with RealSite(tmp_path, n_drives=3, settings=SLOW_SETTINGS) as site:
+        assert site.watcher.poll().is_idle
+        assert site.check_replicas() == {f"hpge-{number}/wave0.dat": 2 for number in range(20)}

@@ -1,0 +1,23 @@
+"""The status page of an experiment in a process of its own, at a free port: ``-m tests.web.server_child DIR``."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+from nualley.app.site import open_site
+from nualley.testing.processes import die_with_parent, say
+from nualley.web import serve
+
+
+def main() -> None:
+    die_with_parent()
+    if "NUALLEY_WEB__PORT" not in os.environ:
+        with socket.socket() as holder:
+            holder.bind(("127.0.0.1", 0))
+            os.environ["NUALLEY_WEB__PORT"] = str(holder.getsockname()[1])
+    serve(open_site(Path(sys.argv[1]), os.environ), on_ready=lambda url: say({"url": url}))
+
+
+if __name__ == "__main__":
+    main()
