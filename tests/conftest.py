@@ -2,6 +2,7 @@
 
 import os
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ def seed(request: pytest.FixtureRequest) -> int:
     """Return a fresh seed, printed with a failing test; NUALLEY_SEED repeats one."""
     value = int(os.environ.get("NUALLEY_SEED", random.SystemRandom().randrange(2**31)))
     request.node.add_report_section("setup", "seed", f"NUALLEY_SEED={value}")
+    request.node.user_properties.append(("seed", value))
     return value
 
 
@@ -30,3 +32,31 @@ def seed(request: pytest.FixtureRequest) -> int:
 def is_soak() -> bool:
     """Whether the fault tests run in full numbers (make soak)."""
     return os.environ.get("NUALLEY_SOAK") == "1"
+
+
+# ------------------------------------------------------------------ the soak table
+SOAK_TABLE = REPOSITORY / "docs" / "reference" / "soak.md"
+_SOAK_HEAD = """# Fault tests in full numbers
+
+`make soak` ran them and wrote this table on {date}; `make test` runs a sample of each with fresh seeds.
+
+| test | result | seconds | seed |
+|---|---|---|---|
+"""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Write the table of a soak into the documents."""
+    if os.environ.get("NUALLEY_SOAK") != "1":
+        return
+    rows = []
+    for outcome in ("passed", "failed", "skipped"):
+        for report in terminalreporter.getreports(outcome):
+            if report.when == "call":
+                found = dict(report.user_properties)
+                name = report.nodeid.partition("tests/")[2] or report.nodeid
+                rows.append(f"| `{name}` | {outcome} | {report.duration:.1f} | {found.get('seed', '')} |")
+    if rows:
+        date = datetime.now(tz=UTC).strftime("%Y-%m-%d")
+        SOAK_TABLE.write_text(_SOAK_HEAD.format(date=date) + "\n".join(sorted(rows)) + "\n")
+        terminalreporter.write_line(f"table: {SOAK_TABLE.relative_to(REPOSITORY)}")

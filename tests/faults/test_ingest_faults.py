@@ -4,26 +4,29 @@ import errno
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.unit.ingest.site import DETECTOR, RealSite
 
 from nualley.core import digest_file
 from nualley.ingest import IngestedFile, IngestSettings, Outcome
 from nualley.storage import Drive, DriveFull, DriveRole, NoDriveFits, SourceChanged, SourceUnreadable, SourceVanished
-from nualley.storage.adapters.posix import PosixFile, PosixFiles
+from nualley.storage.adapters.posix import PosixFile, PosixFiles, PosixPart
 from nualley.testing.wavedump import WaveDumpWriter
+from tests.unit.ingest.site import DETECTOR, RealSite
 
 pytestmark = pytest.mark.fault
 
 CHILD = """
 import sys
 from pathlib import Path
+from typing import Any
 from tests.unit.ingest.site import RealSite
 from nualley.ingest import IngestSettings
 site = RealSite(Path(sys.argv[1]), n_drives=3, settings=IngestSettings(settle_s=0, poll_s=0.01, copies=2))
@@ -35,7 +38,8 @@ while True:
     if report.is_idle:
         print("idle", flush=True)
 """
-SLOW_SETTINGS = IngestSettings(settle_s=0, poll_s=0.01, copies=2)
+REPOSITORY = Path(__file__).resolve().parents[2]  # whose tests the children import
+TWO_COPIES = IngestSettings(settle_s=0, poll_s=0.01, copies=2)
 
 
 def write_events(path: Path, n_events: int = 4, n_samples: int = 50) -> Path:
@@ -54,17 +58,17 @@ def test_killed_at_random_moments(tmp_path: Path, seed: int, is_soak: bool) -> N
             path = write_events(tmp_path / "drop" / f"run{number}" / f"wave{channel}.dat", 40, 10_000)
             expected[f"hpge-{number}/{path.name}"] = path
         with subprocess.Popen(
-            [sys.executable, "-c", CHILD, tmp_path], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+            [sys.executable, "-c", CHILD, tmp_path], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
         ) as child:
             assert child.stdout is not None
             assert child.stdout.readline() == "ready\n"
             time.sleep(chance.uniform(0, 0.25))
             child.kill()
             acknowledged |= {line.split()[1] for line in child.stdout.read().splitlines(keepends=True) if " " in line}
-        with RealSite(tmp_path, n_drives=3, settings=SLOW_SETTINGS) as site:
+        with RealSite(tmp_path, n_drives=3, settings=TWO_COPIES) as site:
             known = {source.path for source in site.catalog.sources(DETECTOR)}
             assert acknowledged <= known
-    with RealSite(tmp_path, n_drives=3, settings=SLOW_SETTINGS) as site:
+    with RealSite(tmp_path, n_drives=3, settings=TWO_COPIES) as site:
         while not (report := site.watcher.poll()).is_idle:
             assert all(file.is_settled for file in report.files), report
         assert site.check_replicas() == dict.fromkeys(expected, 2)
@@ -74,6 +78,82 @@ def test_killed_at_random_moments(tmp_path: Path, seed: int, is_soak: bool) -> N
                 assert file.n_events == 40
                 assert len(site.catalog.activities(f"file:{run.run_id}/{file.name}")) == 1
         assert site.catalog.quarantined() == []
+
+
+class MortalFiles(PosixFiles):
+    """The real files, with a call before every step."""
+
+    def __init__(self, before: Callable[[], None]) -> None:
+        self.before = before
+
+    def __getattribute__(self, name: str) -> Any:
+        if name != "before" and not name.startswith("_"):
+            self.before()
+        return super().__getattribute__(name)
+
+
+class MortalCatalog:
+    """The real catalog, with a call before and after everything that it does."""
+
+    def __init__(self, catalog: Any, before: Callable[[], None]) -> None:
+        self.catalog = catalog
+        self.before = before
+
+    def __getattr__(self, name: str) -> Any:
+        def work(*given: Any, **named: Any) -> Any:
+            self.before()
+            done = getattr(self.catalog, name)(*given, **named)
+            self.before()
+            return done
+
+        return work
+
+
+def test_killed_before_every_step(tmp_path: Path) -> None:
+    RealSite(tmp_path / "empty").catalog.close()
+    n_killed = 0
+    while True:
+        folder = tmp_path / f"site{n_killed}"
+        write_events(folder / "drop" / "run1" / "wave0.dat")
+        shutil.copy(tmp_path / "empty" / "catalog.sqlite", folder)
+        if not die_at(n_killed, folder):
+            break
+        n_killed += 1
+        with RealSite(folder, n_drives=3, settings=TWO_COPIES) as site:
+            assert site.watcher.poll().is_idle
+            assert site.check_replicas() == {"hpge-1/wave0.dat": 2}
+            assert len(site.catalog.activities()) == len(site.catalog.sources(DETECTOR)) == 1
+            assert site.catalog.quarantined() == []
+    assert n_killed > 30
+
+
+def die_at(step: int, folder: Path) -> bool:
+    """Look once in a child that is killed at a step; return False where it had fewer."""
+    left = [step]
+
+    def before() -> None:
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            site = RealSite(
+                folder,
+                n_drives=3,
+                settings=TWO_COPIES,
+                files=MortalFiles(before),
+                wrap_catalog=lambda catalog: MortalCatalog(catalog, before),
+            )
+            site.watcher.poll()
+            status = 0
+        finally:
+            os._exit(status)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0
+    return os.WIFSIGNALED(status)
 
 
 @pytest.fixture
@@ -206,15 +286,23 @@ def test_files_and_folders_that_may_not_be_read(open_folder: Path) -> None:
 
 
 class Meddling(PosixFiles):
-    """The real files, with something happening to the source when the copy opens it."""
+    """The real files, with something happening when a file is opened to be read or its part is made."""
 
-    def __init__(self, meddle: Callable[[Path], None]) -> None:
-        self.meddle = meddle
+    def __init__(self, *, opened: Callable[[Path], None] | None = None, parted: Callable[[Path], None] | None = None):
+        self.opened = opened
+        self.parted = parted
 
     def open(self, path: Path, *, is_link_followed: bool = True) -> PosixFile:
-        opened = super().open(path, is_link_followed=is_link_followed)
-        self.meddle(path)
-        return opened
+        file = super().open(path, is_link_followed=is_link_followed)
+        if self.opened:
+            self.opened(path)
+        return file
+
+    def open_part(self, destination: Path) -> PosixPart:
+        part = super().open_part(destination)
+        if self.parted:
+            self.parted(destination)
+        return part
 
 
 def append(path: Path) -> None:
@@ -222,23 +310,51 @@ def append(path: Path) -> None:
         file.write(b"more")
 
 
+def cut(path: Path) -> None:
+    os.truncate(path, 10)
+
+
 @pytest.mark.parametrize(
-    ("meddle", "error"), [(Path.unlink, SourceVanished), (append, SourceChanged), (os.truncate, SourceChanged)]
+    ("meddle", "error"), [(Path.unlink, SourceVanished), (append, SourceChanged), (cut, SourceChanged)]
 )
 def test_a_source_that_vanishes_grows_or_shrinks_during_the_copy(
-    tmp_path: Path, meddle: Callable[..., None], error: type[Exception]
+    tmp_path: Path, meddle: Callable[[Path], None], error: type[Exception]
 ) -> None:
-    def once(path: Path) -> None:
-        if "drop" in path.parts and path.name == "a.dat":
-            meddle(path, 10) if meddle is os.truncate else meddle(path)
+    path = tmp_path / "drop" / "run1" / "a.dat"
 
-    with RealSite(tmp_path, files=Meddling(once)) as site:
-        write_events(site.drop / "run1" / "a.dat")
+    def parted(destination: Path) -> None:
+        if destination.name == path.name:
+            meddle(path)
+
+    with RealSite(tmp_path, files=Meddling(parted=parted)) as site:
+        write_events(path)
         write_events(site.drop / "run1" / "b.dat")
         first, second = site.watcher.poll().files
         assert isinstance(first.error, error)
         assert second.outcome is Outcome.INGESTED
         assert site.check_replicas() == {"hpge-1/b.dat": 1}
+
+
+def test_a_source_that_grows_between_counting_and_copy_is_counted_anew(tmp_path: Path) -> None:
+    """The copy holds the grown file, the count does not: nothing is recorded until both are of the same bytes."""
+    path = tmp_path / "drop" / "run1" / "a.dat"
+    left = [path]
+
+    def opened(source: Path) -> None:
+        if source == path and left:
+            left.clear()
+            with WaveDumpWriter(path, channel=1, append=True) as writer:
+                writer.write([[1] * 50])
+
+    with RealSite(tmp_path, files=Meddling(opened=opened)) as site:
+        write_events(path, 4)
+        assert isinstance(only(site.watcher.poll().files).error, SourceChanged)
+        assert site.catalog.runs() == []
+        file = only(site.watcher.poll().files)
+        assert file.outcome is Outcome.INGESTED
+        assert file.summary is not None
+        assert file.summary.n_events == 5
+        assert site.check_replicas() == {"hpge-1/a.dat": 1}
 
 
 def test_a_file_that_vanishes_between_scan_and_copy(tmp_path: Path) -> None:
@@ -261,7 +377,7 @@ def test_a_source_that_is_unreadable_for_the_copy_only(tmp_path: Path) -> None:
         if "drop" in path.parts:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    with RealSite(tmp_path, files=Meddling(refuse)) as site:
+    with RealSite(tmp_path, files=Meddling(opened=refuse)) as site:
         write_events(site.drop / "run1" / "a.dat")
         file = only(site.watcher.poll().files)
         assert isinstance(file.error, SourceUnreadable)
@@ -275,7 +391,8 @@ def test_two_processes_take_the_same_files(tmp_path: Path, seed: int) -> None:
         write_events(tmp_path / "drop" / f"run{number}" / "wave0.dat", 20, 10_000)
     RealSite(tmp_path, n_drives=3).catalog.close()
     children = [
-        subprocess.Popen([sys.executable, "-c", CHILD, tmp_path], stdout=subprocess.PIPE, text=True) for _ in range(2)
+        subprocess.Popen([sys.executable, "-c", CHILD, tmp_path], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+        for _ in range(2)
     ]
     for child in children:
         with child:
@@ -285,6 +402,6 @@ def test_two_processes_take_the_same_files(tmp_path: Path, seed: int) -> None:
                     break
                 assert not line.startswith("quarantined")
             child.kill()
-    with RealSite(tmp_path, n_drives=3, settings=SLOW_SETTINGS) as site:
+    with RealSite(tmp_path, n_drives=3, settings=TWO_COPIES) as site:
         assert site.watcher.poll().is_idle
         assert site.check_replicas() == {f"hpge-{number}/wave0.dat": 2 for number in range(20)}

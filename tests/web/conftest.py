@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
-from tests.web.bench import REPOSITORY, PlayedArchive, fill_catalog, fill_power, make_site, say_hello
 
 from nualley.app.site import Site
 from nualley.testing.processes import Child
+from tests.web.bench import REPOSITORY, PlayedArchive, fill_catalog, fill_power, make_site, say_hello
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
-from tests.web.bench import POWER, connected, sample
-from tests.web.conftest import Running, Served, Watched
 
 from nualley.core import SECOND_NS, SystemClock
+from tests.web.bench import POWER, connected, sample
+from tests.web.conftest import Running, Served, Watched
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.timeout(180)]
 

@@ -34,7 +34,7 @@ class WebSettings(BaseModel):
     host: Annotated[str, AfterValidator(_loopback)] = Field(
         default="127.0.0.1", description="Address; only this machine's own, until there are accounts."
     )
-    port: int = Field(default=8710, ge=0, le=65535, description="TCP port; 0: any that is free.")
+    port: int = Field(default=8710, ge=1, le=65535, description="TCP port.")
 
 
 class ExperimentFile(Experiment):

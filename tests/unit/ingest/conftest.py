@@ -1,6 +1,7 @@
 """A world in memory for the tests of ingest."""
 
 import pytest
+
 from tests.unit.ingest.world import World
 
 

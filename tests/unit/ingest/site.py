@@ -1,11 +1,9 @@
 """Ingest over real files, real drives and a real catalog, wired as the product wires it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
-
-from tests.unit.ingest.world import TEMPLATE, MemoryRunTimes
+from typing import Any, Self
 
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
 from nualley.core import Clock, SystemClock, digest_file, unescape_name
@@ -15,6 +13,7 @@ from nualley.ingest.adapters.posix import PosixDropFiles
 from nualley.ingest.adapters.raw import DaqRawFiles, DetectorFormat
 from nualley.storage import Drive, DriveRole, DropSettings, DurableFiles, measure_drives
 from nualley.storage.adapters.posix import PosixFiles, PosixVolumes
+from tests.unit.ingest.world import TEMPLATE, MemoryRunTimes
 
 DETECTOR = "hpge"
 
@@ -31,6 +30,7 @@ class RealSite:
         settings: IngestSettings | None = None,
         clock: Clock | None = None,
         files: DurableFiles | None = None,
+        wrap_catalog: Callable[[SqlCatalog], Any] = lambda catalog: catalog,
     ) -> None:
         self.folder = folder
         self.drop = folder / "drop"
@@ -42,7 +42,7 @@ class RealSite:
             for drive in drives:
                 drive.path.mkdir(exist_ok=True)
         self.drives = drives
-        self.catalog: SqlCatalog = open_catalog(folder / "catalog.sqlite", clock=self.clock)
+        self.catalog: SqlCatalog = wrap_catalog(open_catalog(folder / "catalog.sqlite", clock=self.clock))
         self.run_times = MemoryRunTimes()
         self.raw_files = DaqRawFiles({DETECTOR: DetectorFormat("wavedump", DaqSettings())})
         drop_files = PosixDropFiles()

@@ -1,10 +1,10 @@
 """What can be wrong with ingest."""
 
 import pytest
-from tests.unit.ingest.world import DROP, NOW_NS, World, drop_problem
 
 from nualley.core import SECOND_NS, CheckResult, CheckState
 from nualley.ingest import QuarantineCheck, RunTimesCheck, WaitingCheck
+from tests.unit.ingest.world import DROP, NOW_NS, World, drop_problem
 
 DAY_S = 86_400
 

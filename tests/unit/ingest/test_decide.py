@@ -4,7 +4,6 @@ import math
 import os
 
 import pytest
-from tests.unit.ingest.world import NOW_NS, digests_of
 
 from nualley.catalog import FileRecord, Run, TimeSource
 from nualley.core import SECOND_NS, ExitCode, Interval, IntervalSet
@@ -12,6 +11,7 @@ from nualley.daq import Defect, DefectKind, FileSummary
 from nualley.experiment import RunStretch
 from nualley.ingest import RunTime, decide
 from nualley.ingest.models import Item, Readiness, Rest, Stamp
+from tests.unit.ingest.world import NOW_NS, digests_of
 
 STAMP = Stamp(10, NOW_NS, 7)
 ITEM = Item(path="/drop/run3/wave0.dat", detector="cenns-10", number=3)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from tests.unit.ingest.world import DROP, NOW_NS, World, digests_of, drop_problem
 
 from nualley.catalog import CatalogUnreachable, ReplicaState
 from nualley.core import SECOND_NS, ExitCode, UsageError
@@ -19,6 +18,7 @@ from nualley.ingest import (
     RunTime,
 )
 from nualley.storage import DestinationConflict, DigestMismatch, DriveFull, NoDriveFits, SourceChanged, SourceVanished
+from tests.unit.ingest.world import DROP, NOW_NS, World, digests_of, drop_problem
 
 DATA = b"RAWee!"
 

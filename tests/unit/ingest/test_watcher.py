@@ -1,12 +1,12 @@
 """The drop directories, looked at again and again."""
 
 import pytest
-from tests.unit.ingest.world import DROP, NOW_NS, World, drop_problem
 
 from nualley.catalog import CatalogUnreachable, SourceState
 from nualley.core import SECOND_NS
 from nualley.ingest import IngestSettings, NumberSource, Outcome, PollReport, Readiness
 from nualley.storage import DropSettings
+from tests.unit.ingest.world import DROP, NOW_NS, World, drop_problem
 
 
 def outcomes(report: PollReport) -> list[tuple[str, str]]:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.unit.storage.memory_files import MemoryFiles
-
 from nualley.catalog import (
     Activity,
     FileAdded,
@@ -29,6 +27,7 @@ from nualley.ingest import Copies, Ingest, IngestSettings, Intake, Origin, PollR
 from nualley.ingest.errors import DropProblem
 from nualley.ingest.models import Found, FoundFile, make_stamp
 from nualley.storage import Drive, DriveRole, DriveUsage, DropSettings, SourceUnreadable, SourceVanished
+from tests.unit.storage.memory_files import MemoryFiles
 
 NOW_NS = 1_795_000_000_000_000_000
 DROP = Path("/drop")

@@ -1,10 +1,10 @@
 """The example experiment, loaded once, and a site of fakes."""
 
 import pytest
-from tests.unit.web.fakes import POWER, FakeArchive, FakeSite, last_value
-from tests.web.bench import write_experiment
 
 from nualley.config import Configuration, load
+from tests.unit.web.fakes import POWER, FakeArchive, FakeSite, last_value
+from tests.web.bench import write_experiment
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from tests.unit.web.fakes import LIVE, NOW_NS, RUN, STATE, detector, last_value, run_of
 
 from nualley.archive import PvState
 from nualley.core import SECOND_NS
@@ -14,6 +13,7 @@ from nualley.web.alley import alley_part
 from nualley.web.models import DetectorRow, DetectorState
 from nualley.web.observations import RunsSeen
 from nualley.web.picture import SYMBOLS, narrow_picture, wide_picture
+from tests.unit.web.fakes import LIVE, NOW_NS, RUN, STATE, detector, last_value, run_of
 
 
 def row_of(found: Detector, *values: Any, runs: RunsSeen | None = None) -> DetectorRow:

@@ -10,6 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+
+from nualley.archive import PvState
+from nualley.config import Configuration
+from nualley.core import SECOND_NS
+from nualley.web import create_app
+from nualley.web.security import HEADERS
 from tests.unit.web.fakes import (
     NOW_NS,
     POWER,
@@ -22,12 +28,6 @@ from tests.unit.web.fakes import (
     missing_archive,
     run_of,
 )
-
-from nualley.archive import PvState
-from nualley.config import Configuration
-from nualley.core import SECOND_NS
-from nualley.web import create_app
-from nualley.web.security import HEADERS
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from tests.unit.web.fakes import NOW_NS, POWER, FakeClock, last_value, message
 
 from nualley.archive import PvState
 from nualley.core import UnreachableError
@@ -11,6 +10,7 @@ from nualley.pv import Subscriber
 from nualley.testing.bus import MemoryBus
 from nualley.web.live import LiveFeed, take, trouble_of
 from nualley.web.observations import LiveSeen
+from tests.unit.web.fakes import NOW_NS, POWER, FakeClock, last_value, message
 
 
 def test_a_message_is_taken_in() -> None:

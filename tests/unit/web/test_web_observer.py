@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from nualley.catalog import Totals
+from nualley.core import SECOND_NS
+from nualley.web.observer import Observer, runs_seen
 from tests.unit.web.fakes import (
     NOW_NS,
     FakeCatalog,
@@ -14,10 +17,6 @@ from tests.unit.web.fakes import (
     missing_archive,
     run_of,
 )
-
-from nualley.catalog import Totals
-from nualley.core import SECOND_NS
-from nualley.web.observer import Observer, runs_seen
 
 
 @asynccontextmanager

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from tests.unit.web.fakes import table
 
 from nualley.core import SECOND_NS
 from nualley.physics import History
 from nualley.web.power import power_curve, rows_of, thin
+from tests.unit.web.fakes import table
 
 S = SECOND_NS
 

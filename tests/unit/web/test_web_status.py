@@ -6,7 +6,6 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from tests.unit.web.fakes import NOW_NS, POWER, delivered, exposure_of, last_value, run_of, seen
 
 from nualley.archive import Ledger, PvState
 from nualley.catalog import Totals
@@ -17,6 +16,7 @@ from nualley.storage import Drive, DriveUsage, NotedUsage
 from nualley.web.models import BeamState, DriveState, Trouble, ValueState
 from nualley.web.observations import LiveSeen, Observations, Observed, RunsSeen
 from nualley.web.status import day_start_ns, status
+from tests.unit.web.fakes import NOW_NS, POWER, delivered, exposure_of, last_value, run_of, seen
 
 
 # ---------------------------------------------------------------- nothing yet

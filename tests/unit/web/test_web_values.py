@@ -3,13 +3,13 @@
 import math
 
 import pytest
-from tests.unit.web.fakes import NOW_NS, POWER, last_value, seen
 
 from nualley.archive import PvGroup, PvState
 from nualley.core import SECOND_NS
 from nualley.web.models import Trouble, ValueState
 from nualley.web.observations import LiveSeen, Observations, Observed
 from nualley.web.values import is_held, last_values, number_of, rank, value_rows
+from tests.unit.web.fakes import NOW_NS, POWER, last_value, seen
 
 
 def told(*values: object) -> LiveSeen:
