@@ -13,7 +13,7 @@ def test_the_environment_wins(repository: Broken) -> None:
         "NUALLEY_ARCHIVE__ROTATE_SIZE_B": "1 MiB",
         "NUALLEY_EPICS__ADDR_LIST": "10.0.0.1 10.0.0.2",
         "NUALLEY_EPICS__AUTO_ADDR_LIST": "true",
-        "NUALLEY_WEB__PORT": "0",
+        "NUALLEY_WEB__PORT": "9000",
     }
     configuration = load(repository.directory, environ, FORMATS)
     assert configuration.store == repository.directory / "elsewhere"
@@ -21,7 +21,7 @@ def test_the_environment_wins(repository: Broken) -> None:
     assert configuration.archive.rotate_size_B == 2**20
     assert configuration.epics.addr_list == ("10.0.0.1", "10.0.0.2")
     assert configuration.epics.auto_addr_list is True
-    assert configuration.web.port == 0
+    assert configuration.web.port == 9000
 
 
 def test_variables_of_others_are_left_alone(repository: Broken) -> None:
