@@ -3,6 +3,7 @@
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -20,12 +21,16 @@ PLAY_S = 125.0
 def main() -> int:
     """Play, photograph, stop."""
     with tempfile.TemporaryDirectory(prefix="nualley-picture-") as folder:
-        session = DemoSession(Path(folder), seed=7, scenario=Scenario("none"), progress=lambda word, values: None)
+        session = DemoSession(Path(folder), seed=7, scenario=Scenario("none"), progress=_quiet)
         with session.running():
             session.run(PLAY_S)
             photograph(session.url)
     print(PICTURE)
     return 0
+
+
+def _quiet(_word: str, _values: Mapping[str, object]) -> None:
+    """Say nothing."""
 
 
 def photograph(url: str) -> None:

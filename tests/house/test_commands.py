@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from tools.reference import PAGES, commands, options, summary_and_example
 
 from nualley.cli.main import main, make_app
 from nualley.core import ExitCode
+from tools.reference import PAGES, commands, options, summary_and_example
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 COMMANDS = {" ".join(words): command for words, command in commands(make_app())}

@@ -149,11 +149,16 @@ class Runner:
         return folder
 
 
+# the tutorial plays a demo, which takes the machine: one at a time, and once for all that go on from it
+one_at_a_time = pytest.mark.xdist_group("demo")
+
+
 @pytest.fixture(scope="session")
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     return Runner(tmp_path_factory.mktemp("documents"))
 
 
+@one_at_a_time
 @pytest.mark.parametrize("path", EXECUTED, ids=lambda path: path.name)
 def test_blocks_run_and_answer_as_written(path: Path, runner: Runner) -> None:
     runner.run(path)
@@ -241,6 +246,7 @@ def test_every_command_with_json_has_its_answer_documented() -> None:
     assert with_json - found == set()
 
 
+@one_at_a_time
 @pytest.mark.parametrize("command", documented_answers())
 def test_an_answer_in_json_is_as_documented(command: str, runner: Runner) -> None:
     if command.split(maxsplit=1)[0] in _ELSEWHERE:

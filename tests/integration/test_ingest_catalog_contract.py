@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.ingest.world import NOW_NS, MemoryCatalog, StandingClock
 
 from nualley.catalog import (
     Activity,
@@ -23,6 +22,7 @@ from nualley.catalog import (
     TimeSource,
 )
 from nualley.catalog.adapters.sql import open_catalog
+from tests.unit.ingest.world import NOW_NS, MemoryCatalog, StandingClock
 
 RUN = Run(run_id="hpge-1", detector="hpge", number=1)
 FILE = FileRecord(

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.ingest.site import DETECTOR, RealSite
 
 from nualley.core import ExitCode, digest_file
 from nualley.ingest import IngestSettings, Outcome
 from nualley.testing.wavedump import WaveDumpWriter
+from tests.unit.ingest.site import DETECTOR, RealSite
 
 
 @pytest.fixture

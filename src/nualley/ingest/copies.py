@@ -105,6 +105,21 @@ class Copies:
         """The file systems."""
         return self._files
 
+    def clear_parts(self, target: Target) -> None:
+        """Remove what a process left that was killed while it copied.
+
+        Parameters
+        ----------
+        target : Target
+            What the replicas' paths are made of. The file may be refused by now, or another drive's turn may come.
+        """
+        for usage in self._measure():
+            if _takes_raw(usage):
+                try:
+                    self._files.remove_stale_part(self._place(usage.drive, target))
+                except OSError:
+                    continue  # it is in nobody's way; a part that cannot be removed shows when its drive is used
+
     def lost(self, replicas: Sequence[Replica], size_B: int) -> list[Replica]:
         """Return the replicas that were verified once, lie on a mounted drive, and are not there any more.
 
@@ -176,7 +191,6 @@ class Copies:
         n_held = sum(replica.state is ReplicaState.VERIFIED for replica in held)
         made: dict[str, Published] = {}
         refusals: list[NualleyError] = []
-        self._clear_parts(target)
         while n_held + len(made) < self._n_copies:
             try:
                 drive, destination = self._next_place(target, size_B, tried)
@@ -231,15 +245,6 @@ class Copies:
             return self._files.state(destination) is not None
         except OSError:
             return False  # publishing there says what is wrong, if that drive's turn comes
-
-    def _clear_parts(self, target: Target) -> None:
-        """Remove what a process left that was killed while it copied: the turn may come to another drive now."""
-        for usage in self._measure():
-            if _takes_raw(usage):
-                try:
-                    self._files.remove_stale_part(self._place(usage.drive, target))
-                except OSError:
-                    continue  # it is in nobody's way; a part that cannot be removed shows when its drive is used
 
     def _place(self, drive: Drive, target: Target) -> Path:
         return place(self._template, drive, detector=target.detector, run=target.number, name=target.name)

@@ -173,6 +173,7 @@ class Intake:
         return _Seen(item, state, start_ns=self._clock.now_ns())
 
     def _take(self, seen: _Seen, run: Run, progress: Progress | None) -> IngestedFile:
+        self._copies.clear_parts(_target(seen.item))
         if self.is_sidecar(seen.item.path):
             summary = decide.sidecar_summary()
         else:

@@ -250,8 +250,8 @@ class IngestedFile:
     def __str__(self) -> str:
         lines = [f"{self.outcome.value:<14}{self.path}"]
         if self.summary and self.digests:
-            n_copies = len(self.replicas)
-            lines[0] += f"  {_described(self.summary)}, {format_size(self.digests.size_B)}, {n_copies} copies"
+            n_copies = _counted(len(self.replicas), "copy", "copies")
+            lines[0] += f"  {_described(self.summary)}, {format_size(self.digests.size_B)}, {n_copies}"
             shown = self.summary.defects[:_N_SHOWN]
             lines += [f"  {defect.kind.value} at {defect.offset_B} B: {defect.detail}" for defect in shown]
         if self.error:
@@ -265,8 +265,12 @@ _N_SHOWN = 5
 def _described(summary: FileSummary) -> str:
     channels = f", channels {' '.join(map(str, summary.channels))}" if summary.channels else ""
     length = f" of {summary.record_length} samples" if summary.record_length else ""
-    n_defects = f", {len(summary.defects)} defects" if summary.defects else ""
-    return f"{summary.format}, {summary.n_events} events{length}{channels}{n_defects}"
+    n_defects = f", {_counted(len(summary.defects), 'defect', 'defects')}" if summary.defects else ""
+    return f"{summary.format}, {_counted(summary.n_events, 'event', 'events')}{length}{channels}{n_defects}"
+
+
+def _counted(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"
 
 
 class NumberSource(StrEnum):

@@ -165,7 +165,9 @@ class Ingest:
         except RunNotFound:
             return []
         if run.time_source is TimeSource.UNKNOWN:
-            return [f"when run {run_id} was is unknown: no archived run PV tells, and no --start and --stop were given"]
+            return [
+                f"the times of run {run_id} are unknown: no archived run PV tells, and no --start and --stop were given"
+            ]
         if given and (run.start_ns, run.stop_ns) != (given.start_ns, given.stop_ns):
             used = f"[{run.start_ns}, {run.stop_ns}) by {run.time_source.value}"
             return [f"--start and --stop were not used: run {run_id} has the times {used}"]

@@ -122,6 +122,18 @@ def test_progress_may_stop_a_copy_and_nothing_is_left(world: World) -> None:
     assert world.ingest.ingest_paths([path], "cenns-10").exit_code is ExitCode.DONE
 
 
+def test_a_report_for_people_counts_in_words(world: World) -> None:
+    world.put("run1/a.dat", b"RAWe!")
+    world.put("run1/b.dat", b"RAWee")
+    lines = str(world.ingest.ingest_paths([DROP], "cenns-10")).splitlines()
+    assert lines[:4] == [
+        "cenns-10-1 (run number: path)",
+        "ingested      /drop/run1/a.dat  raw, 1 event of 1 samples, channels 0, 1 defect, 5 B, 1 copy",
+        "  garbage at 4 B: 1 B of garbage",
+        "ingested      /drop/run1/b.dat  raw, 2 events of 1 samples, channels 0, 5 B, 1 copy",
+    ]
+
+
 # ---------------------------------------------------------------- again, and other bytes
 def test_the_same_again_changes_nothing(world: World) -> None:
     path = world.put("run1/wave0.dat")
@@ -512,7 +524,7 @@ def test_unknown_times_stay_null_and_are_told(world: World) -> None:
     report = world.ingest.ingest_paths([world.put("run1/wave0.dat")], "cenns-10")
     assert times(world) == (None, None, "unknown")
     assert report.notes == (
-        "when run cenns-10-1 was is unknown: no archived run PV tells, and no --start and --stop were given",
+        "the times of run cenns-10-1 are unknown: no archived run PV tells, and no --start and --stop were given",
     )
 
 

@@ -287,6 +287,7 @@ class World:
             name: Volume(Drive(name, Path("/", name), DriveRole.RAW), room_B=10**9 - index)
             for index, name in enumerate(names)
         }
+        self.once_unmounted: set[Path] = set()  # drives, for those who tell stories of them
         self.drops = [DropSettings(path=DROP, detector="cenns-10")]
         self.start()
 
