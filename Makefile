@@ -76,7 +76,7 @@ soak: install system  ## the fault tests in full numbers; the table lands in doc
 lint: install  ## ruff, format, import floors, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
 	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(git ls-files 'src/*.py')
 
@@ -89,9 +89,14 @@ docs: install  ## the documentation as HTML into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
+.PHONY: reference
+reference: install  ## write docs/reference/{cli,settings}.md anew from the code
+	$(BIN)/python -m tools.reference
+
 .PHONY: bench
 bench: install  ## start-up times and throughput, medians of several
 	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.archive
 
 .PHONY: check
 check: lint types test docs  ## all that CI asks for

@@ -11,7 +11,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.unit.catalog.records import make_run
 
 from nualley.catalog import CatalogDamaged
 from nualley.catalog.adapters.backup import backup, inspect, restore
@@ -19,6 +18,7 @@ from nualley.catalog.adapters.sql import open_catalog
 from nualley.catalog.errors import CatalogMissing, CatalogUnwritable
 from nualley.storage import DriveFull
 from nualley.storage.adapters.posix import PosixFiles
+from tests.unit.catalog.records import make_run
 
 pytestmark = pytest.mark.fault
 

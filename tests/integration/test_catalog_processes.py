@@ -4,11 +4,10 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from tests.unit.catalog.records import make_activity, make_file, make_replica, make_run
-
 from nualley.catalog.adapters.backup import backup, inspect
 from nualley.catalog.adapters.sql import open_catalog
 from nualley.storage.adapters.posix import PosixFiles
+from tests.unit.catalog.records import make_activity, make_file, make_replica, make_run
 
 N_PROCESSES = 4
 N_FILES = 40

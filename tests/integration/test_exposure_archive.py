@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.exposure.fakes import BEAM, RATE, FakeClock, FakeRun, FakeRuns, detector
 
 from nualley.app.archive import ArchiveWriter, open_archive_reader, open_archive_writer
 from nualley.core import SECOND_NS, IntervalSet, parse_time_ns
@@ -12,6 +11,7 @@ from nualley.experiment import Beam
 from nualley.exposure import Exposures, daq_sources, read_run_stretches
 from nualley.exposure.adapters.archive import ArchiveHistory
 from nualley.pv import Connection, Life, Metadata, Sample, ValueType
+from tests.unit.exposure.fakes import BEAM, RATE, FakeClock, FakeRun, FakeRuns, detector
 
 IOC = "127.0.0.1:15064"
 MIDNIGHT_NS = parse_time_ns("2026-11-23", 0)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.catalog.records import make_activity, make_file, make_replica, make_run
 
 from nualley.catalog import FileConflict, diff_settings
 from nualley.catalog.adapters.rows import to_text
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
 from nualley.catalog.decide import complete_run
 from nualley.core import escape_name
+from tests.unit.catalog.records import make_activity, make_file, make_replica, make_run
 
 names = st.binary(min_size=1, max_size=8).map(escape_name)
 additions = st.lists(

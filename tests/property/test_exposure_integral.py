@@ -5,13 +5,13 @@ from fractions import Fraction
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.exposure.fakes import FakeClock, FakeRun, FakeRuns, detector
 
 from nualley.core import Interval, IntervalSet
 from nualley.experiment import Beam
 from nualley.exposure import Exposures
 from nualley.exposure.integral import BeamHistory, Sums, integrate, segments
 from nualley.physics import History, LinkChange, PvRows, history_from_rows, proton_rate
+from tests.unit.exposure.fakes import FakeClock, FakeRun, FakeRuns, detector
 
 END = 40
 KINDS = ("disconnect", "reconnect", "pause", "gap")

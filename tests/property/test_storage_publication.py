@@ -6,11 +6,11 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.storage.memory_files import MemoryFiles
 
 from nualley.core import NualleyError
 from nualley.storage import Drive, place, publish
 from nualley.storage.settings import DEFAULT_REPLICA_PATH
+from tests.unit.storage.memory_files import MemoryFiles
 
 ROOT = Path("/data1")
 NUMBERS = [errno.EIO, errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.ENOTDIR]

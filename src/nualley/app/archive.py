@@ -38,7 +38,7 @@ class ArchiveWriter:
         """Make all durable, begin a new segment and seal the one before."""
         self.recorder.commit()
         segment = self.recorder.rotate()
-        self.sealer.seal(self.recorder.registry.sealed(segment))
+        self.sealer.seal(segment)
 
     def close(self) -> None:
         """Make all durable and close the log; the open segment is sealed by the next start."""

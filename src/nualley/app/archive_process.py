@@ -10,7 +10,6 @@ import structlog
 from nualley.app.archive import ArchiveWriter
 from nualley.app.errors import NotDrainedError
 from nualley.archive import ArchiveSettings, LogWriteError
-from nualley.archive.models import SealedState
 from nualley.archive.service import Synced
 from nualley.core import SECOND_NS, Clock
 from nualley.pv import Publisher, PvRequest, Source
@@ -61,7 +60,7 @@ class ArchiveProcess:
         self._clock = clock
         self._changed: set[str] = set()
         self._segment_began_ns = clock.now_ns()
-        self._unsealed: list[SealedState] = []
+        self._unsealed: list[int] = []
         self._recorder.synced.subscribe(self._note_synced)
 
     def _note_synced(self, synced: Synced) -> None:
@@ -76,13 +75,18 @@ class ArchiveProcess:
             Where the log could not be written to the end.
         """
         self._recorder.register(request.pv for _, requests in self._sources for request in requests)
-        async with self._running_sources(), _background(self._publish_for_ever):
+        async with contextlib.AsyncExitStack() as ending:
+            # last of all, whatever a source or the bus does while it ends
+            ending.push_async_callback(self._finish)
+            await ending.enter_async_context(self._running_sources())
+            await ending.enter_async_context(_background(self._publish_for_ever))
             _log.info("archiving", n_pvs=sum(len(requests) for _, requests in self._sources))
             while not stop.is_set():
-                await self._commit_or_log()
-                if self._is_segment_full():
+                if await self._commit_or_log() and self._is_segment_full():
                     await self._seal()
                 await _pause(stop, self._settings.sync_interval_ms / 1000)
+
+    async def _finish(self) -> None:
         await self._drain()
         self._publish()
         self._writer.log.close()
@@ -135,9 +139,10 @@ class ArchiveProcess:
             segment = self._recorder.rotate()
         except LogWriteError as error:
             _log.error("new segment failed", what=error.what, where=error.where, do=error.do)
+            await asyncio.sleep(RETRY_S)
             return
         self._segment_began_ns = self._clock.now_ns()
-        self._unsealed.append(self._recorder.registry.sealed(segment))
+        self._unsealed.append(segment)
         while self._unsealed:
             sealing = asyncio.create_task(asyncio.to_thread(self._writer.sealer.seal, self._unsealed[0]))
             while not sealing.done():
@@ -147,14 +152,18 @@ class ArchiveProcess:
                 files = sealing.result()
             except OSError as error:
                 # it stays in the log, readable, and ahead of those that follow; the next rotation tries again
-                _log.error("sealing failed", segment=self._unsealed[0].segment, what=str(error))
+                _log.error("sealing failed", segment=self._unsealed[0], what=str(error))
                 return
-            _log.info("sealed", segment=self._unsealed.pop(0).segment, n_files=len(files))
+            _log.info("sealed", segment=self._unsealed.pop(0), n_files=len(files))
 
     async def _publish_for_ever(self) -> None:
         while True:
             await asyncio.sleep(PUBLISH_S)
-            self._publish()
+            try:
+                self._publish()
+            except Exception:  # noqa: BLE001  # the outermost loop of a service
+                # who watches misses a beat, the archive goes on
+                _log.exception("publishing failed")
 
     def _publish(self) -> None:
         registry, now_ns = self._recorder.registry, self._clock.now_ns()

@@ -12,7 +12,7 @@ from nualley.core import SECOND_NS, Clock
 from nualley.daq import DaqSettings
 from nualley.experiment import Detector
 from nualley.exposure import DaqSources, PvHistory, daq_sources, read_run_stretches
-from nualley.exposure.adapters.archive import ArchiveHistory
+from nualley.exposure.adapters.archive import ArchiveHistory, NoHistory
 from nualley.ingest import Copies, Ingest, Intake, Origin, RunTime, RunTimes, Watcher, join_stretches
 from nualley.ingest.adapters.posix import PosixDropFiles
 from nualley.ingest.adapters.raw import DaqRawFiles, DetectorFormat
@@ -65,20 +65,12 @@ class PvRunTimes:
                 yield found
 
 
-class _NoArchive:
-    """Run times of an experiment that archived nothing yet."""
-
-    def find(self, detector: str, number: int) -> RunTime | None:  # noqa: ARG002  # the port's
-        """Return None: the PVs do not tell of it."""
-        return None
-
-
 def run_times(site: Site) -> RunTimes:
     """Return when runs were, as the site's archive tells."""
     try:
-        history = ArchiveHistory(site.archive())
+        history: PvHistory = ArchiveHistory(site.archive())
     except ArchiveMissingError:
-        return _NoArchive()
+        history = NoHistory()
     return PvRunTimes(history, site.configuration.detectors, site.clock)
 
 

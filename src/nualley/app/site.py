@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nualley.archive import ArchiveMissingError
 from nualley.config import Configuration, find_experiment, load
 from nualley.core import Clock, SystemClock
 
@@ -13,8 +14,8 @@ from nualley.core import Clock, SystemClock
 if TYPE_CHECKING:
     from nualley.archive.reader import ArchiveReader
     from nualley.catalog import Catalog
+    from nualley.exposure import PvHistory
     from nualley.exposure.service import Exposures
-    from nualley.ingest import Ingest
     from nualley.pv import Subscriber
     from nualley.storage import DriveUsage
 
@@ -68,22 +69,20 @@ class Site:
 
     def exposures(self) -> "Exposures":
         """Return protons, energy and live time of runs and intervals."""
-        from nualley.exposure.adapters.archive import ArchiveHistory  # NumPy and pyarrow are heavy
+        from nualley.exposure.adapters.archive import ArchiveHistory, NoHistory  # NumPy and pyarrow are heavy
         from nualley.exposure.service import Exposures
 
+        try:
+            history: PvHistory = ArchiveHistory(self.archive())
+        except ArchiveMissingError:  # runs may be there before anything is archived: their beam is unknown
+            history = NoHistory()
         return Exposures(
-            ArchiveHistory(self.archive()),
+            history,
             self.catalog(),
             beam=self.configuration.beam,
             detectors=self.configuration.detectors,
             clock=self.clock,
         )
-
-    def ingest(self) -> "Ingest":
-        """Return what takes raw files in."""
-        from nualley.app.ingest import make_ingest  # readers and adapters are heavy
-
-        return make_ingest(self)
 
     def drive_usages(self) -> "list[DriveUsage]":
         """Return how full every drive is."""

@@ -79,6 +79,9 @@ class Supervisor:
         while not stop.is_set():
             began_s = time.monotonic()
             process = self._processes[role] = await self._start(role)
+            if stop.is_set():  # asked to stop while it was being started
+                await self._stop(role)
+                break
             code = await process.wait()
             if stop.is_set():
                 break

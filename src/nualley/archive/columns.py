@@ -18,6 +18,7 @@ VALUE_TYPES: Mapping[ValueType, pa.DataType] = {
     ValueType.INT32_ARRAY: pa.list_(pa.int32()),
     ValueType.STRING_ARRAY: pa.list_(pa.string()),
 }
+_INTEGER_LIMITS = {ValueType.INT64: 2**63, ValueType.ENUM: 2**31}
 KINDS = tuple(kind.name.lower() for kind in RowKind)
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
@@ -52,6 +53,32 @@ def file_schema(value_type: ValueType, *, is_quarantine: bool = False) -> pa.Sch
             for field in log_schema(value_type, is_quarantine=is_quarantine)
         ]
     )
+
+
+def is_storable(value: object, value_type: ValueType) -> bool:
+    """Say whether a column can hold a value: integers of its width, text that UTF-8 can write.
+
+    Examples
+    --------
+    >>> is_storable(2**70, ValueType.INT64), is_storable("ν", ValueType.STRING)
+    (False, True)
+    """
+    if value_type in _INTEGER_LIMITS:
+        limit = _INTEGER_LIMITS[value_type]
+        return isinstance(value, int) and -limit <= value < limit
+    if value_type is ValueType.STRING:
+        return isinstance(value, str) and _is_utf8(value)
+    if value_type is ValueType.STRING_ARRAY:
+        return isinstance(value, list) and all(isinstance(item, str) and _is_utf8(item) for item in value)
+    return True
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
 
 
 def value_array(values: Sequence[object], value_type: ValueType) -> pa.Array:

@@ -27,11 +27,12 @@ class Reason(StrEnum):
     BEFORE_1991 = "before-1991"
     FUTURE = "future"
     BACKWARD = "backward"
+    UNSTORABLE = "unstorable"
     REPEAT = "repeat"
     PAUSED = "paused"
 
 
-QUARANTINED = frozenset({Reason.UNDEFINED_TIME, Reason.BEFORE_1991, Reason.FUTURE, Reason.BACKWARD})
+QUARANTINED = frozenset({Reason.UNDEFINED_TIME, Reason.BEFORE_1991, Reason.FUTURE, Reason.BACKWARD, Reason.UNSTORABLE})
 """Reasons that keep the sample aside; the others leave it out because it is stored already."""
 
 

@@ -41,3 +41,9 @@ class IndexFailedError(NualleyError, OSError):
     """The archive's index cannot be read or written."""
 
     __str__ = NualleyError.__str__
+
+
+class SealedFileDamagedError(IntegrityError, OSError):
+    """A Parquet file that the drive does not give back as it was written."""
+
+    __str__ = NualleyError.__str__

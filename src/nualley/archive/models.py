@@ -195,6 +195,22 @@ class LogPosition:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """What was wrong with a segment of the log.
+
+    Parameters
+    ----------
+    torn_B : int
+        Bytes behind the last whole frame: a write that was never synced, cut off [B].
+    damaged_B : int
+        Bytes between whole frames that were once synced and cannot be read now; kept in ``quarantine/`` [B].
+    """
+
+    torn_B: int = 0
+    damaged_B: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RowGroup:
     """One PV's run of rows in a Parquet file.
 

@@ -6,7 +6,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from nualley.archive.commits import Commit
-from nualley.archive.models import ConnectionRow, LogPosition, RowGroup, SealedFile, SealedState
+from nualley.archive.models import ConnectionRow, LogPosition, Repair, RowGroup, SealedFile, SealedState
 from nualley.pv import ValueType
 
 
@@ -73,8 +73,8 @@ class LogReader(Protocol):
         """
         ...
 
-    def repair(self, segment: int) -> int:
-        """Cut a torn tail off, and return how many bytes that were."""
+    def repair(self, segment: int) -> Repair:
+        """Cut a torn tail off, set what is damaged between whole frames aside, and say how much each was."""
         ...
 
     def remove(self, segment: int) -> None:

@@ -105,7 +105,8 @@ class ArchiveReader:
         -------
         pyarrow.Table
             Columns pv, time_ns, value, severity, status, protocol, received_ns, seq, kind and last_heard_ns, by time.
-            The last sample at or before ``start_ns``, which holds there, comes first. A PV that changed its type has
+            The last sample at or before ``start_ns`` comes first; a disconnect, gap or pause between it and the start
+            says that it does not hold there. A PV that changed its type has
             its values as float64 where all are numbers, else as text.
 
         Raises
@@ -120,7 +121,12 @@ class ArchiveReader:
                 tables = self._tables(tail, record, start_ns, stop_ns)
             except FileNotFoundError:  # sealed or replaced meanwhile: look again
                 continue
-            return _cut(_union(tables, record.value_type or ValueType.FLOAT64), start_ns, stop_ns)
+            table = _cut(_union(tables, record.value_type or ValueType.FLOAT64), start_ns, stop_ns)
+            # what happened between the sample that comes first and the start: it may not hold any more
+            since_ns = table["time_ns"][0].as_py() if table.num_rows else start_ns
+            return _add_connections(
+                table, [row for row in self.connections(pv) if since_ns <= row.time_ns < start_ns][-1:]
+            )
         raise _busy(pv)
 
     def history(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:
@@ -133,11 +139,7 @@ class ArchiveReader:
         rows = self.connections(pv)
         earlier = [row for row in rows if row.time_ns < start_ns]
         later = [row for row in rows if row.time_ns >= stop_ns]
-        outside = earlier[-1:] + later[:1]
-        if not outside:
-            return table
-        added = _connection_table(outside, table.schema)
-        return pa.concat_tables([table, added]).sort_by([("time_ns", "ascending"), ("seq", "ascending")])
+        return _add_connections(table, earlier[-1:] + later[:1])
 
     def connections(self, pv: str) -> list[ConnectionRow]:
         """Return all of a PV's connection rows, by time."""
@@ -269,6 +271,15 @@ def _cut(table: pa.Table, start_ns: int, stop_ns: int) -> pa.Table:
     if len(before):
         inside[before[-1]] = True
     return table.take(pa.array(order[inside]))
+
+
+def _add_connections(table: pa.Table, rows: Sequence[ConnectionRow]) -> pa.Table:
+    known = set(table["seq"].to_pylist())
+    added = [row for row in rows if row.seq not in known]
+    if not added:
+        return table
+    joined = pa.concat_tables([table, _connection_table(added, table.schema)])
+    return joined.sort_by([("time_ns", "ascending"), ("seq", "ascending")])
 
 
 def _connection_table(rows: Iterable[ConnectionRow], schema: pa.Schema) -> pa.Table:

@@ -5,14 +5,17 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import structlog
 
 from nualley.archive.columns import table_from_log
 from nualley.archive.commits import Commit
-from nualley.archive.models import ConnectionRow, RowKind, SealedFile, SealedState
+from nualley.archive.models import ConnectionRow, RowKind, SealedFile
 from nualley.archive.ports import ColumnFiles, Index, LogReader
 from nualley.archive.registry import Registry
 from nualley.core import DAY_NS, format_time
 from nualley.pv import ValueType
+
+_log = structlog.get_logger(__name__)
 
 
 class Sealer:
@@ -39,34 +42,51 @@ class Sealer:
         self._index = index
         self._shard = shard
 
-    def seal(self, state: SealedState) -> list[SealedFile]:
-        """Seal one segment.
+    def seal(self, segment: int) -> list[SealedFile]:
+        """Seal one closed segment.
 
         Parameters
         ----------
-        state : SealedState
-            What is known of every PV at the end of that segment.
+        segment : int
+            Its number: the one after the last sealed.
 
         Returns
         -------
         list of SealedFile
             The files that took over its rows.
         """
-        commits, _ = self._log.read(state.segment, is_writer=True)
-        names = {record.code: record.name for record in state.records}
+        self._repair(segment)
+        commits, _ = self._log.read(segment, is_writer=True)
+        # the account is taken from what can be read, not from what was once written
+        registry = Registry(self._index.load())
+        for commit in commits:
+            registry.fold(commit)
+        state = registry.sealed(segment)
         files: list[SealedFile] = []
         connections: list[ConnectionRow] = []
         for is_quarantine in (False, True):
-            for value_type, table in _tables(commits, names, is_quarantine=is_quarantine):
+            for value_type, table in _tables(commits, registry.names, is_quarantine=is_quarantine):
                 if not is_quarantine:
                     connections.extend(connection_rows(table))
                 for day, part in _days(table):
                     folder = "quarantine" if is_quarantine else "day"
-                    path = f"{folder}/{day}/{value_type}-{self._shard}-{state.segment:08d}.parquet"
+                    path = f"{folder}/{day}/{value_type}-{self._shard}-{segment:08d}.parquet"
                     files.append(self._files.write(path, part, value_type, is_quarantine=is_quarantine))
         self._index.seal(state, files, connections)
-        self._log.remove(state.segment)
+        self._log.remove(segment)
         return files
+
+    def _repair(self, segment: int) -> None:
+        found = self._log.repair(segment)
+        if found.damaged_B:
+            _log.error(
+                "log damaged",
+                segment=segment,
+                damaged_B=found.damaged_B,
+                do="samples are lost: the bytes are in the archive's quarantine folder; look at the drive",
+            )
+        if found.torn_B:
+            _log.info("torn tail cut", segment=segment, torn_B=found.torn_B)
 
     def recover(self) -> Registry:
         """Repair and seal what an earlier process left, and return what the archive knows.
@@ -76,17 +96,13 @@ class Sealer:
         Registry
             Up to the last whole commit of the log.
         """
-        state = self._index.load()
-        registry = Registry(state)
+        sealed = self._index.load().segment
         for segment in self._log.segments():
-            if segment <= state.segment:  # killed between the transaction and the removal
+            if segment <= sealed:  # killed between the transaction and the removal
                 self._log.remove(segment)
-                continue
-            self._log.repair(segment)
-            for commit in self._log.read(segment, is_writer=True)[0]:
-                registry.fold(commit)
-            self.seal(registry.sealed(segment))
-        return registry
+            else:
+                self.seal(segment)
+        return Registry(self._index.load())
 
 
 def connection_rows(table: pa.Table) -> list[ConnectionRow]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from nualley.archive.columns import VALUE_TYPES, log_schema, value_array
+from nualley.archive.columns import VALUE_TYPES, is_storable, log_schema, value_array
 from nualley.archive.commits import Commit, Note
 from nualley.archive.decide import QUARANTINED, Reason, fingerprint, judge
 from nualley.archive.models import PvRecord, RowKind, Tail
@@ -190,16 +190,20 @@ class Recorder:
         if live.ioc:
             pending.last_heard[live.ioc] = sample.received_ns
         value_type = sample.value_type
+        value = _plain(sample.value, value_type)
         reason = Reason.PAUSED if live.is_paused else judge(sample, live.tail, self._future_limit_ns)
+        if not is_storable(value, value_type):
+            # no column can hold it: kept as text, so that one odd value stops nothing else
+            value, value_type, reason = ascii(value), ValueType.STRING, Reason.UNSTORABLE
         if reason is not None and reason not in QUARANTINED:
             pending.filtered.setdefault(live.code, Counter())[reason] += 1
             return
-        if value_type is not live.value_type or live.held:
+        if reason is not Reason.UNSTORABLE and (value_type is not live.value_type or live.held):
             self._learn_type(live, value_type)
         row: _Row = (
             live.code,
             sample.time_ns,
-            _plain(sample.value, value_type),
+            value,
             sample.severity,
             sample.status,
             sample.protocol,
@@ -212,7 +216,7 @@ class Recorder:
             pending.refused.setdefault(value_type, []).append(row)
             pending.reasons.setdefault(value_type, []).append(reason)
             return
-        live.tail = Tail(sample.time_ns, fingerprint(row[2], sample.severity, sample.status))
+        live.tail = Tail(sample.time_ns, fingerprint(value, sample.severity, sample.status))
         pending.rows.setdefault(value_type, []).append(row)
 
     def _on_connection(self, connection: Connection) -> None:

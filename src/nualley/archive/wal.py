@@ -7,13 +7,13 @@ A segment is a header and frames, one frame a commit::
     payload   sections: kind u8 | value type u8 | 2 bytes 0 | length u32 | bytes, padded to 8
     sections  note (JSON), rows (Arrow IPC record batch), quarantine (the same with ``reason``)
 
-All integers are little endian. A frame that is cut short or fails its CRC ends what can be read.
+All integers are little endian. A frame that is cut short or fails its CRC is passed over.
 """
 
 import json
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -44,6 +44,22 @@ _TYPE_CODES: Mapping[ValueType, int] = {
     ValueType.STRING_ARRAY: 8,
 }
 _TYPES_BY_CODE = {code: value_type for value_type, code in _TYPE_CODES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """How much of a segment is whole.
+
+    Parameters
+    ----------
+    intact_B : int
+        Where its last whole frame ends [B]; what follows is a torn tail.
+    damaged : tuple of (int, int)
+        Stretches before it that are no whole frames: start and stop [B].
+    """
+
+    intact_B: int
+    damaged: tuple[tuple[int, int], ...] = ()
 
 
 class _Section(IntEnum):
@@ -123,7 +139,7 @@ def _append_section(
 
 
 def iterate_commits(buffer: bytes | memoryview, offset_B: int = 0) -> Iterator[tuple[int, Commit]]:
-    """Read the frames of a segment until the first that is torn.
+    """Read the frames of a segment; what is damaged between two whole frames is passed over.
 
     Parameters
     ----------
@@ -138,28 +154,64 @@ def iterate_commits(buffer: bytes | memoryview, offset_B: int = 0) -> Iterator[t
         Where the frame ends [B], and the commit.
     """
     view = memoryview(buffer)
-    while (found := _frame_at(view, offset_B)) is not None:
-        payload, offset_B = found
-        yield offset_B, _decode_payload(payload)
+    for start, stop in _frames(view, offset_B):
+        yield stop, _decode_payload(view[start + FRAME_HEADER.size : stop])
 
 
-def intact_length(buffer: bytes | memoryview, offset_B: int = 0) -> int:
-    """Return where the last whole frame ends [B], without decoding any."""
-    view = memoryview(buffer)
-    while (found := _frame_at(view, offset_B)) is not None:
+def survey(buffer: bytes | memoryview, offset_B: int = 0) -> Survey:
+    """Say how much of a segment is whole, without decoding any of it.
+
+    Parameters
+    ----------
+    buffer : bytes-like
+        As for `iterate_commits`.
+    offset_B : int
+        Where the first frame begins [B].
+
+    Returns
+    -------
+    Survey
+        Where the last whole frame ends, and the stretches before it that are damaged.
+    """
+    damaged = []
+    end = offset_B
+    for start, stop in _frames(memoryview(buffer), offset_B):
+        if start > end:
+            damaged.append((end, start))
+        end = stop
+    return Survey(end, tuple(damaged))
+
+
+def _frames(view: memoryview, offset_B: int) -> Iterator[tuple[int, int]]:
+    while (found := _next_frame(view, offset_B)) is not None:
+        yield found
         offset_B = found[1]
-    return offset_B
 
 
-def _frame_at(view: memoryview, offset_B: int) -> tuple[memoryview, int] | None:
+def _next_frame(view: memoryview, offset_B: int) -> tuple[int, int] | None:
+    stop = _frame_end(view, offset_B)
+    if stop is not None:
+        return offset_B, stop
+    # torn or damaged: a whole frame further on tells which (a false one would need the magic and its CRC)
+    raw = view.obj if isinstance(view.obj, bytes) else bytes(view)
+    start = raw.find(FRAME_MAGIC, offset_B + 1)
+    while start >= 0:
+        stop = _frame_end(view, start)
+        if stop is not None:
+            return start, stop
+        start = raw.find(FRAME_MAGIC, start + 1)
+    return None
+
+
+def _frame_end(view: memoryview, offset_B: int) -> int | None:
     start = offset_B + FRAME_HEADER.size
     if start > len(view):
         return None
     magic, length, crc32 = FRAME_HEADER.unpack_from(view, offset_B)
-    stop = start + length
+    stop: int = start + length
     if magic != FRAME_MAGIC or stop > len(view) or zlib_ng.crc32(view[start:stop]) != crc32:
         return None
-    return view[start:stop], stop
+    return stop
 
 
 def _decode_payload(payload: memoryview) -> Commit:

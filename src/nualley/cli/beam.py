@@ -26,8 +26,10 @@ def exposure(*, detector: str | None = None, from_: From = None, to: Time = None
     ----------
     detector : str
         Only its runs.
-    from_, to : str
-        Only runs that overlap this stretch; each counts whole.
+    from_ : str
+        Only runs that reach beyond this time; each counts whole.
+    to : str
+        Only runs that began before this time.
     """
     report = (
         open_site(output.experiment)
@@ -85,8 +87,10 @@ def ledger(*, detector: str | None = None, from_: From = "-1d", to: Time = "now"
     ----------
     detector : str
         Only for it.
-    from_, to : str
-        The stretch.
+    from_ : str
+        Begin of the stretch.
+    to : str
+        Its end, not included.
     """
     start_ns, stop_ns = stretch_ns(from_ or "-1d", to or "now")
     found = open_site(output.experiment).exposures().ledger(start_ns, stop_ns, detector)
@@ -146,8 +150,10 @@ def plot(
         The picture; its ending says which kind: .svg, .png or .pdf.
     detector : str
         Only this one.
-    from_, to : str
-        The stretch; by default all runs.
+    from_ : str
+        Only runs that reach beyond this time; by default all.
+    to : str
+        Only runs that began before this time.
     """
     site = open_site(output.experiment)
     curves = draw_cumulative(

@@ -18,18 +18,28 @@ _EPILOGUE = "Next: nualley COMMAND --help. A time T is 2026-11-23T04:00:00Z, a d
 
 # modules are imported by the command that needs them; --help and --version import none of them
 _COMMANDS = (
-    ("experiment:init", "init", "Write a new experiment repository that works as it is."),
-    ("experiment:check", "check", "Check an experiment repository; every mistake at once."),
-    ("experiment:schema", "schema", "Print the JSON Schema of the repository's files."),
-    ("doctor:doctor", "doctor", "Say what is installed, reachable and writable."),
-    ("processes:up", "up", "Run the product: archive, worker and web."),
-    ("processes:service", "service", "Write systemd units for the product's processes."),
-    ("demo:demo", "demo", "A miniature Neutrino Alley, and the product beside it."),
-    ("runs:app", "runs", "Runs of all detectors: ingest, list, show, compare, note."),
-    ("archive:app", "archive", "Archived PVs: last values and history."),
-    ("beam:app", "beam", "Beam on every detector: exposure, protons, plots."),
-    ("drives:app", "drives", "Drives and how full they are."),
-    ("catalog:app", "catalog", "The catalog: backup and restore."),
+    ("experiment:init", "init", "Write a new experiment repository that works as it is.", "nualley init my-experiment"),
+    (
+        "experiment:check",
+        "check",
+        "Check an experiment repository; every mistake at once.",
+        "nualley check my-experiment",
+    ),
+    ("experiment:schema", "schema", "Print the JSON Schema of the repository's files.", "nualley schema > schema.json"),
+    ("doctor:doctor", "doctor", "Say what is installed, reachable and writable.", "nualley doctor"),
+    ("processes:up", "up", "Run the product: archive, worker and web.", "nualley up"),
+    (
+        "processes:service",
+        "service",
+        "Write systemd units for the product's processes.",
+        "nualley service --user coherent --directory /etc/systemd/system",
+    ),
+    ("demo:demo", "demo", "A miniature Neutrino Alley, and the product beside it.", "nualley demo --seconds 60"),
+    ("runs:app", "runs", "Runs of all detectors: ingest, list, show, compare, note.", ""),
+    ("archive:app", "archive", "Archived PVs: last values and history.", ""),
+    ("beam:app", "beam", "Beam on every detector: exposure, protons, plots.", ""),
+    ("drives:app", "drives", "Drives and how full they are.", ""),
+    ("catalog:app", "catalog", "The catalog: backup and restore.", ""),
 )
 _LEADING = ("--experiment", "--json", "--format")
 
@@ -44,9 +54,10 @@ def make_app() -> App:
         result_action="return_value",
         version_flags=["--version"],
     )
-    for target, name, text in _COMMANDS:
+    for target, name, text, example in _COMMANDS:
         module, attribute = target.split(":")
-        app.command(f"nualley.cli.{module}:{attribute}", name=name, help=text)
+        shown = f"{text}\n\nExample: {example}" if example else text
+        app.command(f"nualley.cli.{module}:{attribute}", name=name, help=shown)
     return app
 
 

@@ -39,10 +39,13 @@ def ingest(  # each is an option of its own
         Whose they are.
     run : int
         Run number; by default the one in the path (run00042/wave0.dat).
-    start, stop : str
-        When the run was taken, where no archived PV tells it.
+    start : str
+        When the run began, where no archived PV tells it.
+    stop : str
+        When it stopped.
     """
-    from nualley.cli.progress import copy_progress  # rich is heavy
+    from nualley.app.ingest import make_ingest  # readers and adapters are heavy
+    from nualley.cli.progress import copy_progress
 
     if not path:
         raise UsageError("no file to ingest", where="PATH", do="name raw files or their directory")
@@ -50,7 +53,7 @@ def ingest(  # each is an option of its own
     if detector not in site.configuration.detectors:
         raise unknown_detector(detector, site.configuration.detectors)
     with copy_progress(is_shown=not output.is_json) as progress:
-        report = site.ingest().ingest_paths(
+        report = make_ingest(site).ingest_paths(
             path,
             detector,
             run=run,
@@ -84,8 +87,10 @@ def list_(
         Only its runs.
     tag : str
         Only runs with this tag.
-    from_, to : str
-        Only runs that overlap this stretch; runs without times are left out then.
+    from_ : str
+        Only runs that reach beyond this time; runs without times are left out then.
+    to : str
+        Only runs that began before this time.
     """
     catalog = open_site(output.experiment).catalog()
     found = catalog.runs(
@@ -215,8 +220,10 @@ def diff(
 
     Parameters
     ----------
-    left, right : str
+    left : str
         <detector>-<number>, or a number with --detector.
+    right : str
+        The other run.
     detector : str
         Whose runs bare numbers are.
     """

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from nualley.core import UsageError, nearest, parse_duration_ns, parse_quantity
 from nualley.storage.models import Drive, DriveRole, NotedUsage
@@ -87,9 +87,13 @@ def _check_template_shape(template: str) -> None:
         )
 
 
-SizeB = Annotated[int, BeforeValidator(_size_B), Field(ge=0, json_schema_extra={"examples": ["124 TiB"]})]
-Fraction = Annotated[float, BeforeValidator(_fraction), Field(json_schema_extra={"examples": ["97 %"]})]
-DurationNs = Annotated[int, BeforeValidator(_duration_ns), Field(ge=0, json_schema_extra={"examples": ["7d"]})]
+def _text_such_as(example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "examples": [example]})
+
+
+SizeB = Annotated[int, BeforeValidator(_size_B), Field(ge=0), _text_such_as("124 TiB")]
+Fraction = Annotated[float, BeforeValidator(_fraction), _text_such_as("97 %")]
+DurationNs = Annotated[int, BeforeValidator(_duration_ns), Field(ge=0), _text_such_as("7d")]
 
 
 class _Table(BaseModel):

@@ -353,13 +353,113 @@ def test_segments_are_sealed_in_their_order(bench):
     recorder, sealer = bench.writer.recorder, bench.writer.sealer
     bench.emit(bench.sample("P", 1.0))
     bench.commit()
-    states = []
     for _ in range(2):
-        segment = recorder.rotate()
-        states.append(recorder.registry.sealed(segment))
+        recorder.rotate()
         bench.commit()
     with pytest.raises(SealOrderError, match="segment 1 is sealed before segment 0"):
-        sealer.seal(states[1])
-    sealer.seal(states[0])
-    sealer.seal(states[1])
+        sealer.seal(1)
+    sealer.seal(0)
+    sealer.seal(1)
     assert bench.reader().ledger() == Ledger(received=1, stored=1)
+
+
+# ------------------------------------------------------------------ damage
+def flip_a_bit(bench, offset_B: int) -> None:
+    """Damage one byte of the open segment, as a drive does."""
+    (path,) = (bench.folder / "wal" / "0").glob("*.wal")
+    raw = bytearray(path.read_bytes())
+    raw[offset_B] ^= 0x10
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("way", ["restart", "running"])
+def test_bit_rot_in_the_log_costs_one_commit_and_is_told(bench, column, way):
+    edges_B = []
+    for value in range(6):
+        bench.emit(bench.sample("P", float(value)))
+        bench.clock.advance(1)
+        edges_B.append(bench.writer.log.position.offset_B)
+        bench.commit()
+    flip_a_bit(bench, edges_B[2] + 40)
+    if way == "restart":
+        bench.die()
+        bench.start()
+    else:
+        bench.seal()
+    assert column(bench, "P", "value") == [0.0, 1.0, 3.0, 4.0, 5.0]
+    ledger = bench.reader().ledger()
+    assert ledger == Ledger(received=5, stored=5), "the account says what can be read"
+    (kept,) = (bench.folder / "quarantine").glob("*.damaged")
+    assert kept.name == f"log-0-00000000-{edges_B[2]}.damaged"
+    assert kept.stat().st_size == edges_B[3] - edges_B[2]
+
+
+def test_a_sealed_file_that_the_drive_damages_keeps_the_log(bench, column, monkeypatch):
+    from nualley.archive.adapters import column_files
+    from nualley.archive.errors import SealedFileDamagedError
+
+    bench.emit(bench.sample("P", 1.0))
+    bench.commit()
+    digest = column_files._sync_and_digest
+
+    def lose_a_row_group(path):
+        import pyarrow.parquet as pq
+
+        pq.write_table(pq.read_table(path).slice(0, 0), path)
+        return digest(path)
+
+    with monkeypatch.context() as patched, pytest.raises(SealedFileDamagedError, match="0 rows .* 1 .* were written"):
+        patched.setattr(column_files, "_sync_and_digest", lose_a_row_group)
+        bench.seal()
+    assert column(bench, "P", "value") == [1.0]
+
+
+def test_a_segment_that_could_not_be_begun_is_begun_later(bench, column, monkeypatch):
+    bench.emit(bench.sample("P", 1.0))
+    bench.commit()
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fdatasync", full)
+        with pytest.raises(LogWriteError):
+            bench.writer.recorder.rotate()
+    bench.seal()
+    bench.clock.advance(1)
+    bench.emit(bench.sample("P", 2.0))
+    bench.commit()
+    assert column(bench, "P", "value") == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("value", "value_type"),
+    [
+        ("\udcff", ValueType.STRING),
+        (2**70, ValueType.INT64),
+        (2**40, ValueType.ENUM),
+        (["a", "\udcff"], ValueType.STRING_ARRAY),
+    ],
+)
+def test_a_value_that_no_column_can_hold_is_kept_as_text_and_stops_nothing(bench, column, value, value_type):
+    bench.emit(bench.sample("P", value, value_type), bench.sample("Q", 1.0))
+    bench.commit()
+    assert column(bench, "Q", "value") == [1.0]
+    assert bench.reader().ledger() == Ledger(received=2, stored=1, quarantined=1)
+    bench.seal()
+    import pyarrow.parquet as pq
+
+    (path,) = (bench.folder / "quarantine").rglob("*.parquet")
+    (row,) = pq.read_table(path).to_pylist()
+    assert (row["reason"], row["value"]) == ("unstorable", ascii(value))
+
+
+def test_a_range_shows_a_disconnect_before_it(bench, column):
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0))
+    bench.clock.advance(10)
+    bench.emit(bench.disconnect("P", bench.clock.time_ns - 5 * SECOND_NS))
+    bench.clock.advance(10)
+    bench.seal()
+    bench.clock.advance(10)
+    start_ns = bench.clock.time_ns
+    assert column(bench, "P", "kind", start_ns, start_ns + SECOND_NS) == ["sample", "disconnect"]

@@ -9,11 +9,12 @@ from nualley.archive.commits import Commit, Note
 from nualley.archive.errors import LogDamagedError
 from nualley.archive.wal import (
     FRAME_HEADER,
+    Survey,
     check_segment_header,
     encode_commit,
     encode_segment_header,
-    intact_length,
     iterate_commits,
+    survey,
 )
 from nualley.pv import Limits, Metadata, ValueType
 
@@ -82,7 +83,7 @@ def test_a_frame_cut_at_any_byte_is_not_there():
     for length in range(len(torn)):
         buffer = whole + torn[:length]
         assert [commit.note.seq for _, commit in iterate_commits(buffer)] == [1]
-        assert intact_length(buffer) == len(whole)
+        assert survey(buffer) == Survey(len(whole))
 
 
 def test_a_flipped_bit_in_any_byte_of_a_frame_is_seen():
@@ -90,13 +91,13 @@ def test_a_flipped_bit_in_any_byte_of_a_frame_is_seen():
     frame = bytearray(encode_commit(Commit(Note(time_ns=2, seq=2), {ValueType.FLOAT64: make_batch(ValueType.FLOAT64)})))
     for position in range(len(frame)):
         frame[position] ^= 1 << (position % 8)
-        assert intact_length(whole + frame) == len(whole), f"byte {position} was not guarded"
+        assert survey(whole + frame).intact_B == len(whole), f"byte {position} was not guarded"
         frame[position] ^= 1 << (position % 8)
-    assert intact_length(whole + frame) == len(whole) + len(frame)
+    assert survey(whole + frame).intact_B == len(whole) + len(frame)
 
 
 def test_zeroed_blocks_end_what_can_be_read():
-    assert intact_length(bytes(4096)) == 0
+    assert survey(bytes(4096)) == Survey(0)
     assert FRAME_HEADER.size == 12
 
 
@@ -107,3 +108,13 @@ def test_a_segment_tells_its_number():
     with pytest.raises(LogDamagedError, match="segment 5, expected .* segment 6") as caught:
         check_segment_header(head, 6, "wal/0/00000006.wal")
     assert caught.value.where == "wal/0/00000006.wal"
+
+
+def test_damage_between_whole_frames_is_passed_over_and_named():
+    frames = [encode_commit(Commit(Note(time_ns=n, seq=n, names={n: "P"}))) for n in range(4)]
+    first, second = len(frames[0]), len(frames[0]) + len(frames[1])
+    for position in range(first, second):
+        raw = bytearray(b"".join(frames))
+        raw[position] ^= 0x01
+        assert survey(bytes(raw)) == Survey(len(raw), ((first, second),))
+        assert [commit.note.seq for _, commit in iterate_commits(bytes(raw))] == [0, 2, 3]

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.catalog.records import FakeClock
 
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
+from tests.unit.catalog.records import FakeClock
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.unit.catalog.records import make_activity, make_file, make_replica, make_run
 
 from nualley.catalog import CatalogDamaged, CatalogError, CatalogMissing, Quarantined
 from nualley.catalog.adapters import backup as backups
@@ -17,6 +16,7 @@ from nualley.catalog.models import CatalogContent
 from nualley.core import ExitCode
 from nualley.storage import DestinationConflict
 from nualley.storage.adapters.posix import PosixFiles
+from tests.unit.catalog.records import make_activity, make_file, make_replica, make_run
 
 FILES = PosixFiles()
 

@@ -15,7 +15,6 @@ from sqlalchemy import Connection, create_engine, inspect
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
-from tests.unit.catalog.records import make_run
 
 from nualley.catalog import CatalogDamaged, CatalogError, CatalogMissing, CatalogUnreachable
 from nualley.catalog.adapters import database, schema, tables
@@ -31,6 +30,7 @@ from nualley.catalog.errors import (
     DriverMissing,
 )
 from nualley.core import ExitCode
+from tests.unit.catalog.records import make_run
 
 
 def execute(path: Path, statement: str) -> list[Any]:

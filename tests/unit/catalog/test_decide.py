@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from tests.unit.catalog.records import make_file, make_run
 
 from nualley.catalog import FileConflict, SettingDifference, TimeSource, diff_settings
 from nualley.catalog.decide import check_same_bytes, complete_run
+from tests.unit.catalog.records import make_file, make_run
 
 
 def test_times_complete_a_run_without_any() -> None:

@@ -1,10 +1,10 @@
 """Values of the catalog refuse what cannot be."""
 
 import pytest
-from tests.unit.catalog.records import make_file, make_run
 
 from nualley.catalog import Quarantined, Replica, Run, Source, SourceState
 from nualley.core import Digests, UsageError
+from tests.unit.catalog.records import make_file, make_run
 
 
 def test_a_run_is_named_by_detector_and_number() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.catalog.records import NOW_NS, make_activity, make_file, make_replica, make_run
 
 from nualley.catalog import (
     FileConflict,
@@ -24,6 +23,7 @@ from nualley.catalog import (
 from nualley.catalog.adapters.sql import SqlCatalog
 from nualley.catalog.errors import FileNotInCatalog
 from nualley.core import ExitCode, UsageError, escape_name
+from tests.unit.catalog.records import NOW_NS, make_activity, make_file, make_replica, make_run
 
 
 # ---------------------------------------------------------------- runs

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.config.conftest import FORMATS
 
 from nualley.config import Configuration, check, load
+from tests.unit.config.conftest import FORMATS
 
 COHERENT = Path(__file__).resolve().parents[3] / "experiments" / "coherent"
 

@@ -1,9 +1,9 @@
 """The environment over the file."""
 
 import pytest
-from tests.unit.config.conftest import FORMATS, Broken
 
 from nualley.config import ConfigurationErrors, load
+from tests.unit.config.conftest import FORMATS, Broken
 
 
 def test_the_environment_wins(repository: Broken) -> None:

@@ -1,6 +1,7 @@
 """Files that are missing, unreadable, wrongly named or not text."""
 
 import pytest
+
 from tests.unit.config.conftest import Broken
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
-from tests.unit.config.conftest import FORMATS, Broken
 
 from nualley.config import (
     ConfigurationErrors,
@@ -21,6 +20,7 @@ from nualley.config.keys import fields, models_at
 from nualley.core import ExitCode
 from nualley.daq import DaqSettings
 from nualley.experiment import Daq
+from tests.unit.config.conftest import FORMATS, Broken
 
 
 def test_load_joins_everything_with_absolute_paths(repository: Broken) -> None:

@@ -5,11 +5,11 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from tests.unit.config.conftest import FORMATS
 
 from nualley.config import FolderNotEmptyError, check, load, write_template
 from nualley.config.template import FOLDERS
 from nualley.core import ExitCode, NualleyError
+from tests.unit.config.conftest import FORMATS
 
 COMMENTED = re.compile(r"^# (\[[a-z_.]+\]|[a-z_]+ = )", re.MULTILINE)
 

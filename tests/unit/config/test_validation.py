@@ -1,6 +1,7 @@
 """Every sort of wrong value: file, line, key, found, expected, nearest."""
 
 import pytest
+
 from tests.unit.config.conftest import Broken
 
 HPGE = "detectors/hpge.toml"

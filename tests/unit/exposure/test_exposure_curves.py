@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from tests.unit.exposure.fakes import RATE, FakePv, FakeRun, at, detector, make_exposures, steady
 
 from nualley.exposure.curves import thin
+from tests.unit.exposure.fakes import RATE, FakePv, FakeRun, at, detector, make_exposures, steady
 
 A = detector("a", state=False, live_fraction=False)
 

@@ -1,7 +1,6 @@
 """What a DAQ did, from its PVs."""
 
 import numpy as np
-from tests.unit.exposure.fakes import STATES, FakeArchive, FakePv, at, detector
 
 from nualley.core import IntervalSet
 from nualley.experiment import Beam
@@ -9,6 +8,7 @@ from nualley.exposure import DaqSources, daq_sources, read_run_stretches
 from nualley.exposure.daq_state import read_daq_state, state_changes
 from nualley.exposure.sources import ScaledPv, beam_sources
 from nualley.physics import PvRows
+from tests.unit.exposure.fakes import STATES, FakeArchive, FakePv, at, detector
 
 DAQ = daq_sources(detector("a"))
 

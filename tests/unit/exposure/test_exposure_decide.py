@@ -3,13 +3,13 @@
 from fractions import Fraction
 
 import pytest
-from tests.unit.exposure.fakes import FakeRun
 
 from nualley.core import DAY_NS, SECOND_NS, Interval, IntervalSet
 from nualley.exposure.beam_reader import day_windows
 from nualley.exposure.decide import OPEN_GRACE_NS, fates, known_until_ns, run_interval, whole_protons
 from nualley.exposure.integral import Sums
 from nualley.exposure.models import Amounts, Fate, sum_of_amounts
+from tests.unit.exposure.fakes import FakeRun
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 import dataclasses
 
 import pytest
-from tests.unit.exposure.fakes import RATE, STATES, FakePv, FakeRun, at, detector, make_exposures, steady
 
 from nualley.core import ExitCode
 from nualley.exposure import DetectorLedger, EmptyIntervalError, Fate
+from tests.unit.exposure.fakes import RATE, STATES, FakePv, FakeRun, at, detector, make_exposures, steady
 
 A = detector("a", live_fraction=False)
 

@@ -3,6 +3,9 @@
 import math
 
 import pytest
+
+from nualley.exposure import DefectKind, RunExposure
+from nualley.physics import protons
 from tests.unit.exposure.fakes import (
     BEAM,
     RATE,
@@ -15,9 +18,6 @@ from tests.unit.exposure.fakes import (
     make_exposures,
     steady,
 )
-
-from nualley.exposure import DefectKind, RunExposure
-from nualley.physics import protons
 
 RUN = FakeRun("a-1", at(0), at(100))
 A = detector("a", live_fraction=False, state=False)

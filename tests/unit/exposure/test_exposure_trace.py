@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.unit.exposure.fakes import BEAM, FakePv, FakeRun, at, detector, make_exposures, steady
 
 from nualley.core import ExitCode
 from nualley.exposure import NoTracePvError, RunWithoutTimesError
+from tests.unit.exposure.fakes import BEAM, FakePv, FakeRun, at, detector, make_exposures, steady
 
 A = detector("a", state=False)
 SHAPE = np.array([0.0, 1.0, 3.0, 1.0])

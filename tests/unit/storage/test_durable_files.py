@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.storage.memory_files import MemoryFiles
 
 from nualley.storage.adapters import posix
 from nualley.storage.adapters.posix import PosixFiles, PosixVolumes, part_path, rename_exclusively
 from nualley.storage.ports import DurableFiles, Part
+from tests.unit.storage.memory_files import MemoryFiles
 
 
 class World:

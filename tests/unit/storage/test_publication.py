@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.unit.storage.memory_files import MemoryFile, MemoryFiles
 
 from nualley.core import Digester, Digests, ExitCode, NualleyError
 from nualley.storage import (
@@ -23,6 +22,7 @@ from nualley.storage import (
     publish,
     publish_made,
 )
+from tests.unit.storage.memory_files import MemoryFile, MemoryFiles
 
 ROOT = Path("/data1")
 SOURCE = Path("/drop/wave0.dat")

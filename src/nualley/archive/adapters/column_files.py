@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nualley.archive.adapters.folders import make_folders, sync_folder
 from nualley.archive.columns import file_schema
+from nualley.archive.errors import SealedFileDamagedError
 from nualley.archive.models import RowGroup, SealedFile
 from nualley.pv import ValueType
 
@@ -33,14 +35,15 @@ class ParquetFolder:
     def write(self, path: str, table: pa.Table, value_type: ValueType, *, is_quarantine: bool) -> SealedFile:
         """Write a file durably and return what it holds; see `nualley.archive.ports.ColumnFiles`."""
         final = self._folder / path
-        _make_folders(final.parent)
+        make_folders(final.parent)
         part = final.with_name(f".{final.name}.part")
         groups = self._write_part(part, path, table, value_type, is_quarantine=is_quarantine)
         sha256 = _sync_and_digest(part)
         size_B = part.stat().st_size
+        _verify(part, groups)
         # the index does not know this name yet: what may stand here is an earlier try at the same rows
         part.replace(final)
-        _sync_folder(final.parent)
+        sync_folder(final.parent)
         return SealedFile(path, value_type, is_quarantine, table.num_rows, size_B, sha256, tuple(groups))
 
     def _write_part(
@@ -99,22 +102,23 @@ def _row_group(path: str, value_type: ValueType, number: int, run: pa.Table) -> 
     )
 
 
-def _make_folders(folder: Path) -> None:
-    if not folder.is_dir():
-        _make_folders(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _sync_and_digest(path: Path) -> str:
     with path.open("rb") as file:
         os.fdatasync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _verify(part: Path, groups: list[tuple[str, RowGroup]]) -> None:
+    # the log goes once this file stands: what the drive gives back must be what was written
+    with part.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    with pq.ParquetFile(part, page_checksum_verification=True) as file:
+        found = [file.read_row_group(number).num_rows for number in range(file.num_row_groups)]
+    expected = [group.n_rows for _, group in groups]
+    if found != expected:
+        raise SealedFileDamagedError(
+            f"a sealed file holds {sum(found)} rows in {len(found)} groups, {sum(expected)} in {len(expected)} were "
+            "written",
+            where=str(part),
+            do="the samples are still in the log; look at the drive: nualley doctor",
+        )

@@ -7,15 +7,17 @@ from pathlib import Path
 
 from zlib_ng import zlib_ng
 
+from nualley.archive.adapters.folders import make_folders, sync_folder
 from nualley.archive.commits import Commit
-from nualley.archive.errors import LogWriteError
-from nualley.archive.models import LogPosition
+from nualley.archive.errors import ArchiveBusyError, LogWriteError
+from nualley.archive.models import LogPosition, Repair
 from nualley.archive.wal import (
     SEGMENT_HEADER,
+    Survey,
     check_segment_header,
     encode_segment_header,
-    intact_length,
     iterate_commits,
+    survey,
 )
 
 _MARK = struct.Struct("<QQI")
@@ -25,14 +27,6 @@ _MARK_TRIES = 100
 
 def _segment_path(folder: Path, segment: int) -> Path:
     return folder / f"{segment:08d}.wal"
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class LogFolder:
@@ -72,23 +66,36 @@ class LogFolder:
         mark = read_mark(self._folder)
         return mark.offset_B if mark and mark.segment == segment else None
 
-    def repair(self, segment: int) -> int:
-        """Cut a torn tail off, and return how many bytes that were."""
+    def repair(self, segment: int) -> Repair:
+        """Cut a torn tail off and set what is damaged aside; see `nualley.archive.ports.LogReader`."""
         path = _segment_path(self._folder, segment)
         with path.open("r+b") as file:
             buffer = file.read()
             is_begun = check_segment_header(buffer[: SEGMENT_HEADER.size], segment, str(path))
-            intact_B = intact_length(buffer, SEGMENT_HEADER.size) if is_begun else 0
-            torn_B = len(buffer) - intact_B
+            found = survey(buffer, SEGMENT_HEADER.size) if is_begun else Survey(0)
+            self._set_aside(segment, buffer, found)
+            torn_B = len(buffer) - found.intact_B
             if torn_B:
-                file.truncate(intact_B)
+                file.truncate(found.intact_B)
             os.fdatasync(file.fileno())
-        return torn_B
+        return Repair(torn_B, sum(stop - start for start, stop in found.damaged))
+
+    def _set_aside(self, segment: int, buffer: bytes, found: Survey) -> None:
+        # <archive>/quarantine: nobody can read these bytes now, but nobody may say that they never were
+        folder = self._folder.parent.parent / "quarantine"
+        for start, stop in found.damaged:
+            make_folders(folder)
+            path = folder / f"log-{self._folder.name}-{segment:08d}-{start}.damaged"
+            with path.open("wb") as file:
+                file.write(buffer[start:stop])
+                file.flush()
+                os.fsync(file.fileno())
+            sync_folder(folder)
 
     def remove(self, segment: int) -> None:
         """Delete a sealed segment."""
         _segment_path(self._folder, segment).unlink(missing_ok=True)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
 
 
 def read_mark(folder: Path) -> LogPosition | None:
@@ -104,9 +111,15 @@ def read_mark(folder: Path) -> LogPosition | None:
                 segment, offset_B, crc32 = _MARK.unpack(raw)
                 if zlib_ng.crc32(raw[:16]) == crc32:
                     return LogPosition(segment, offset_B)
+            elif not raw:
+                return None
     finally:
         os.close(descriptor)
-    return None
+    raise ArchiveBusyError(
+        f"the mark of what is synced was unreadable {_MARK_TRIES} times",
+        where=str(folder / _MARK_NAME),
+        do="try again; start the archive if it does not run: nualley up archive",
+    )
 
 
 class LogFileWriter:
@@ -126,7 +139,7 @@ class LogFileWriter:
     """
 
     def __init__(self, folder: Path, segment: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
         self._folder = folder
         self._mark = self._open_mark()
         self._descriptor = -1
@@ -166,14 +179,14 @@ class LogFileWriter:
         path = _segment_path(self._folder, segment)
         header = encode_segment_header(segment)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+            # a file of this number can only be an earlier try that failed: it holds no frame
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
             try:
                 _write_all(descriptor, header, 0)
                 os.fdatasync(descriptor)
-                _sync_folder(self._folder)
+                sync_folder(self._folder)
             except OSError:
                 os.close(descriptor)
-                path.unlink()
                 raise
         except OSError as error:
             raise self._failure(error) from error

@@ -50,6 +50,30 @@ class Reader(Protocol):
         ...
 
 
+class NoHistory:
+    """The port `PvHistory` where nothing was ever archived: no PV has rows, none was ever alive."""
+
+    def read(self, pv: str, start_ns: int, stop_ns: int) -> PvRows:  # noqa: ARG002  # the port's
+        """Return no rows."""
+        return PvRows(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.int8))
+
+    def read_traces(self, pv: str, start_ns: int, stop_ns: int) -> TraceRows:  # noqa: ARG002  # the port's
+        """Return no arrays."""
+        empty = np.empty(0, dtype=np.int64)
+        return TraceRows(empty, empty.astype(np.int8), np.zeros(1, dtype=np.int64), np.empty(0))
+
+    def alive_until_ns(self, pv: str) -> int:  # noqa: ARG002  # the port's
+        """Return a time before all times."""
+        return FOREVER.start_ns
+
+    def labels(self, pv: str) -> tuple[str, ...]:  # noqa: ARG002  # the port's
+        """Return no labels."""
+        return ()
+
+
+_NOTHING = NoHistory()
+
+
 class ArchiveHistory:
     """The port `PvHistory` over an archive. A PV that the archive does not know has no rows and was never alive.
 
@@ -67,22 +91,21 @@ class ArchiveHistory:
         try:
             return rows_from_table(self._reader.history(pv, start_ns, stop_ns))
         except PvNotArchivedError:
-            return PvRows(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.int8))
+            return _NOTHING.read(pv, start_ns, stop_ns)
 
     def read_traces(self, pv: str, start_ns: int, stop_ns: int) -> TraceRows:
         """Return the arrays that a PV posted in ``[start_ns, stop_ns)``."""
         try:
             return traces_from_table(self._reader.read(pv, start_ns, stop_ns), start_ns, stop_ns)
         except PvNotArchivedError:
-            empty = np.empty(0, dtype=np.int64)
-            return TraceRows(empty, empty.astype(np.int8), np.zeros(1, dtype=np.int64), np.empty(0))
+            return _NOTHING.read_traces(pv, start_ns, stop_ns)
 
     def alive_until_ns(self, pv: str) -> int:
         """Return up to when the last value is known to have held [ns since 1970 UTC]."""
         try:
             return self._reader.alive_until_ns(pv)
         except PvNotArchivedError:
-            return FOREVER.start_ns
+            return _NOTHING.alive_until_ns(pv)
 
     def labels(self, pv: str) -> tuple[str, ...]:
         """Return the labels of an enum PV, empty where it is none."""
