@@ -1,13 +1,14 @@
 """Ingest, wired: readers, drives, catalog, and run times from archived PVs."""
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import xxhash
 
 from nualley import __version__
 from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError
+from nualley.config import schemas
 from nualley.core import SECOND_NS, Clock
 from nualley.daq import DaqSettings
 from nualley.experiment import Detector
@@ -21,6 +22,9 @@ from nualley.storage.adapters.posix import PosixFiles
 _DAY_S = 86_400
 # a run is looked for in the last hours first: the archive of years is only read where it is not there
 _WINDOWS_NS = tuple(round(seconds * SECOND_NS) for seconds in (7200, 2 * _DAY_S, 60 * _DAY_S, 30 * 366 * _DAY_S))
+
+_N_NARROW = 2
+_WIDE_AGAIN_NS = 600 * SECOND_NS
 
 
 class PvRunTimes:
@@ -40,29 +44,32 @@ class PvRunTimes:
         self._history = history
         self._detectors = detectors
         self._clock = clock
+        self._wide_search_ns: dict[tuple[str, int], int] = {}
 
     def find(self, detector: str, number: int) -> RunTime | None:
         """Return when a run was; None where the PVs do not tell of it."""
         sources = daq_sources(self._detectors.get(detector))
         if sources.run is None:
             return None
-        return next(self._found(sources, number), None)
-
-    def _found(self, sources: DaqSources, number: int) -> Iterator[RunTime]:
-        assert sources.run is not None
         now_ns = self._clock.now_ns()
-        pvs = [pv for pv in (sources.run, sources.state) if pv is not None]
-        heard_until_ns = min(self._history.alive_until_ns(pv) for pv in pvs)
-        for window_ns in _WINDOWS_NS:
+        for window_ns in self._windows_ns(detector, number, now_ns):
             start_ns = now_ns - window_ns
             stretches = read_run_stretches(self._history, sources, start_ns, now_ns)
             of_run = [stretch for stretch in stretches if stretch.number == number]
             # what reaches over the edge of the window may have begun, or been paused, before it
-            is_whole = bool(of_run) and of_run[0].start_ns >= start_ns
-            if (is_whole or window_ns == _WINDOWS_NS[-1]) and (
-                found := join_stretches(of_run, heard_until_ns=heard_until_ns)
-            ):
-                yield found
+            if of_run and (of_run[0].start_ns >= start_ns or window_ns == _WINDOWS_NS[-1]):
+                return join_stretches(of_run, heard_until_ns=self._heard_until_ns(sources))
+        return None
+
+    def _windows_ns(self, detector: str, number: int, now_ns: int) -> tuple[int, ...]:
+        # a run that is nowhere in years is not looked for in years at each look
+        if now_ns < self._wide_search_ns.get((detector, number), 0):
+            return _WINDOWS_NS[:_N_NARROW]
+        self._wide_search_ns[detector, number] = now_ns + _WIDE_AGAIN_NS
+        return _WINDOWS_NS
+
+    def _heard_until_ns(self, sources: DaqSources) -> int:
+        return min(self._history.alive_until_ns(pv) for pv in (sources.run, sources.state) if pv is not None)
 
 
 def run_times(site: Site) -> RunTimes:
@@ -127,7 +134,7 @@ def configuration_digest(site: Site) -> str:
     """Return the xxh3_128 of the experiment repository's TOML files, by name."""
     digest = xxhash.xxh3_128()
     directory = site.configuration.directory
-    for path in sorted(directory.rglob("*.toml")):
+    for path in sorted(path for pattern in schemas() for path in directory.glob(pattern)):
         digest.update(f"{path.relative_to(directory)}\0".encode(errors="surrogateescape"))
         digest.update(path.read_bytes())
     return digest.hexdigest()

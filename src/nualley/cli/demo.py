@@ -46,7 +46,9 @@ def demo(  # each is an option of its own
         Short for --format json.
     """
     if seconds is not None and not seconds >= _MIN_SECONDS:
-        raise UsageError(f"--seconds {seconds:g} is too short for a run", where="--seconds", do="give 15 or more")
+        raise UsageError(
+            f"--seconds {seconds:g} is too short for a run", where="--seconds", do="give 15 or more; runs last 10 s"
+        )
     if seed < 0:
         raise UsageError(f"--seed {seed} is negative", where="--seed", do="give 0 or more")
     folder = directory or Path(tempfile.mkdtemp(prefix="nualley-demo-"))

@@ -84,12 +84,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NualleyError as error:
         print_error(error, wants_json(words))
         return error.exit_code
-    except KeyboardInterrupt:
-        return ExitCode.STOPPED
     except BrokenPipeError:
         # who read us has seen enough; nothing more can be written, also not at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
+    except OSError as error:
+        # the machine refuses (a drive, a right, a file): said as every other error
+        found = NualleyError(
+            f"the machine refuses: {error.strerror or error}",
+            where=str(error.filename or ""),
+            do="nualley doctor looks at store, drives and rights",
+        )
+        print_error(found, wants_json(words))
+        return ExitCode.FAILED
+    except KeyboardInterrupt:
+        return ExitCode.STOPPED
 
 
 def _trailing(words: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, is_dataclass
 from enum import Enum
 from typing import Any
 
-from nualley.core import NualleyError, format_time
+from nualley.core import NualleyError, escape_name, format_time
 
 
 def wants_json(words: Sequence[str]) -> bool:
@@ -75,7 +75,8 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right:
     right : sequence of int
         Columns that are written to the right: numbers.
     """
-    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    # a PV or a file may hold anything, the terminal must not obey it
+    cells = [["-" if cell is None else _shown(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     for row in [list(head), *cells]:
         fields = [
@@ -83,6 +84,10 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right:
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         print("  ".join(fields).rstrip())
+
+
+def _shown(text: str) -> str:
+    return text if text.isprintable() else escape_name(text.encode("utf-8", errors="surrogateescape"))
 
 
 def shown_time(time_ns: int | None) -> str | None:

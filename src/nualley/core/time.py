@@ -12,7 +12,7 @@ DAY_NS = 86_400 * SECOND_NS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
-    r"(?:[T ](?P<clock>\d{2}:\d{2}(?::\d{2})?)(?:\.(?P<fraction>\d{1,9}))?(?P<zone>Z|z|[+-]\d{2}:?\d{2})?)?"
+    r"(?:[T ](?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.(?P<fraction>\d{1,9}))?)?)(?P<zone>Z|z|[+-]\d{2}:?\d{2})?)?"
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Zµ]+)")
 _FORMS = "ISO 8601 with a zone (2026-11-23T04:00:00Z), a date (a UTC day), 'now' or a time ago such as -2h"
@@ -90,7 +90,7 @@ def parse_time_ns(text: str, now_ns: int) -> int:
 def _iso_ns(match: re.Match[str], text: str) -> int:
     try:
         day = date.fromisoformat(match["date"])
-        hours, minutes, seconds = (*(int(part) for part in (match["clock"] or "00:00").split(":")), 0)[:3]
+        hours, minutes, seconds = (*(int(part) for part in (match["clock"] or "00:00").split(".")[0].split(":")), 0)[:3]
         moment = datetime(day.year, day.month, day.day, hours, minutes, seconds, tzinfo=_zone(match["zone"]))
     except (ValueError, OverflowError) as error:
         raise UsageError(f"{text!r} is not a time: {error}", do=f"write {_FORMS}") from None

@@ -12,6 +12,24 @@ SETTLE_S = 2.0
 """A DAQ file that rested so long counts as finished [s]; experiments take a minute."""
 
 
+def _set(text: str, table: str, key: str, value: object) -> str:
+    """Set one key of a table, in its line or in a new one behind the table's head; all other text stays."""
+    lines = text.splitlines()
+    heads = [number for number, line in enumerate(lines) if line.split("#")[0].strip() == f"[{table}]"]
+    if not heads:
+        lines += ["", f"[{table}]"]
+        heads = [len(lines) - 1]
+    first = heads[0] + 1
+    following = (number for number in range(first, len(lines)) if lines[number].startswith("["))
+    for number in range(first, next(following, len(lines))):
+        if lines[number].startswith(key):
+            lines[number] = f"{key} {value}"
+            break
+    else:
+        lines.insert(first, f"{key} {value}")
+    return "\n".join(lines) + "\n"
+
+
 def example() -> Path:
     """Return the folder of the COHERENT example: inside the installed package, or beside its sources.
 
@@ -47,17 +65,20 @@ def write_repository(directory: Path, *, addr_list: Sequence[str], port: int) ->
     Configuration
         What was written, read back.
     """
-    source = example()
-    shutil.copytree(source, directory, dirs_exist_ok=True)
-    text = (source / "experiment.toml").read_text()
+    path = directory / "experiment.toml"
+    if not path.is_file():
+        shutil.copytree(example(), directory, dirs_exist_ok=True)
+    text = path.read_text()
     addresses = ", ".join(f'"{address}"' for address in addr_list)
-    for table, lines in (
-        ("epics", f"addr_list = [{addresses}]\nauto_addr_list = false"),
-        ("ingest", f"settle_s = {SETTLE_S}\npoll_s = 0.5"),
-        ("web", f"port = {port}"),
+    for table, key, value in (
+        ("epics", "addr_list", f"[{addresses}]"),
+        ("epics", "auto_addr_list", "false"),
+        ("ingest", "settle_s", SETTLE_S),
+        ("ingest", "poll_s", 0.5),
+        ("web", "port", port),
     ):
-        text = text.replace(f"[{table}]\n", f"[{table}]\n{lines}\n", 1)
-    (directory / "experiment.toml").write_text(text)
+        text = _set(text, table, f"{key} =", value)
+    path.write_text(text)
     configuration = load(directory, {})
     for drive in configuration.storage.to_drives():
         drive.path.mkdir(parents=True, exist_ok=True)

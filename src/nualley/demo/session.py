@@ -12,12 +12,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from nualley.app.site import Site
-from nualley.archive import ArchiveMissingError, Ledger
+from nualley.archive import ArchiveMissingError
+from nualley.catalog import ReplicaState
 from nualley.core import ExitCode
 from nualley.demo.repository import write_repository
 from nualley.demo.runner import DemoDetector, DemoError, DemoWorld
 from nualley.demo.scenarios import Scenario
-from nualley.exposure import Amounts
 
 DETECTORS = {"cenns-10": "CENNS10", "coh-ar-750": "AR750"}
 """Who takes data in the demo: detector -> its part of the PV names."""
@@ -26,7 +26,7 @@ FAVOURITE_PORT = 8710
 CONNECT_S = 30.0
 DRAIN_S = 45.0
 _POLL_S = 0.5
-_UP_STOP_S = 30.0
+_UP_STOP_S = 70.0
 
 Progress = Callable[[str, Mapping[str, object]], None]
 
@@ -68,8 +68,10 @@ class DemoSession:
             self.world.start(before_daqs=self._start_product)
             yield
         finally:
-            self._stop_product()
-            self.world.stop()
+            try:
+                self._stop_product()
+            finally:
+                self.world.stop()
 
     @property
     def product_pid(self) -> int | None:
@@ -98,7 +100,7 @@ class DemoSession:
             time.sleep(_POLL_S if seconds is None else max(0.0, min(_POLL_S, began_s + seconds - time.monotonic())))
 
     def drain(self) -> bool:
-        """Stop the DAQs and wait until every finished file is ingested and every run has its times.
+        """Stop the DAQs, wait until every finished file is ingested and every run has its times, and stop the product.
 
         Returns
         -------
@@ -134,9 +136,9 @@ class DemoSession:
             }
             for run in catalog.runs()
         ]
-        is_balanced = ledger.is_balanced and self._protons_balance() and totals.n_verified_replicas >= totals.n_files
+        is_balanced = ledger.is_balanced and self._protons_balance() and self._files_are_safe()
         found: dict[str, object] = {
-            "archive": _archive(ledger),
+            "archive": asdict(ledger),
             "runs": runs,
             "files": {
                 "n": totals.n_files,
@@ -144,10 +146,16 @@ class DemoSession:
                 "n_quarantined": totals.n_quarantined,
                 "defects": totals.n_defects,
             },
-            "exposure": {detector: _amounts(amounts) for detector, amounts in report.detectors.items()},
+            "exposure": {detector: amounts.to_json() for detector, amounts in report.detectors.items()},
             "web": {"url": self.url},
         }
         return found, ExitCode.DONE if is_balanced and runs else ExitCode.NOT_INTACT
+
+    def _files_are_safe(self) -> bool:
+        catalog = self.site.catalog()
+        files = [file for run in catalog.runs() for file in catalog.files(run.run_id)]
+        states = [{replica.state for replica in catalog.replicas(file.file_id)} for file in files]
+        return all(ReplicaState.VERIFIED in found for found in states)
 
     def _protons_balance(self) -> bool:
         starts = [run.start_ns for run in self.site.catalog().runs() if run.start_ns is not None]
@@ -232,11 +240,3 @@ def free_port(favourite: int) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise DemoError("no TCP port of 127.0.0.1 is free", do="close programs that hold them")
-
-
-def _archive(ledger: Ledger) -> dict[str, int]:
-    return asdict(ledger)
-
-
-def _amounts(amounts: Amounts) -> dict[str, object]:
-    return dict(amounts.to_json())

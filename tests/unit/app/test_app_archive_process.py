@@ -186,3 +186,26 @@ async def test_every_pv_asked_for_is_listed_before_it_is_heard(tmp_path):
     bench = Bench(tmp_path, FAST)
     async with bench.running():
         await bench.until(lambda: "SILENT" in open_archive_reader(tmp_path).registry().by_name)
+
+
+async def test_a_bus_or_source_that_fails_does_not_cost_a_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_process, "PUBLISH_S", 0.01)
+    bench = Bench(tmp_path, ArchiveSettings(sync_interval_ms=10_000))
+    n_published = 0
+
+    def publish(_topic: str, _message: object) -> None:
+        nonlocal n_published
+        n_published += 1
+        if n_published < 3:
+            raise RuntimeError("the bus fails")
+
+    async def stop_badly() -> None:
+        raise RuntimeError("the source fails")
+
+    bench.publisher.publish = publish
+    bench.source.stop = stop_badly
+    with pytest.raises(RuntimeError, match="the source fails"):
+        async with bench.running():
+            await bench.until(lambda: n_published >= 3)
+            bench.source.send(1.0)
+    assert bench.n_stored() == 1

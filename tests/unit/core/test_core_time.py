@@ -40,6 +40,7 @@ def test_times_are_read_to_the_nanosecond(text, time_ns):
         ("-2parsec", "not a unit", "units"),
         ("-2m", "'m' is a unit of length", "min"),
         ("", "is not a time", "ISO 8601"),
+        ("2026-11-23T00:30.5Z", "is not a time", "ISO 8601"),
     ],
 )
 def test_what_is_no_time_is_refused_with_what_would_be(text, what, do):
