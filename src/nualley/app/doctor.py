@@ -12,7 +12,12 @@ from nualley import __version__
 from nualley.app.locks import RoleState, role_state
 from nualley.app.roles import ROLES
 from nualley.app.site import Site
-from nualley.core import CheckResult, CheckState, NualleyError, UnreachableError
+from nualley.archive import ArchiveMissingError
+from nualley.core import Check, CheckResult, CheckState, NualleyError
+from nualley.daq import ReadersCheck
+from nualley.ingest import QuarantineCheck, RunTimesCheck, WaitingCheck
+from nualley.ingest.adapters.posix import PosixDropFiles
+from nualley.storage import DriveCheck
 
 _LIBRARIES = ("aioca", "pyarrow", "sqlalchemy", "h5py", "pyzmq", "fastapi", "matplotlib")
 _OPTIONAL = {"softioc": "nualley demo needs it: pip install 'nualley[demo]'"}
@@ -36,8 +41,8 @@ def _library(name: str, state: CheckState, do: str) -> CheckResult:
         return CheckResult(f"library.{name}", state, "not installed", do)
 
 
-def examine_site(site: Site) -> Iterator[CheckResult]:
-    """Look at an experiment: its store, drives, drop directories, processes, archive and catalog.
+def site_checks(site: Site) -> list[tuple[str, Check]]:
+    """Return every check of an experiment, by the name of what it looks at.
 
     Parameters
     ----------
@@ -45,44 +50,61 @@ def examine_site(site: Site) -> Iterator[CheckResult]:
         The experiment; its repository is checked already.
     """
     configuration = site.configuration
-    yield CheckResult(
-        "experiment.repository", CheckState.OK, f"{configuration.experiment.name} at {configuration.directory}"
-    )
-    yield _folder("store", configuration.store, "set store in experiment.toml")
-    for drop in configuration.storage.drop:
-        yield _folder(f"drop.{drop.detector}", drop.path, "let the DAQ write there, or change [[drop]] in drives.toml")
-    yield from _drives(site)
-    for role in ROLES:
-        yield _process(role_state(configuration.store, role))
-    yield _archive(site)
-    yield _catalog(site)
+    drops, ingest = configuration.storage.drop, configuration.ingest
+
+    def waiting() -> list[CheckResult]:
+        files = PosixDropFiles()
+        return WaitingCheck(site.catalog(), files, drops, settings=ingest, clock=site.clock)()
+
+    return [
+        ("experiment", lambda: [_experiment(site)]),
+        ("store", lambda: [_store(configuration.store)]),
+        ("storage.drives", DriveCheck(site.drive_usages)),
+        ("daq.readers", ReadersCheck()),
+        ("processes", lambda: [_process(role_state(configuration.store, role)) for role in ROLES]),
+        ("archive", lambda: [_archive(site)]),
+        ("catalog", lambda: [_catalog(site)]),
+        ("ingest.drop", waiting),
+        # the catalog is opened inside, so that its failure is one more result
+        ("ingest.quarantine", lambda: QuarantineCheck(site.catalog(), drops)()),  # noqa: PLW0108
+        ("ingest.run_times", lambda: RunTimesCheck(site.catalog())()),  # noqa: PLW0108
+    ]
 
 
-def _folder(name: str, path: Path, do: str) -> CheckResult:
+def examine_site(site: Site) -> Iterator[CheckResult]:
+    """Run every check of an experiment; one that cannot look says so, and the others go on.
+
+    Parameters
+    ----------
+    site : Site
+        The experiment; its repository is checked already.
+    """
+    for name, check in site_checks(site):
+        try:
+            yield from check()
+        except NualleyError as error:
+            yield CheckResult(name, CheckState.FAILED, error.what, error.do)
+
+
+def _experiment(site: Site) -> CheckResult:
+    configuration = site.configuration
+    detail = f"{configuration.experiment.name} at {configuration.directory}"
+    return CheckResult("experiment.repository", CheckState.OK, detail)
+
+
+def _store(path: Path) -> CheckResult:
     existing = next(parent for parent in (path, *path.parents) if parent.exists())
     if not os.access(existing, os.W_OK | os.X_OK):
-        return CheckResult(name, CheckState.FAILED, f"{existing} is not writable by this account", do)
+        detail = f"{existing} is not writable by this account"
+        return CheckResult("store", CheckState.FAILED, detail, "set store in experiment.toml, or its rights")
     if not path.is_dir():
-        return CheckResult(name, CheckState.WARNING, f"{path} does not exist yet; it is made when it is needed", "")
+        return CheckResult("store", CheckState.WARNING, f"{path} does not exist yet; it is made when it is needed")
     usage = shutil.disk_usage(path)
     is_tight = usage.free < _MIN_FREE_FRACTION * usage.total
     detail = f"{path} is writable, {usage.free / usage.total:.1%} free"
-    return CheckResult(name, CheckState.WARNING if is_tight else CheckState.OK, detail, "make room" if is_tight else "")
-
-
-def _drives(site: Site) -> Iterator[CheckResult]:
-    for usage in site.drive_usages():
-        name = f"drive.{usage.drive.name}"
-        if usage.error:
-            yield CheckResult(
-                name, CheckState.FAILED, f"{usage.drive.path}: {usage.error}", "mount it, or mend drives.toml"
-            )
-        elif usage.fill_fraction > usage.drive.limit_fraction:
-            detail = f"{usage.fill_fraction:.1%} full, limit {usage.drive.limit_fraction:.0%}"
-            yield CheckResult(name, CheckState.WARNING, detail, "nothing more is written to it; nualley drives list")
-        else:
-            state = "writable" if usage.is_writable else "read-only"
-            yield CheckResult(name, CheckState.OK, f"{usage.drive.path}: {usage.fill_fraction:.1%} full, {state}")
+    return CheckResult(
+        "store", CheckState.WARNING if is_tight else CheckState.OK, detail, "make room" if is_tight else ""
+    )
 
 
 def _process(state: RoleState) -> CheckResult:
@@ -95,18 +117,17 @@ def _process(state: RoleState) -> CheckResult:
 def _archive(site: Site) -> CheckResult:
     try:
         ledger = site.archive().ledger()
-    except UnreachableError as error:
-        return CheckResult("archive", CheckState.WARNING, error.what, error.do)
-    except NualleyError as error:
-        return CheckResult("archive", CheckState.FAILED, error.what, error.do)
+    except ArchiveMissingError as error:
+        return CheckResult("archive.ledger", CheckState.WARNING, error.what, error.do)
+    damaged = list((site.archive_folder / "quarantine").glob("*.damaged"))
+    if damaged:
+        detail = f"{len(damaged)} damaged stretches of the log, the first: {damaged[0]}"
+        return CheckResult("archive.ledger", CheckState.FAILED, detail, "samples are lost; look at the store's drive")
     counts = f"received {ledger.received} = stored {ledger.stored} + quarantined {ledger.quarantined} + filtered "
     state = CheckState.OK if ledger.is_balanced else CheckState.FAILED
     return CheckResult("archive.ledger", state, f"{counts}{ledger.filtered}, {ledger.gaps} gaps")
 
 
 def _catalog(site: Site) -> CheckResult:
-    try:
-        totals = site.catalog().totals()
-    except NualleyError as error:
-        return CheckResult("catalog", CheckState.FAILED, error.what, error.do)
+    totals = site.catalog().totals()
     return CheckResult("catalog", CheckState.OK, f"{totals.n_runs} runs, {totals.n_files} files")
