@@ -1,5 +1,6 @@
 """One file of the repository: its values, its lines, and what is wrong with its text."""
 
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -137,6 +138,9 @@ def read(file: str, path: Path) -> Document | Mistake:
         What it holds, or why it cannot be read.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            # a pipe or a device would keep whoever reads it waiting for ever
+            return Mistake(file, None, "", "a pipe or a device", "a file that can be read")
         return Document(file, path.read_bytes())
     except OSError as error:
         return Mistake(file, None, "", (error.strerror or str(error)).lower(), "a file that can be read")

@@ -1,7 +1,11 @@
 """Files that are missing, unreadable, wrongly named or not text."""
 
+import os
+
 import pytest
 
+from nualley.config.documents import read
+from nualley.config.mistakes import Mistake
 from tests.unit.config.conftest import Broken
 
 
@@ -67,3 +71,10 @@ def test_a_folder_that_is_not_there_lacks_every_file(repository: Broken) -> None
     repository.directory.rename(repository.directory.with_name("moved"))
     files = [mistake.file for mistake in repository.check()]
     assert files == ["beam.toml", "detectors/*.toml", "drives.toml", "experiment.toml"]
+
+
+def test_a_pipe_in_place_of_a_file_is_a_mistake_and_no_wait(tmp_path):
+    os.mkfifo(tmp_path / "beam.toml")
+    found = read("beam.toml", tmp_path / "beam.toml")
+    assert isinstance(found, Mistake)
+    assert found.found == "a pipe or a device"
