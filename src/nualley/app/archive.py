@@ -6,7 +6,7 @@ from pathlib import Path
 from nualley.archive.adapters.column_files import ParquetFolder
 from nualley.archive.adapters.log_files import LogFileWriter, LogFolder
 from nualley.archive.adapters.sql import SqliteIndex
-from nualley.archive.errors import ArchiveMissingError
+from nualley.archive.errors import ArchiveMissingError, IndexDamagedError
 from nualley.archive.reader import ArchiveReader
 from nualley.archive.sealing import Sealer
 from nualley.archive.service import Recorder
@@ -14,6 +14,7 @@ from nualley.archive.settings import ArchiveSettings
 from nualley.core import Clock, SystemClock
 
 SHARD = "0"
+_INDEX = "index.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,18 @@ def open_archive_writer(
     -------
     ArchiveWriter
         With every gap since the last proof of life already waiting for the first commit.
+
+    Raises
+    ------
+    IndexDamagedError
+        Where the index is missing or damaged.
     """
     log_folder = folder / "wal" / SHARD
-    index = SqliteIndex(folder / "index.sqlite", SHARD, is_writer=True)
+    _check_index_not_lost(folder)
+    index = SqliteIndex(folder / _INDEX, SHARD, is_writer=True)
     sealer = Sealer(LogFolder(log_folder), ParquetFolder(folder), index, SHARD)
     registry = sealer.recover()
-    log = LogFileWriter(log_folder, index.last_sealed() + 1)
+    log = LogFileWriter(log_folder, index.last_sealed() + 1, registry.account)
     recorder = Recorder(registry, log, settings or ArchiveSettings(), clock or SystemClock())
     return ArchiveWriter(recorder, log, sealer)
 
@@ -88,11 +95,27 @@ def open_archive_reader(folder: Path, clock: Clock | None = None) -> ArchiveRead
     ------
     ArchiveMissingError
         Where nothing was ever archived.
+    IndexDamagedError
+        Where the index is missing or damaged.
     """
-    path = folder / "index.sqlite"
+    path = folder / _INDEX
+    _check_index_not_lost(folder)
     if not path.is_file():
         raise ArchiveMissingError(
             "nothing was archived yet", where=str(folder), do="start the archive: nualley up archive"
         )
     index = SqliteIndex(path, SHARD)
     return ArchiveReader(index, LogFolder(folder / "wal" / SHARD), ParquetFolder(folder), clock or SystemClock())
+
+
+def _check_index_not_lost(folder: Path) -> None:
+    # the index is made first: where anything stands without it, a new one would hide all that is sealed
+    if (folder / _INDEX).is_file():
+        return
+    found = [path for path in (folder / "wal" / SHARD, folder / "day") if path.is_dir() and any(path.iterdir())]
+    if found:
+        raise IndexDamagedError(
+            f"the archive's index is missing, and {found[0]} is not empty",
+            where=str(folder / _INDEX),
+            do="put a backup of this one file back; the Parquet files and the log beside it hold all samples",
+        )

@@ -123,7 +123,7 @@ class ArchiveProcess:
             if self._clock.now_ns() > stop_ns:
                 raise NotDrainedError(
                     f"stopped after {DRAIN_S:g} s of failed writes; what was received since the last synced receipt "
-                    f"number {self._recorder.registry.seq} is lost",
+                    f"number {self._recorder.registry.account.seq} is lost",
                     where=str(self._writer.log.position),
                     do="make room on the store's drive before the archive is started again",
                 )
@@ -174,8 +174,8 @@ class ArchiveProcess:
             "archive",
             {
                 "time_ns": now_ns,
-                "synced_seq": registry.seq,
-                "synced_ns": registry.time_ns,
+                "synced_seq": registry.account.seq,
+                "synced_ns": registry.account.time_ns,
                 "ledger": asdict(registry.ledger),
                 "last_heard_by_ioc": dict(life),
                 "values": values,

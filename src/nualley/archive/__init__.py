@@ -8,11 +8,12 @@ from nualley.archive.errors import (
     LogWriteError,
     PvNotArchivedError,
 )
-from nualley.archive.models import ConnectionRow, LastValue, Ledger, PvState, RowKind
+from nualley.archive.models import Account, ConnectionRow, LastValue, Ledger, Loss, PvState, RowKind
 from nualley.archive.names import is_valid_pv_name
 from nualley.archive.settings import ArchiveSettings, PvGroup, PvPolicy
 
 __all__ = [
+    "Account",
     "ArchiveBusyError",
     "ArchiveMissingError",
     "ArchiveNewerError",
@@ -22,6 +23,7 @@ __all__ = [
     "Ledger",
     "LogDamagedError",
     "LogWriteError",
+    "Loss",
     "PvGroup",
     "PvNotArchivedError",
     "PvPolicy",

@@ -1,11 +1,12 @@
 """The archive's columns in Arrow: as the log holds them, and as the files and readers show them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from nualley.archive.models import RowKind
+from nualley.archive.models import ConnectionRow, RowKind
 from nualley.pv import ValueType
 
 VALUE_TYPES: Mapping[ValueType, pa.DataType] = {
@@ -23,6 +24,21 @@ KINDS = tuple(kind.name.lower() for kind in RowKind)
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 _SMALL_DICTIONARY = pa.dictionary(pa.int8(), pa.string())
+
+
+class LogRow(NamedTuple):
+    """One row of the log; its fields are the columns of `log_schema`."""
+
+    pv: int
+    time_ns: int
+    protocol: str
+    received_ns: int
+    seq: int
+    kind: RowKind
+    value: object = None
+    severity: int | None = None
+    status: int | None = None
+    last_heard_ns: int | None = None
 
 
 def log_schema(value_type: ValueType, *, is_quarantine: bool = False) -> pa.Schema:
@@ -107,6 +123,50 @@ def value_array(values: Sequence[object], value_type: ValueType) -> pa.Array:
     missing = np.fromiter((value is None for value in values), dtype=bool, count=len(values))
     return pa.ListArray.from_arrays(
         pa.array(offsets), pa.array(items), type=arrow_type, mask=pa.array(missing) if missing.any() else None
+    )
+
+
+def log_batch(rows: Sequence[LogRow], value_type: ValueType, reasons: Sequence[str] | None = None) -> pa.RecordBatch:
+    """Turn rows into a batch of the log.
+
+    Parameters
+    ----------
+    rows : sequence of LogRow
+        In the order of their receipt.
+    value_type : ValueType
+        What their values are.
+    reasons : sequence of str, optional
+        Why each was refused: makes it a batch of quarantined samples.
+    """
+    schema = log_schema(value_type, is_quarantine=reasons is not None)
+    columns = dict(zip(LogRow._fields, zip(*rows, strict=True), strict=True))
+    if reasons is not None:
+        columns["reason"] = tuple(reasons)
+    arrays = [
+        value_array(columns[field.name], value_type)
+        if field.name == "value"
+        else pa.array(columns[field.name], type=field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def connection_batch(rows: Iterable[tuple[int, ConnectionRow]], value_type: ValueType) -> pa.RecordBatch:
+    """Turn connection rows, each with its PV's code, into a batch of the log."""
+    return log_batch(
+        [
+            LogRow(
+                pv=code,
+                time_ns=row.time_ns,
+                protocol=row.protocol,
+                received_ns=row.time_ns,
+                seq=row.seq,
+                kind=row.kind,
+                last_heard_ns=row.last_heard_ns,
+            )
+            for code, row in rows
+        ],
+        value_type,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from nualley.archive.models import Account
 from nualley.pv import Metadata, ValueType
 
 
@@ -14,12 +15,8 @@ class Note:
 
     Parameters
     ----------
-    time_ns : int
-        When the commit was made [ns since 1970 UTC].
-    seq : int
-        The last receipt number the commit accounts for.
-    n_received : int
-        Samples received since the commit before.
+    account : Account
+        How far the archive has come with it.
     names : mapping of int to str
         PVs that are new in this segment: their code and name.
     filtered : mapping of int to (mapping of str to int)
@@ -32,9 +29,7 @@ class Note:
         PV code -> the IOC it was found on.
     """
 
-    time_ns: int
-    seq: int
-    n_received: int = 0
+    account: Account
     names: Mapping[int, str] = field(default_factory=dict)
     filtered: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     metadata: tuple[Metadata, ...] = ()
@@ -59,3 +54,24 @@ class Commit:
     note: Note
     rows: Mapping[ValueType, pa.RecordBatch] = field(default_factory=dict)
     quarantined: Mapping[ValueType, pa.RecordBatch] = field(default_factory=dict)
+
+    @property
+    def account(self) -> Account:
+        """How far the archive has come with it."""
+        return self.note.account
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A commit as it is appended to the log.
+
+    Parameters
+    ----------
+    account : Account
+        Of the commit.
+    data : bytes
+        The commit, encoded.
+    """
+
+    account: Account
+    data: bytes

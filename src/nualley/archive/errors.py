@@ -10,7 +10,7 @@ class PvNotArchivedError(UsageError, KeyError):
 
 
 class LogDamagedError(IntegrityError):
-    """A write-ahead log that is not what this archive wrote."""
+    """A write-ahead log of which nobody can say whether it is whole."""
 
 
 class LogWriteError(NualleyError, OSError):
@@ -45,5 +45,11 @@ class IndexFailedError(NualleyError, OSError):
 
 class SealedFileDamagedError(IntegrityError, OSError):
     """A Parquet file that the drive does not give back as it was written."""
+
+    __str__ = NualleyError.__str__
+
+
+class IndexDamagedError(IntegrityError, OSError):
+    """The archive's index is missing, or is not what this archive wrote."""
 
     __str__ = NualleyError.__str__

@@ -101,6 +101,8 @@ class PvRecord:
         Number of the PV in the log.
     name : str
         Its name.
+    in_doubt_since_ns : int or None
+        Since when its value is unknown because commits are lost [ns since 1970 UTC]; None where it is not.
     """
 
     code: int
@@ -113,6 +115,7 @@ class PvRecord:
     is_connected: bool = False
     last: LastSample | None = None
     last_heard_ns: int = 0
+    in_doubt_since_ns: int | None = None
     n_stored: int = 0
     n_quarantined: int = 0
     n_gaps: int = 0
@@ -179,29 +182,77 @@ class LastValue:
 
 
 @dataclass(frozen=True, slots=True)
-class LogPosition:
-    """How far a shard's log is synced.
+class Account:
+    """How far an archive had come with a commit, counted from its first one on.
+
+    Commits are numbered without a hole: where a number is missing, a commit was acknowledged and is lost.
+
+    Parameters
+    ----------
+    number : int
+        Number of the commit; 0 before the first one.
+    n_received : int
+        Samples received since the archive began.
+    seq : int
+        Last receipt number.
+    time_ns : int
+        When the commit was made [ns since 1970 UTC].
+    """
+
+    number: int = 0
+    n_received: int = 0
+    seq: int = 0
+    time_ns: int = 0
+
+
+NOTHING_YET = Account()
+"""The account of an archive that is about to begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a shard's log is synced: what was acknowledged, kept beside the log so that a loss shows.
 
     Parameters
     ----------
     segment : int
-        Number of the segment.
+        Number of the open segment.
     offset_B : int
         Bytes of that segment that are durable.
+    account : Account
+        Of the last synced commit.
     """
 
     segment: int
     offset_B: int
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Commits that were acknowledged and cannot be read any more.
+
+    Parameters
+    ----------
+    n_commits : int
+        How many.
+    start_ns, stop_ns : int
+        Times of the commits around them that are whole [ns since 1970 UTC]; what PVs did between is unknown.
+    """
+
+    n_commits: int
+    start_ns: int
+    stop_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What was wrong with a segment of the log.
+    """What was wrong with the bytes of a segment of the log.
 
     Parameters
     ----------
     torn_B : int
-        Bytes behind the last whole frame: a write that was never synced, cut off [B].
+        Bytes behind the last whole frame, cut off [B].
     damaged_B : int
         Bytes between whole frames that were once synced and cannot be read now; kept in ``quarantine/`` [B].
     """
@@ -272,6 +323,8 @@ class SealedFile:
 class ConnectionRow:
     """A row that is no sample: what happened to a PV's connection.
 
+    A row that stands for lost commits carries the receipt number of the row before or behind them.
+
     Parameters
     ----------
     pv : str
@@ -306,15 +359,32 @@ class SealedState:
         Number of that segment; -1 where none is.
     records : tuple of PvRecord
         Every PV and its account.
-    n_received, seq, time_ns : int
-        Samples received, last receipt number, and time of the last commit by then.
+    account : Account
+        Of the last commit by then.
     life_by_ioc : mapping of str to int
         IOC -> last proof of life [ns since 1970 UTC].
     """
 
     segment: int = -1
     records: tuple[PvRecord, ...] = ()
-    n_received: int = 0
-    seq: int = 0
-    time_ns: int = 0
+    account: Account = NOTHING_YET
     life_by_ioc: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedContents:
+    """What became of a segment's rows.
+
+    Parameters
+    ----------
+    files : tuple of SealedFile
+        Where they are.
+    connections : tuple of ConnectionRow
+        Those that are no samples.
+    losses : tuple of Loss
+        Commits that were missing.
+    """
+
+    files: tuple[SealedFile, ...] = ()
+    connections: tuple[ConnectionRow, ...] = ()
+    losses: tuple[Loss, ...] = ()

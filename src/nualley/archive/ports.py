@@ -5,8 +5,17 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from nualley.archive.commits import Commit
-from nualley.archive.models import ConnectionRow, LogPosition, Repair, RowGroup, SealedFile, SealedState
+from nualley.archive.commits import Commit, Frame
+from nualley.archive.models import (
+    ConnectionRow,
+    Loss,
+    Mark,
+    Repair,
+    RowGroup,
+    SealedContents,
+    SealedFile,
+    SealedState,
+)
 from nualley.pv import ValueType
 
 
@@ -14,17 +23,17 @@ class LogWriter(Protocol):
     """The write-ahead log of one shard, for the one process that writes it."""
 
     @property
-    def position(self) -> LogPosition:
-        """The open segment, and how much of it is synced."""
+    def position(self) -> Mark:
+        """The open segment, how much of it is synced, and the account by then."""
         ...
 
-    def append(self, frame: bytes) -> None:
+    def append(self, frame: Frame) -> None:
         """Write a frame and make it durable; only then return.
 
         Parameters
         ----------
-        frame : bytes
-            One encoded commit.
+        frame : Frame
+            One encoded commit and its account.
 
         Raises
         ------
@@ -45,11 +54,21 @@ class LogWriter(Protocol):
 class LogReader(Protocol):
     """The write-ahead log of one shard, for anyone."""
 
+    def mark(self) -> Mark | None:
+        """Return how far the log is synced, as its writer last said; None where it never began.
+
+        Raises
+        ------
+        LogDamagedError
+            Where there is a log and its mark cannot be read.
+        """
+        ...
+
     def segments(self) -> list[int]:
         """Return the numbers of the segments that exist, in order."""
         ...
 
-    def read(self, segment: int, offset_B: int = 0, *, is_writer: bool = False) -> tuple[list[Commit], int]:
+    def read(self, segment: int, offset_B: int = 0, stop_B: int | None = None) -> tuple[list[Commit], int]:
         """Read the commits of a segment.
 
         Parameters
@@ -58,13 +77,13 @@ class LogReader(Protocol):
             Its number.
         offset_B : int
             Where to go on [B]; 0 is the beginning.
-        is_writer : bool
-            The writer reads all that is whole; others only what is synced.
+        stop_B : int, optional
+            Where to stop [B]: what the mark says of the open segment. By default all that is whole is read.
 
         Returns
         -------
         tuple of (list of Commit, int)
-            The commits, and where the next reading goes on [B].
+            The whole commits, and where the next reading goes on [B]; what is missing shows in their numbers.
 
         Raises
         ------
@@ -74,7 +93,7 @@ class LogReader(Protocol):
         ...
 
     def repair(self, segment: int) -> Repair:
-        """Cut a torn tail off, set what is damaged between whole frames aside, and say how much each was."""
+        """Cut off what follows the last whole frame, set aside what was synced and is damaged, and say how much."""
         ...
 
     def remove(self, segment: int) -> None:
@@ -107,8 +126,14 @@ class ColumnFiles(Protocol):
         Raises
         ------
         FileNotFoundError
-            Where a file was replaced meanwhile.
+            Where a file was replaced meanwhile, or is missing.
+        SealedFileDamagedError
+            Where a file is not as it was written.
         """
+        ...
+
+    def missing(self, groups: Iterable[RowGroup]) -> list[str]:
+        """Return the paths of those files that do not exist."""
         ...
 
 
@@ -119,8 +144,8 @@ class Index(Protocol):
         """Return what is known up to the last sealed segment."""
         ...
 
-    def seal(self, state: SealedState, files: Iterable[SealedFile], connections: Iterable[ConnectionRow]) -> None:
-        """Take over a segment in one transaction: files, connection rows and the account of every PV."""
+    def seal(self, state: SealedState, contents: SealedContents) -> None:
+        """Take over a segment in one transaction: what became of its rows, and the account of every PV."""
         ...
 
     def last_sealed(self) -> int:
@@ -135,6 +160,10 @@ class Index(Protocol):
         """Return the row group that holds the PV's last sample at or before a time."""
         ...
 
-    def connections(self, pv: str) -> list[ConnectionRow]:
-        """Return a PV's connection rows, by time."""
+    def connections(self, pv: str, start_ns: int, stop_ns: int) -> list[ConnectionRow]:
+        """Return a PV's connection rows in ``[start_ns, stop_ns)``, the last before and the first behind, by time."""
+        ...
+
+    def losses(self) -> list[Loss]:
+        """Return what was found missing when segments were sealed, by time."""
         ...

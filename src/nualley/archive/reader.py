@@ -8,10 +8,11 @@ import pyarrow.compute as pc
 
 from nualley.archive.columns import file_schema, table_from_log
 from nualley.archive.commits import Commit
-from nualley.archive.errors import ArchiveBusyError, PvNotArchivedError
-from nualley.archive.models import ConnectionRow, LastValue, Ledger, PvRecord, RowKind
+from nualley.archive.errors import ArchiveBusyError, PvNotArchivedError, SealedFileDamagedError
+from nualley.archive.models import Account, ConnectionRow, LastValue, Ledger, Loss, Mark, PvRecord, RowGroup, RowKind
 from nualley.archive.ports import ColumnFiles, Index, LogReader
 from nualley.archive.registry import Registry
+from nualley.archive.replay import Replay
 from nualley.archive.sealing import connection_rows
 from nualley.core import Clock, nearest
 from nualley.pv import ValueType
@@ -47,6 +48,10 @@ class ArchiveReader:
     def registry(self) -> Registry:
         """Return what is known of every PV up to the last synced commit."""
         return self._refresh().registry
+
+    def account(self) -> Account:
+        """Return how far the archive is synced."""
+        return self._refresh().registry.account
 
     def record(self, pv: str) -> PvRecord:
         """Return what is known of one PV.
@@ -120,13 +125,13 @@ class ArchiveReader:
             try:
                 tables = self._tables(tail, record, start_ns, stop_ns)
             except FileNotFoundError:  # sealed or replaced meanwhile: look again
+                self._check_missing(pv, start_ns, stop_ns)
                 continue
             table = _cut(_union(tables, record.value_type or ValueType.FLOAT64), start_ns, stop_ns)
             # what happened between the sample that comes first and the start: it may not hold any more
             since_ns = table["time_ns"][0].as_py() if table.num_rows else start_ns
-            return _add_connections(
-                table, [row for row in self.connections(pv) if since_ns <= row.time_ns < start_ns][-1:]
-            )
+            earlier = [row for row in self.connections(pv, start_ns, start_ns) if since_ns <= row.time_ns < start_ns]
+            return _add_connections(table, earlier)
         raise _busy(pv)
 
     def history(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:
@@ -136,36 +141,61 @@ class ArchiveReader:
         the value of a connection row is null.
         """
         table = self.read(pv, start_ns, stop_ns)
-        rows = self.connections(pv)
-        earlier = [row for row in rows if row.time_ns < start_ns]
-        later = [row for row in rows if row.time_ns >= stop_ns]
-        return _add_connections(table, earlier[-1:] + later[:1])
+        around = [row for row in self.connections(pv, start_ns, stop_ns) if not start_ns <= row.time_ns < stop_ns]
+        return _add_connections(table, around)
 
-    def connections(self, pv: str) -> list[ConnectionRow]:
-        """Return all of a PV's connection rows, by time."""
+    def connections(self, pv: str, start_ns: int, stop_ns: int) -> list[ConnectionRow]:
+        """Return a PV's connection rows in ``[start_ns, stop_ns)``, the last before and the first behind, by time."""
         for _ in range(_TRIES):
             tail = self._refresh()
             record = _record(tail.registry, pv)
-            sealed = self._index.connections(pv) if tail.segment >= 0 else []
+            sealed = self._index.connections(pv, start_ns, stop_ns) if tail.segment >= 0 else []
             recent = [row for table in tail.tables(record).values() for row in connection_rows(table)]
             if not self._is_sealed_beyond(tail):
-                return sorted([*sealed, *recent], key=lambda row: (row.time_ns, row.seq))
+                rows = sorted([*sealed, *recent], key=lambda row: (row.time_ns, row.seq, row.kind))
+                before = [row for row in rows if row.time_ns < start_ns]
+                behind = [row for row in rows if row.time_ns >= stop_ns]
+                return [*before[-1:], *(row for row in rows if start_ns <= row.time_ns < stop_ns), *behind[:1]]
         raise _busy(pv)
+
+    def losses(self) -> list[Loss]:
+        """Return commits that were acknowledged and cannot be read any more, by time.
+
+        Each is also a gap row of every PV that was connected, and the samples are missing from the account.
+        """
+        return [*self._index.losses(), *self.new_losses()]
+
+    def new_losses(self) -> list[Loss]:
+        """Return those losses that the archive has not taken into its index yet."""
+        return list(self._refresh().losses)
+
+    def _check_missing(self, pv: str, start_ns: int, stop_ns: int) -> None:
+        tail = self._refresh()
+        missing = self._files.missing(self._groups(tail, pv, start_ns, stop_ns))
+        if missing and not self._is_sealed_beyond(tail):
+            raise SealedFileDamagedError(
+                "a sealed file is missing",
+                where=missing[0],
+                do="put a backup of this one file back; its sha256 is in the archive's index",
+            )
+
+    def _groups(self, tail: "_LogTail", pv: str, start_ns: int, stop_ns: int) -> list[RowGroup]:
+        if tail.segment < 0:
+            return []
+        groups = self._index.row_groups(pv, start_ns, stop_ns)
+        before = self._index.sample_before(pv, start_ns)
+        return [before, *groups] if before and before not in groups else groups
 
     def _tables(
         self, tail: "_LogTail", record: PvRecord, start_ns: int, stop_ns: int
     ) -> dict[ValueType, list[pa.Table]]:
         found: dict[ValueType, list[pa.Table]] = {}
         recent = tail.tables(record)
-        if tail.segment >= 0:
-            groups = self._index.row_groups(record.name, start_ns, stop_ns)
-            before = self._index.sample_before(record.name, start_ns)
-            if before and before not in groups:
-                groups = [before, *groups]
-            if self._is_sealed_beyond(tail):
-                raise FileNotFoundError
-            for group, table in zip(groups, self._files.read(groups), strict=True):
-                found.setdefault(group.value_type, []).append(table)
+        groups = self._groups(tail, record.name, start_ns, stop_ns)
+        if self._is_sealed_beyond(tail):
+            raise FileNotFoundError
+        for group, table in zip(groups, self._files.read(groups), strict=True):
+            found.setdefault(group.value_type, []).append(table)
         for value_type, table in recent.items():
             found.setdefault(value_type, []).append(table)
         return found
@@ -178,13 +208,15 @@ class ArchiveReader:
             if self._is_sealed_beyond(self._tail):
                 state = self._index.load()
                 self._tail = _LogTail(Registry(state), state.segment)
+            mark = self._log.mark()
             try:
-                for segment in self._log.segments():
-                    if segment > self._tail.segment:
-                        self._tail.follow(self._log, segment)
+                if mark:
+                    self._tail.follow(self._log, mark)
             except FileNotFoundError:  # sealed while we looked
                 continue
             if not self._is_sealed_beyond(self._tail):
+                if mark:
+                    self._tail.finish(mark)
                 return self._tail
         raise _busy("")
 
@@ -195,18 +227,30 @@ class _LogTail:
     def __init__(self, registry: Registry, segment: int) -> None:
         self.registry = registry
         self.segment = segment
+        self._replay = Replay(registry)
         self._offsets_B: dict[int, int] = {}
         self._batches: dict[ValueType, list[pa.RecordBatch]] = {}
 
-    def follow(self, log: LogReader, segment: int) -> None:
-        """Take in what a segment got since the last look."""
-        commits, self._offsets_B[segment] = log.read(segment, self._offsets_B.get(segment, 0))
-        for commit in commits:
-            self.registry.fold(commit)
-            self._keep(commit)
+    @property
+    def losses(self) -> list[Loss]:
+        """What is missing among them."""
+        return self._replay.losses
 
-    def _keep(self, commit: Commit) -> None:
-        for value_type, batch in commit.rows.items():
+    def follow(self, log: LogReader, mark: Mark) -> None:
+        """Take in what was synced since the last look."""
+        for segment in log.segments():
+            if self.segment < segment <= mark.segment:
+                stop_B = mark.offset_B if segment == mark.segment else None
+                commits, self._offsets_B[segment] = log.read(segment, self._offsets_B.get(segment, 0), stop_B)
+                for commit in commits:
+                    self._keep(self._replay.take(commit))
+
+    def finish(self, mark: Mark) -> None:
+        """Say what was acknowledged by now; what is not there is lost."""
+        self._keep(self._replay.finish(mark.account))
+
+    def _keep(self, commits: Iterable[Commit]) -> None:
+        for value_type, batch in [found for commit in commits for found in commit.rows.items()]:
             batches = self._batches.setdefault(value_type, [])
             batches.append(batch)
             if len(batches) > _MAX_CHUNKS:
@@ -274,8 +318,9 @@ def _cut(table: pa.Table, start_ns: int, stop_ns: int) -> pa.Table:
 
 
 def _add_connections(table: pa.Table, rows: Sequence[ConnectionRow]) -> pa.Table:
-    known = set(table["seq"].to_pylist())
-    added = [row for row in rows if row.seq not in known]
+    kinds = table["kind"].cast(pa.string()).to_pylist()
+    known = set(zip(table["seq"].to_pylist(), kinds, strict=True))
+    added = [row for row in rows if (row.seq, row.kind.name.lower()) not in known]
     if not added:
         return table
     joined = pa.concat_tables([table, _connection_table(added, table.schema)])

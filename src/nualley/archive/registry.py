@@ -29,9 +29,7 @@ class Registry:
     def __init__(self, sealed: SealedState = _NOTHING) -> None:
         self.by_code: dict[int, PvRecord] = {}
         self.by_name: dict[str, PvRecord] = {}
-        self.n_received = sealed.n_received
-        self.seq = sealed.seq
-        self.time_ns = sealed.time_ns
+        self.account = sealed.account
         self.life_by_ioc: dict[str, int] = dict(sealed.life_by_ioc)
         for record in sealed.records:
             self._insert(record)
@@ -39,11 +37,22 @@ class Registry:
     def sealed(self, segment: int) -> SealedState:
         """Return all of it as the state up to ``segment``, for the index."""
         records = tuple(replace(record, filtered=dict(record.filtered)) for record in self.by_code.values())
-        return SealedState(segment, records, self.n_received, self.seq, self.time_ns, dict(self.life_by_ioc))
+        return SealedState(segment, records, self.account, dict(self.life_by_ioc))
 
     def _insert(self, record: PvRecord) -> None:
         self.by_code[record.code] = record
         self.by_name[record.name] = record
+
+    def name_all(self, names: Mapping[int, str]) -> None:
+        """Make PVs known by their codes; one that had to be listed without its name gets it."""
+        for code, name in names.items():
+            record = self.by_code.get(code)
+            if record is None:
+                self._insert(PvRecord(code, name))
+            elif record.name != name:
+                del self.by_name[record.name]
+                record.name = name
+                self._insert(record)
 
     def last_heard_ns(self, record: PvRecord) -> int:
         """Return the last proof that a PV's IOC was alive [ns since 1970 UTC]; 0 where there never was one."""
@@ -89,7 +98,7 @@ class Registry:
         """The account of all samples; ``received`` was counted at receipt, the others row by row."""
         ledgers = [record.ledger for record in self.by_code.values()]
         return Ledger(
-            received=self.n_received,
+            received=self.account.n_received,
             stored=sum(ledger.stored for ledger in ledgers),
             quarantined=sum(ledger.quarantined for ledger in ledgers),
             filtered=sum(ledger.filtered for ledger in ledgers),
@@ -119,9 +128,7 @@ class Registry:
 
     def _fold_note(self, commit: Commit) -> set[str]:
         note = commit.note
-        for code, name in note.names.items():
-            if code not in self.by_code:
-                self._insert(PvRecord(code, name))
+        self.name_all(note.names)
         for code, ioc in note.iocs.items():
             self.by_code[code].ioc = ioc
         for metadata in note.metadata:
@@ -133,9 +140,7 @@ class Registry:
                 filtered[reason] = filtered.get(reason, 0) + count
         for ioc, heard_ns in note.last_heard.items():
             self.life_by_ioc[ioc] = max(heard_ns, self.life_by_ioc.get(ioc, 0))
-        self.n_received += note.n_received
-        self.seq = max(self.seq, note.seq)
-        self.time_ns = note.time_ns
+        self.account = note.account
         return {metadata.pv for metadata in note.metadata}
 
     def _fold_rows(self, value_type: ValueType, batch: pa.RecordBatch) -> set[str]:
@@ -159,6 +164,7 @@ class Registry:
         record = self.by_code[batch["pv"][row].as_py()]
         record.protocol = batch["protocol"][row].as_py()
         record.is_connected = kind is RowKind.RECONNECT
+        record.in_doubt_since_ns = None
         record.has_connected = record.has_connected or record.is_connected
         record.last_heard_ns = max(record.last_heard_ns, batch["last_heard_ns"][row].as_py() or 0)
         record.n_gaps += kind in _GAP_KINDS

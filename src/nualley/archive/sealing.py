@@ -9,9 +9,11 @@ import structlog
 
 from nualley.archive.columns import table_from_log
 from nualley.archive.commits import Commit
-from nualley.archive.models import ConnectionRow, RowKind, SealedFile
+from nualley.archive.errors import LogDamagedError
+from nualley.archive.models import ConnectionRow, Loss, Mark, RowKind, SealedContents, SealedFile
 from nualley.archive.ports import ColumnFiles, Index, LogReader
 from nualley.archive.registry import Registry
+from nualley.archive.replay import Replay
 from nualley.core import DAY_NS, format_time
 from nualley.pv import ValueType
 
@@ -55,26 +57,40 @@ class Sealer:
         list of SealedFile
             The files that took over its rows.
         """
-        self._repair(segment)
-        commits, _ = self._log.read(segment, is_writer=True)
+        return self._seal(segment, Replay(Registry(self._index.load())), mark=None)
+
+    def _seal(self, segment: int, replay: Replay, mark: Mark | None) -> list[SealedFile]:
         # the account is taken from what can be read, not from what was once written
-        registry = Registry(self._index.load())
-        for commit in commits:
-            registry.fold(commit)
-        state = registry.sealed(segment)
+        commits = self._readable(segment, replay)
+        if mark is not None and mark.segment == segment:
+            commits += replay.finish(mark.account)
         files: list[SealedFile] = []
         connections: list[ConnectionRow] = []
         for is_quarantine in (False, True):
-            for value_type, table in _tables(commits, registry.names, is_quarantine=is_quarantine):
+            for value_type, table in _tables(commits, replay.registry.names, is_quarantine=is_quarantine):
                 if not is_quarantine:
                     connections.extend(connection_rows(table))
                 for day, part in _days(table):
                     folder = "quarantine" if is_quarantine else "day"
                     path = f"{folder}/{day}/{value_type}-{self._shard}-{segment:08d}.parquet"
                     files.append(self._files.write(path, part, value_type, is_quarantine=is_quarantine))
-        self._index.seal(state, files, connections)
+        contents = SealedContents(tuple(files), tuple(connections), tuple(replay.losses))
+        self._index.seal(replay.registry.sealed(segment), contents)
+        for loss in replay.losses:
+            _log_loss(segment, loss)
+        replay.losses.clear()
         self._log.remove(segment)
         return files
+
+    def _readable(self, segment: int, replay: Replay) -> list[Commit]:
+        try:
+            self._repair(segment)
+            commits, _ = self._log.read(segment)
+        except FileNotFoundError:
+            # the whole segment is gone: the numbers of the commits behind it, or the mark, say what was in it
+            _log.error("log segment missing", segment=segment)
+            return []
+        return [folded for commit in commits for folded in replay.take(commit)]
 
     def _repair(self, segment: int) -> None:
         found = self._log.repair(segment)
@@ -83,7 +99,7 @@ class Sealer:
                 "log damaged",
                 segment=segment,
                 damaged_B=found.damaged_B,
-                do="samples are lost: the bytes are in the archive's quarantine folder; look at the drive",
+                do="the bytes are kept in the archive's quarantine folder; look at the drive",
             )
         if found.torn_B:
             _log.info("torn tail cut", segment=segment, torn_B=found.torn_B)
@@ -96,13 +112,34 @@ class Sealer:
         Registry
             Up to the last whole commit of the log.
         """
-        sealed = self._index.load().segment
-        for segment in self._log.segments():
-            if segment <= sealed:  # killed between the transaction and the removal
+        registry = Registry(state := self._index.load())
+        replay, mark = Replay(registry), self._mark_or_none()
+        segments = self._log.segments()
+        for segment in segments:
+            if segment <= state.segment:  # killed between the transaction and the removal
                 self._log.remove(segment)
-            else:
-                self.seal(segment)
-        return Registry(self._index.load())
+        last = max([*segments, mark.segment if mark else -1])
+        for segment in range(state.segment + 1, last + 1):
+            self._seal(segment, replay, mark)
+        return registry
+
+    def _mark_or_none(self) -> Mark | None:
+        try:
+            return self._log.mark()
+        except LogDamagedError as error:
+            _log.error("log without its mark", what=error.what, where=error.where)
+            return None
+
+
+def _log_loss(segment: int, loss: Loss) -> None:
+    _log.error(
+        "commits lost",
+        segment=segment,
+        n_commits=loss.n_commits,
+        since=format_time(loss.start_ns),
+        until=format_time(loss.stop_ns),
+        do="the time between is unknown for every PV that was connected; look at the drive: nualley doctor",
+    )
 
 
 def connection_rows(table: pa.Table) -> list[ConnectionRow]:

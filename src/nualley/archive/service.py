@@ -1,16 +1,16 @@
 """Recording: what sources emit becomes commits of the log, and nothing is lost or invented on the way."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
-from nualley.archive.columns import VALUE_TYPES, is_storable, log_schema, value_array
-from nualley.archive.commits import Commit, Note
+from nualley.archive.columns import VALUE_TYPES, LogRow, is_storable, log_batch
+from nualley.archive.commits import Commit, Frame, Note
 from nualley.archive.decide import QUARANTINED, Reason, fingerprint, judge
-from nualley.archive.models import PvRecord, RowKind, Tail
+from nualley.archive.models import Account, PvRecord, RowKind, Tail
 from nualley.archive.ports import LogWriter
 from nualley.archive.registry import Registry
 from nualley.archive.settings import ArchiveSettings
@@ -51,34 +51,28 @@ class _LivePv:
     is_paused: bool = False
     protocol: str = ""
     # connection rows that wait until the PV's type is known
-    held: list["_Row"] = field(default_factory=list)
-
-
-_Row = tuple[int, int, object, int | None, int | None, str, int, int, int, int | None]
+    held: list[LogRow] = field(default_factory=list)
 
 
 class _Pending:
     """What was received and is not yet in a frame."""
 
     def __init__(self) -> None:
-        self.rows: dict[ValueType, list[_Row]] = {}
-        self.refused: dict[ValueType, list[_Row]] = {}
+        self.rows: dict[ValueType, list[LogRow]] = {}
+        self.refused: dict[ValueType, list[LogRow]] = {}
         self.reasons: dict[ValueType, list[str]] = {}
         self.filtered: dict[int, Counter[str]] = {}
         self.names: dict[int, str] = {}
         self.iocs: dict[int, str] = {}
         self.metadata: list[Metadata] = []
         self.last_heard: dict[str, int] = {}
-        self.n_received = 0
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.refused or self.filtered or self.names or self.metadata or self.last_heard)
 
-    def to_commit(self, time_ns: int, seq: int) -> Commit:
+    def to_commit(self, account: Account) -> Commit:
         note = Note(
-            time_ns=time_ns,
-            seq=seq,
-            n_received=self.n_received,
+            account,
             names=self.names,
             filtered={code: dict(counts) for code, counts in self.filtered.items()},
             metadata=tuple(self.metadata),
@@ -86,21 +80,12 @@ class _Pending:
             iocs=self.iocs,
         )
         refused = {
-            value_type: _batch(rows, value_type, self.reasons[value_type]) for value_type, rows in self.refused.items()
+            value_type: log_batch(rows, value_type, self.reasons[value_type])
+            for value_type, rows in self.refused.items()
         }
-        return Commit(note, {value_type: _batch(rows, value_type) for value_type, rows in self.rows.items()}, refused)
-
-
-def _batch(rows: Sequence[_Row], value_type: ValueType, reasons: Sequence[str] | None = None) -> pa.RecordBatch:
-    schema = log_schema(value_type, is_quarantine=reasons is not None)
-    columns = list(zip(*rows, strict=True))
-    arrays = [
-        value_array(column, value_type) if field.name == "value" else pa.array(column, type=field.type)
-        for field, column in zip(schema, columns, strict=False)
-    ]
-    if reasons is not None:
-        arrays.append(pa.array(reasons, type=pa.string()))
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+        return Commit(
+            note, {value_type: log_batch(rows, value_type) for value_type, rows in self.rows.items()}, refused
+        )
 
 
 class Recorder:
@@ -128,9 +113,10 @@ class Recorder:
         self._log = log
         self._clock = clock
         self._future_limit_ns = round(settings.future_limit_s * SECOND_NS)
-        self._seq = registry.seq
+        self._seq = registry.account.seq
+        self._n_received = registry.account.n_received
         self._pending = _Pending()
-        self._unsynced: tuple[Commit, bytes] | None = None
+        self._unsynced: tuple[Commit, Frame] | None = None
         self._live = {record.name: _live_from(record) for record in registry.by_code.values()}
         self._codes = max(registry.by_code, default=-1)
         self._handlers: Mapping[type, Callable[..., None]] = {
@@ -186,7 +172,7 @@ class Recorder:
         live = self._pv(sample.pv)
         pending = self._pending
         self._seq += 1
-        pending.n_received += 1
+        self._n_received += 1
         if live.ioc:
             pending.last_heard[live.ioc] = sample.received_ns
         value_type = sample.value_type
@@ -200,17 +186,16 @@ class Recorder:
             return
         if reason is not Reason.UNSTORABLE and (value_type is not live.value_type or live.held):
             self._learn_type(live, value_type)
-        row: _Row = (
-            live.code,
-            sample.time_ns,
-            value,
-            sample.severity,
-            sample.status,
-            sample.protocol,
-            sample.received_ns,
-            self._seq,
-            RowKind.SAMPLE,
-            None,
+        row = LogRow(
+            pv=live.code,
+            time_ns=sample.time_ns,
+            protocol=sample.protocol,
+            received_ns=sample.received_ns,
+            seq=self._seq,
+            kind=RowKind.SAMPLE,
+            value=value,
+            severity=sample.severity,
+            status=sample.status,
         )
         if reason is not None:
             pending.refused.setdefault(value_type, []).append(row)
@@ -246,27 +231,39 @@ class Recorder:
 
     def _add_connection_row(self, live: _LivePv, kind: RowKind, time_ns: int, last_heard_ns: int) -> None:
         self._seq += 1
-        row: _Row = (
-            live.code, time_ns, None, None, None, live.protocol, self._clock.now_ns(), self._seq, kind, last_heard_ns,
-        )  # fmt: skip
+        row = LogRow(
+            pv=live.code,
+            time_ns=time_ns,
+            protocol=live.protocol,
+            received_ns=self._clock.now_ns(),
+            seq=self._seq,
+            kind=kind,
+            last_heard_ns=last_heard_ns,
+        )
         if live.value_type is None:
             live.held.append(row)
         else:
             self._pending.rows.setdefault(live.value_type, []).append(row)
 
     # -------------------------------------------------------------- committing
-    def prepare(self) -> bytes | None:
+    def prepare(self) -> Frame | None:
         """Return the next frame to append, or None where nothing waits.
 
         Returns
         -------
-        bytes or None
+        Frame or None
             The same frame again until it is confirmed: a failed append is tried again whole, and what was received
             meanwhile waits behind it.
         """
         if self._unsynced is None and self._pending:
-            commit = self._pending.to_commit(self._clock.now_ns(), self._seq)
-            self._unsynced = (commit, encode_commit(commit))
+            account = Account(
+                number=self.registry.account.number + 1,
+                n_received=self._n_received,
+                seq=self._seq,
+                time_ns=self._clock.now_ns(),
+            )
+            commit = self._pending.to_commit(account)
+            self._unsynced = (commit, Frame(account, encode_commit(commit)))
             self._pending = _Pending()
         return self._unsynced[1] if self._unsynced else None
 
@@ -277,7 +274,7 @@ class Recorder:
         commit, _ = self._unsynced
         self._unsynced = None
         changed = self.registry.fold(commit)
-        self.synced.publish(Synced(commit.note.seq, commit.note.time_ns, frozenset(changed)))
+        self.synced.publish(Synced(commit.account.seq, commit.account.time_ns, frozenset(changed)))
 
     def commit(self) -> None:
         """Make all that was received durable.

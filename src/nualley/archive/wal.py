@@ -7,10 +7,12 @@ A segment is a header and frames, one frame a commit::
     payload   sections: kind u8 | value type u8 | 2 bytes 0 | length u32 | bytes, padded to 8
     sections  note (JSON), rows (Arrow IPC record batch), quarantine (the same with ``reason``)
 
-All integers are little endian. A frame that is cut short or fails its CRC is passed over.
+All integers are little endian. A frame that is cut short or fails its CRC is passed over; the commits are numbered
+without a hole, so that what is missing shows.
 """
 
 import json
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -22,10 +24,13 @@ from zlib_ng import zlib_ng
 
 from nualley.archive.columns import log_schema
 from nualley.archive.commits import Commit, Note
-from nualley.archive.errors import LogDamagedError
+from nualley.archive.errors import ArchiveNewerError
+from nualley.archive.models import NOTHING_YET, Account
 from nualley.pv import Limits, Metadata, ValueType
 
-SEGMENT_MAGIC = b"NUWALv1\n"
+_VERSION = 1
+_VERSIONED = re.compile(rb"NUWALv(\d+)\n")
+SEGMENT_MAGIC = b"NUWALv%d\n" % _VERSION
 FRAME_MAGIC = b"NUFR"
 SEGMENT_HEADER = struct.Struct("<8sQ")
 FRAME_HEADER = struct.Struct("<4sII")
@@ -73,38 +78,28 @@ def encode_segment_header(segment: int) -> bytes:
     return SEGMENT_HEADER.pack(SEGMENT_MAGIC, segment)
 
 
-def check_segment_header(head: bytes, segment: int, where: str) -> bool:
-    """Say whether a segment begins as it should.
+def check_version(head: bytes, where: str) -> None:
+    """Refuse a segment that a newer nualley wrote.
 
     Parameters
     ----------
     head : bytes
-        Its first bytes.
-    segment : int
-        The number its name says.
+        Its first bytes; anything that is no header at all is damage, found by `survey` and by the commits' numbers.
     where : str
         Its path, for the error.
 
-    Returns
-    -------
-    bool
-        False where the header is cut short: a segment that was begun and never synced.
-
     Raises
     ------
-    LogDamagedError
-        Where the bytes are something else.
+    ArchiveNewerError
+        Where the version is another one.
     """
-    if len(head) < SEGMENT_HEADER.size:
-        return False
-    magic, number = SEGMENT_HEADER.unpack_from(head)
-    if (magic, number) != (SEGMENT_MAGIC, segment):
-        raise LogDamagedError(
-            f"the log begins with {magic!r} and segment {number}, expected {SEGMENT_MAGIC!r} and segment {segment}",
+    found = _VERSIONED.match(head)
+    if found and not head.startswith(SEGMENT_MAGIC):
+        raise ArchiveNewerError(
+            f"the log has version {int(found[1])}, this nualley knows {_VERSION}",
             where=where,
-            do="keep a copy of the file, move it out of the log and start the archive again",
+            do="use the nualley that wrote it, or a newer one",
         )
-    return True
 
 
 def encode_commit(commit: Commit) -> bytes:
@@ -215,7 +210,7 @@ def _frame_end(view: memoryview, offset_B: int) -> int | None:
 
 
 def _decode_payload(payload: memoryview) -> Commit:
-    note = Note(time_ns=0, seq=0)
+    note = Note(NOTHING_YET)
     batches: dict[_Section, dict[ValueType, pa.RecordBatch]] = {_Section.ROWS: {}, _Section.QUARANTINE: {}}
     offset = 0
     while offset < len(payload):
@@ -236,6 +231,7 @@ def _decode_payload(payload: memoryview) -> Commit:
 
 def _decode_note(body: bytes) -> Note:
     fields = json.loads(body)
+    fields["account"] = Account(**fields["account"])
     fields["names"] = {int(code): name for code, name in fields["names"].items()}
     fields["filtered"] = {int(code): counts for code, counts in fields["filtered"].items()}
     fields["iocs"] = {int(code): ioc for code, ioc in fields["iocs"].items()}

@@ -1,4 +1,4 @@
-"""What every part shares: errors, time, intervals, identifiers, quantities, digests, events, protocols."""
+"""What every part shares: errors, time, intervals, names, quantities, digests, JSON, folders, processes, events."""
 
 from nualley.core.digests import Digester, Digests, digest_file
 from nualley.core.errors import (
@@ -9,16 +9,21 @@ from nualley.core.errors import (
     UnreachableError,
     UsageError,
     nearest,
+    reason,
 )
 from nualley.core.events import Event
+from nualley.core.files import free_B, make_folders, sync_folder
 from nualley.core.identifiers import DetectorId, RunId, escape_name, make_run_id, split_run_id, unescape_name
 from nualley.core.intervals import Interval, IntervalSet
+from nualley.core.processes import PARENT_PID, end_with_parent
 from nualley.core.protocols import Check, CheckResult, CheckState, Clock, SystemClock
 from nualley.core.quantities import format_quantity, format_size, parse_quantity, unit_factor
+from nualley.core.strict_json import dump_json, strict_text, to_json
 from nualley.core.time import DAY_NS, SECOND_NS, format_duration, format_time, parse_duration_ns, parse_time_ns
 
 __all__ = [
     "DAY_NS",
+    "PARENT_PID",
     "SECOND_NS",
     "Check",
     "CheckResult",
@@ -39,17 +44,25 @@ __all__ = [
     "UnreachableError",
     "UsageError",
     "digest_file",
+    "dump_json",
+    "end_with_parent",
     "escape_name",
     "format_duration",
     "format_quantity",
     "format_size",
     "format_time",
+    "free_B",
+    "make_folders",
     "make_run_id",
     "nearest",
     "parse_duration_ns",
     "parse_quantity",
     "parse_time_ns",
+    "reason",
     "split_run_id",
+    "strict_text",
+    "sync_folder",
+    "to_json",
     "unescape_name",
     "unit_factor",
 ]

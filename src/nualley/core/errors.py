@@ -1,6 +1,7 @@
 """Errors that say what happened, where, and what to do next."""
 
 import difflib
+import os
 from collections.abc import Iterable
 from enum import IntEnum
 
@@ -106,3 +107,27 @@ def nearest(word: str, words: Iterable[str]) -> str:
     by_lower = {candidate.lower(): candidate for candidate in words}
     found = difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
     return by_lower[found[0]] if found else ""
+
+
+def reason(error: OSError) -> str:
+    """Return why the machine refused, in its words.
+
+    Parameters
+    ----------
+    error : OSError
+        What it raised; made by a library, it may lack ``strerror``.
+
+    Returns
+    -------
+    str
+        Never empty and never "None".
+
+    Examples
+    --------
+    >>> reason(FileNotFoundError(2, "No such file or directory", "/data"))
+    'No such file or directory'
+    >>> reason(OSError("the host is gone"))
+    'the host is gone'
+    """
+    said = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
+    return said or type(error).__name__

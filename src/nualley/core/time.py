@@ -9,12 +9,14 @@ from nualley.core.quantities import parse_quantity
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
 
+_MIN_NS, _MAX_NS = -(2**63), 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
-    r"(?:[T ](?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.(?P<fraction>\d{1,9}))?)?)(?P<zone>Z|z|[+-]\d{2}:?\d{2})?)?"
+    r"(?:[T ](?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.(?P<fraction>\d{1,9}))?)?)(?P<zone>Z|z|[+-]\d{2}:?\d{2})?)?",
+    re.ASCII,
 )
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Zµ]+)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*([a-zA-Zµ]+)", re.ASCII)
 _FORMS = "ISO 8601 with a zone (2026-11-23T04:00:00Z), a date (a UTC day), 'now' or a time ago such as -2h"
 
 
@@ -29,12 +31,12 @@ def parse_duration_ns(text: str) -> int:
     Returns
     -------
     int
-        Duration [ns], >= 0.
+        Duration [ns], 0 to 2**63 - 1.
 
     Raises
     ------
     UsageError
-        Where a part has no unit of time.
+        Where a part has no unit of time, or it is longer than 292 years: int64 nanoseconds hold no more.
 
     Examples
     --------
@@ -44,7 +46,10 @@ def parse_duration_ns(text: str) -> int:
     parts = _DURATION.findall(text)
     if not parts or _DURATION.sub("", text).strip():
         raise UsageError(f"{text!r} is not a duration", do="write a number with a unit: 90s, 15min, 2h, 7d")
-    return sum(round(parse_quantity(f"{number} {unit}", "ns")) for number, unit in parts)
+    duration_ns = sum(round(parse_quantity(f"{number} {unit}", "ns")) for number, unit in parts)
+    if duration_ns > _MAX_NS:
+        raise UsageError(f"{text!r} is too long, expected at most 292 years", do="write a shorter time, such as 7d")
+    return duration_ns
 
 
 def parse_time_ns(text: str, now_ns: int) -> int:
@@ -60,18 +65,28 @@ def parse_time_ns(text: str, now_ns: int) -> int:
     Returns
     -------
     int
-        Time [ns since 1970 UTC].
+        Time [ns since 1970 UTC], within int64.
 
     Raises
     ------
     UsageError
-        Where the text is none of these, or a clock time has no zone.
+        Where the text is none of these, a clock time has no zone, or int64 nanoseconds do not reach so far.
 
     Examples
     --------
     >>> parse_time_ns("1970-01-01T00:00:01.5Z", 0)
     1500000000
     """
+    time_ns = _time_ns(text, now_ns)
+    if not _MIN_NS <= time_ns <= _MAX_NS:
+        first, last = (format_time(bound_ns, digits=0) for bound_ns in (_MIN_NS + SECOND_NS, _MAX_NS))
+        raise UsageError(
+            f"{text!r} is out of range, expected a time from {first} to {last}", do="write a time in that range"
+        )
+    return time_ns
+
+
+def _time_ns(text: str, now_ns: int) -> int:
     word = text.strip()
     if word == "now":
         return now_ns

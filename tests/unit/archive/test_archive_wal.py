@@ -6,11 +6,12 @@ import pytest
 
 from nualley.archive.columns import log_schema, value_array
 from nualley.archive.commits import Commit, Note
-from nualley.archive.errors import LogDamagedError
+from nualley.archive.errors import ArchiveNewerError
+from nualley.archive.models import Account
 from nualley.archive.wal import (
     FRAME_HEADER,
     Survey,
-    check_segment_header,
+    check_version,
     encode_commit,
     encode_segment_header,
     iterate_commits,
@@ -44,9 +45,7 @@ def make_batch(value_type: ValueType, *, is_quarantine: bool = False) -> pa.Reco
 
 def make_commit() -> Commit:
     note = Note(
-        time_ns=123,
-        seq=9,
-        n_received=8,
+        Account(number=3, n_received=8, seq=9, time_ns=123),
         names={7: "DEMO:{A}:ν"},
         filtered={7: {"repeat": 2}},
         metadata=(Metadata("P", 1, ValueType.ENUM, "MW", 3, ("Off", "On"), Limits(alarm_high=2.0), "ca"),),
@@ -70,25 +69,25 @@ def assert_same(found: Commit, expected: Commit) -> None:
 
 def test_commits_of_every_type_come_back_as_they_were():
     commit = make_commit()
-    frames = encode_commit(commit) + encode_commit(Commit(Note(time_ns=1, seq=10)))
+    frames = encode_commit(commit) + encode_commit(Commit(Note(Account(seq=10))))
     found = list(iterate_commits(frames))
     assert [offset for offset, _ in found] == [len(encode_commit(commit)), len(frames)]
     assert_same(found[0][1], commit)
-    assert found[1][1].note.seq == 10
+    assert found[1][1].account.seq == 10
 
 
 def test_a_frame_cut_at_any_byte_is_not_there():
-    whole = encode_commit(Commit(Note(time_ns=1, seq=1)))
-    torn = encode_commit(Commit(Note(time_ns=2, seq=2, names={1: "P"})))
+    whole = encode_commit(Commit(Note(Account(seq=1))))
+    torn = encode_commit(Commit(Note(Account(seq=2), names={1: "P"})))
     for length in range(len(torn)):
         buffer = whole + torn[:length]
-        assert [commit.note.seq for _, commit in iterate_commits(buffer)] == [1]
+        assert [commit.account.seq for _, commit in iterate_commits(buffer)] == [1]
         assert survey(buffer) == Survey(len(whole))
 
 
 def test_a_flipped_bit_in_any_byte_of_a_frame_is_seen():
-    whole = encode_commit(Commit(Note(time_ns=1, seq=1)))
-    frame = bytearray(encode_commit(Commit(Note(time_ns=2, seq=2), {ValueType.FLOAT64: make_batch(ValueType.FLOAT64)})))
+    whole = encode_commit(Commit(Note(Account(seq=1))))
+    frame = bytearray(encode_commit(Commit(Note(Account(seq=2)), {ValueType.FLOAT64: make_batch(ValueType.FLOAT64)})))
     for position in range(len(frame)):
         frame[position] ^= 1 << (position % 8)
         assert survey(whole + frame).intact_B == len(whole), f"byte {position} was not guarded"
@@ -101,20 +100,20 @@ def test_zeroed_blocks_end_what_can_be_read():
     assert FRAME_HEADER.size == 12
 
 
-def test_a_segment_tells_its_number():
-    head = encode_segment_header(5)
-    assert check_segment_header(head, 5, "wal/0/00000005.wal")
-    assert not check_segment_header(head[:-1], 5, "x")
-    with pytest.raises(LogDamagedError, match="segment 5, expected .* segment 6") as caught:
-        check_segment_header(head, 6, "wal/0/00000006.wal")
+def test_a_segment_of_a_newer_nualley_is_refused():
+    check_version(encode_segment_header(5), "x")
+    # no header at all is damage, which the commits' numbers tell
+    check_version(b"\0" * 16, "x")
+    with pytest.raises(ArchiveNewerError, match="version 2, this nualley knows 1") as caught:
+        check_version(b"NUWALv2\n" + bytes(8), "wal/0/00000006.wal")
     assert caught.value.where == "wal/0/00000006.wal"
 
 
 def test_damage_between_whole_frames_is_passed_over_and_named():
-    frames = [encode_commit(Commit(Note(time_ns=n, seq=n, names={n: "P"}))) for n in range(4)]
+    frames = [encode_commit(Commit(Note(Account(seq=n), names={n: "P"}))) for n in range(4)]
     first, second = len(frames[0]), len(frames[0]) + len(frames[1])
     for position in range(first, second):
         raw = bytearray(b"".join(frames))
         raw[position] ^= 0x01
         assert survey(bytes(raw)) == Survey(len(raw), ((first, second),))
-        assert [commit.note.seq for _, commit in iterate_commits(bytes(raw))] == [0, 2, 3]
+        assert [commit.account.seq for _, commit in iterate_commits(bytes(raw))] == [0, 2, 3]

@@ -3,17 +3,17 @@
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nualley.archive.adapters.folders import make_folders, sync_folder
 from nualley.archive.columns import file_schema
 from nualley.archive.errors import SealedFileDamagedError
 from nualley.archive.models import RowGroup, SealedFile
+from nualley.core import make_folders, sync_folder
 from nualley.pv import ValueType
 
 _COMPRESSION_LEVEL = 3
@@ -73,11 +73,46 @@ class ParquetFolder:
 
     def read(self, groups: Sequence[RowGroup]) -> list[pa.Table]:
         """Read row groups; see `nualley.archive.ports.ColumnFiles`."""
-        tables = []
-        for group in groups:
-            with pq.ParquetFile(self._folder / group.path, page_checksum_verification=True) as file:
-                tables.append(file.read_row_group(group.row_group).replace_schema_metadata(None))
-        return tables
+        return [self._read_group(group) for group in groups]
+
+    def _read_group(self, group: RowGroup) -> pa.Table:
+        path = self._folder / group.path
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                table = file.read_row_group(group.row_group).replace_schema_metadata(None)
+                table.validate(full=True)
+        except FileNotFoundError:
+            raise
+        # Arrow has no error of its own for a file that is not what its footer says
+        except (pa.ArrowException, IndexError, ValueError, OSError) as error:
+            raise _damaged(path, str(error).partition("\n")[0]) from error
+        # pages have checksums, the footer that says where they are has none
+        expected = file_schema(group.value_type, is_quarantine="reason" in table.schema.names)
+        if table.schema.remove_metadata() != expected or _extent(table) != (
+            group.n_rows,
+            group.start_ns,
+            group.stop_ns,
+        ):
+            raise _damaged(path, f"row group {group.row_group} holds other rows than the index says")
+        return table
+
+    def missing(self, groups: Iterable[RowGroup]) -> list[str]:
+        """Return the paths of those files that do not exist."""
+        paths = sorted({self._folder / group.path for group in groups})
+        return [str(path) for path in paths if not path.exists()]
+
+
+def _damaged(path: Path, what: str) -> SealedFileDamagedError:
+    return SealedFileDamagedError(
+        f"a sealed file is not as it was written: {what}",
+        where=str(path),
+        do="put a backup of this one file back; its sha256 is in the archive's index",
+    )
+
+
+def _extent(table: pa.Table) -> tuple[int, int, int]:
+    ends_ns = table["time_ns"].take([0, table.num_rows - 1]).to_pylist() if table.num_rows else [0, 0]
+    return (table.num_rows, *ends_ns)
 
 
 def _pv_runs(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:

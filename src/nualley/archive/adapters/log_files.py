@@ -1,28 +1,21 @@
 """The write-ahead log as files: one folder a shard, one file a segment, and a mark of what is synced."""
 
-import mmap
 import os
-import struct
+from collections.abc import Sequence
 from pathlib import Path
 
-from zlib_ng import zlib_ng
-
-from nualley.archive.adapters.folders import make_folders, sync_folder
-from nualley.archive.commits import Commit
-from nualley.archive.errors import ArchiveBusyError, LogWriteError
-from nualley.archive.models import LogPosition, Repair
+from nualley.archive.adapters.mark import MarkFile, read_mark
+from nualley.archive.commits import Commit, Frame
+from nualley.archive.errors import LogDamagedError, LogWriteError
+from nualley.archive.models import Account, Mark, Repair
 from nualley.archive.wal import (
     SEGMENT_HEADER,
-    Survey,
-    check_segment_header,
+    check_version,
     encode_segment_header,
     iterate_commits,
     survey,
 )
-
-_MARK = struct.Struct("<QQI")
-_MARK_NAME = "synced"
-_MARK_TRIES = 100
+from nualley.core import free_B, make_folders, reason, sync_folder
 
 
 def _segment_path(folder: Path, segment: int) -> Path:
@@ -41,18 +34,20 @@ class LogFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def mark(self) -> Mark | None:
+        """Return how far the log is synced; see `nualley.archive.ports.LogReader`."""
+        return read_mark(self._folder)
+
     def segments(self) -> list[int]:
         """Return the numbers of the segments that exist, in order."""
-        return sorted(int(path.stem) for path in self._folder.glob("*.wal"))
+        return sorted(int(path.stem) for path in self._folder.glob("*.wal") if path.stem.isdecimal())
 
-    def read(self, segment: int, offset_B: int = 0, *, is_writer: bool = False) -> tuple[list[Commit], int]:
+    def read(self, segment: int, offset_B: int = 0, stop_B: int | None = None) -> tuple[list[Commit], int]:
         """Read the commits of a segment; see `nualley.archive.ports.LogReader`."""
         path = _segment_path(self._folder, segment)
-        stop_B = None if is_writer else self._synced_length(segment)
-        offset_B = max(offset_B, SEGMENT_HEADER.size)
         with path.open("rb") as file:
-            if not check_segment_header(file.read(SEGMENT_HEADER.size), segment, str(path)):
-                return [], 0
+            check_version(file.read(SEGMENT_HEADER.size), str(path))
+            offset_B = max(offset_B, SEGMENT_HEADER.size)
             file.seek(offset_B)
             buffer = file.read() if stop_B is None else file.read(max(0, stop_B - offset_B))
         commits = []
@@ -61,29 +56,33 @@ class LogFolder:
             commits.append(commit)
         return commits, offset_B + length
 
-    def _synced_length(self, segment: int) -> int | None:
-        """Return how much of a segment is synced [B]; None: all of it."""
-        mark = read_mark(self._folder)
-        return mark.offset_B if mark and mark.segment == segment else None
-
     def repair(self, segment: int) -> Repair:
         """Cut a torn tail off and set what is damaged aside; see `nualley.archive.ports.LogReader`."""
         path = _segment_path(self._folder, segment)
         with path.open("r+b") as file:
             buffer = file.read()
-            is_begun = check_segment_header(buffer[: SEGMENT_HEADER.size], segment, str(path))
-            found = survey(buffer, SEGMENT_HEADER.size) if is_begun else Survey(0)
-            self._set_aside(segment, buffer, found)
-            torn_B = len(buffer) - found.intact_B
-            if torn_B:
-                file.truncate(found.intact_B)
+            check_version(buffer[: SEGMENT_HEADER.size], str(path))
+            found = survey(buffer, min(SEGMENT_HEADER.size, len(buffer)))
+            tail = (found.intact_B, len(buffer))
+            # a tail that was never synced is nobody's; one that was is evidence
+            mark = None if tail[0] == tail[1] else self._mark_or_none()
+            is_lost = mark is not None and mark.segment == segment and mark.offset_B > found.intact_B
+            damaged = (*found.damaged, tail) if is_lost else found.damaged
+            self._set_aside(segment, buffer, damaged)
+            file.truncate(found.intact_B)
             os.fdatasync(file.fileno())
-        return Repair(torn_B, sum(stop - start for start, stop in found.damaged))
+        return Repair(tail[1] - tail[0], sum(stop - start for start, stop in damaged))
 
-    def _set_aside(self, segment: int, buffer: bytes, found: Survey) -> None:
+    def _mark_or_none(self) -> Mark | None:
+        try:
+            return read_mark(self._folder)
+        except LogDamagedError:
+            return None
+
+    def _set_aside(self, segment: int, buffer: bytes, damaged: Sequence[tuple[int, int]]) -> None:
         # <archive>/quarantine: nobody can read these bytes now, but nobody may say that they never were
         folder = self._folder.parent.parent / "quarantine"
-        for start, stop in found.damaged:
+        for start, stop in damaged:
             make_folders(folder)
             path = folder / f"log-{self._folder.name}-{segment:08d}-{start}.damaged"
             with path.open("wb") as file:
@@ -98,30 +97,6 @@ class LogFolder:
         sync_folder(self._folder)
 
 
-def read_mark(folder: Path) -> LogPosition | None:
-    """Return how far a shard's log is synced, as its writer last said; None where it never did."""
-    try:
-        descriptor = os.open(folder / _MARK_NAME, os.O_RDONLY)
-    except FileNotFoundError:
-        return None
-    try:
-        for _ in range(_MARK_TRIES):  # the writer may be in the middle of the few bytes
-            raw = os.pread(descriptor, _MARK.size, 0)
-            if len(raw) == _MARK.size:
-                segment, offset_B, crc32 = _MARK.unpack(raw)
-                if zlib_ng.crc32(raw[:16]) == crc32:
-                    return LogPosition(segment, offset_B)
-            elif not raw:
-                return None
-    finally:
-        os.close(descriptor)
-    raise ArchiveBusyError(
-        f"the mark of what is synced was unreadable {_MARK_TRIES} times",
-        where=str(folder / _MARK_NAME),
-        do="try again; start the archive if it does not run: nualley up archive",
-    )
-
-
 class LogFileWriter:
     """A shard's log, for the one process that writes it.
 
@@ -131,6 +106,8 @@ class LogFileWriter:
         ``wal/<shard>``; made where it is missing.
     segment : int
         Number of the first segment to begin: above all that were ever used.
+    account : Account
+        How far the archive had come before.
 
     Raises
     ------
@@ -138,34 +115,39 @@ class LogFileWriter:
         Where the segment cannot be begun.
     """
 
-    def __init__(self, folder: Path, segment: int) -> None:
-        make_folders(folder)
+    def __init__(self, folder: Path, segment: int, account: Account) -> None:
         self._folder = folder
-        self._mark = self._open_mark()
         self._descriptor = -1
-        self._segment = segment
-        self._offset_B = 0
+        self._position = Mark(segment, 0, account)
+        try:
+            make_folders(folder)
+            self._mark = MarkFile(folder, self._position)
+        except OSError as error:
+            raise self._failure(error) from error
         self._begin(segment)
 
     @property
-    def position(self) -> LogPosition:
-        """The open segment, and how much of it is synced."""
-        return LogPosition(self._segment, self._offset_B)
+    def position(self) -> Mark:
+        """The open segment, how much of it is synced, and the account by then."""
+        return self._position
 
-    def append(self, frame: bytes) -> None:
+    def append(self, frame: Frame) -> None:
         """Write a frame and make it durable; see `nualley.archive.ports.LogWriter`."""
+        begin_B = self._position.offset_B
+        position = Mark(self._position.segment, begin_B + len(frame.data), frame.account)
         try:
-            _write_all(self._descriptor, frame, self._offset_B)
+            _write_all(self._descriptor, frame.data, begin_B)
             os.fdatasync(self._descriptor)
+            # readers only see what the mark says
+            self._mark.write(position)
         except OSError as error:
             self._discard_tail()
             raise self._failure(error) from error
-        self._offset_B += len(frame)
-        self._write_mark()
+        self._position = position
 
     def rotate(self) -> int:
         """Close the open segment, begin the next one, and return the number of the one that was closed."""
-        closed, descriptor = self._segment, self._descriptor
+        closed, descriptor = self._position.segment, self._descriptor
         self._begin(closed + 1)
         os.close(descriptor)
         return closed
@@ -181,48 +163,33 @@ class LogFileWriter:
         try:
             # a file of this number can only be an earlier try that failed: it holds no frame
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+            position = Mark(segment, len(header), self._position.account)
             try:
                 _write_all(descriptor, header, 0)
                 os.fdatasync(descriptor)
                 sync_folder(self._folder)
+                self._mark.write(position)
             except OSError:
                 os.close(descriptor)
                 raise
         except OSError as error:
             raise self._failure(error) from error
-        self._descriptor, self._segment, self._offset_B = descriptor, segment, len(header)
-        self._write_mark()
+        self._descriptor, self._position = descriptor, position
 
     def _discard_tail(self) -> None:
         # the next frame goes where this one began; a tail that cannot be cut is overwritten or fails its CRC
         try:
-            os.ftruncate(self._descriptor, self._offset_B)
+            os.ftruncate(self._descriptor, self._position.offset_B)
         except OSError:
             return
 
     def _failure(self, error: OSError) -> LogWriteError:
-        free_B = _free_B(self._folder)
         return LogWriteError(
-            f"the archive's log cannot be written: {error.strerror} ({free_B} B free); nothing is lost while the "
-            "process runs, nothing is acknowledged",
-            where=str(_segment_path(self._folder, self._segment)),
+            f"the archive's log cannot be written: {reason(error)} ({free_B(self._folder)} B free); nothing is lost "
+            "while the process runs, nothing is acknowledged",
+            where=str(_segment_path(self._folder, self._position.segment)),
             do="make room on the store's drive or mend it; the archive goes on by itself",
         )
-
-    def _open_mark(self) -> mmap.mmap:
-        path = self._folder / _MARK_NAME
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            os.ftruncate(descriptor, _MARK.size)
-            os.posix_fallocate(descriptor, 0, _MARK.size)
-            return mmap.mmap(descriptor, _MARK.size)
-        finally:
-            os.close(descriptor)
-
-    def _write_mark(self) -> None:
-        # readers only see what is synced; the mark itself may be lost with the host: the next start cuts and seals
-        raw = struct.pack("<QQ", self._segment, self._offset_B)
-        self._mark[:] = raw + struct.pack("<I", zlib_ng.crc32(raw))
 
 
 def _write_all(descriptor: int, data: bytes, offset_B: int) -> None:
@@ -231,8 +198,3 @@ def _write_all(descriptor: int, data: bytes, offset_B: int) -> None:
         written = os.pwrite(descriptor, view, offset_B)
         view = view[written:]
         offset_B += written
-
-
-def _free_B(folder: Path) -> int:
-    status = os.statvfs(folder)
-    return status.f_bavail * status.f_frsize

@@ -3,28 +3,40 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
-from nualley.archive.errors import ArchiveNewerError, IndexFailedError, SealOrderError
-from nualley.archive.models import ConnectionRow, LastSample, PvRecord, RowGroup, RowKind, SealedFile, SealedState
+from nualley.archive.errors import ArchiveNewerError, IndexDamagedError, IndexFailedError, SealOrderError
+from nualley.archive.models import (
+    Account,
+    ConnectionRow,
+    LastSample,
+    Loss,
+    PvRecord,
+    RowGroup,
+    RowKind,
+    SealedContents,
+    SealedFile,
+    SealedState,
+)
 from nualley.archive.wal import metadata_from_json
+from nualley.core import make_folders, sync_folder
 from nualley.pv import ValueType
 
 _VERSION = 1
 _BUSY_MS = 30_000
 _SCHEMA = """
 CREATE TABLE state (
-    shard TEXT PRIMARY KEY, segment INTEGER NOT NULL, n_received INTEGER NOT NULL, seq INTEGER NOT NULL,
-    time_ns INTEGER NOT NULL, life_by_ioc TEXT NOT NULL);
+    shard TEXT PRIMARY KEY, segment INTEGER NOT NULL, number INTEGER NOT NULL, n_received INTEGER NOT NULL,
+    seq INTEGER NOT NULL, time_ns INTEGER NOT NULL, life_by_ioc TEXT NOT NULL);
 CREATE TABLE pvs (
     code INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value_type TEXT, protocol TEXT NOT NULL, ioc TEXT NOT NULL,
     metadata TEXT, has_connected INTEGER NOT NULL, is_connected INTEGER NOT NULL, last TEXT,
-    last_heard_ns INTEGER NOT NULL, n_stored INTEGER NOT NULL, n_quarantined INTEGER NOT NULL, n_gaps INTEGER NOT NULL,
-    filtered TEXT NOT NULL);
+    last_heard_ns INTEGER NOT NULL, in_doubt_since_ns INTEGER, n_stored INTEGER NOT NULL,
+    n_quarantined INTEGER NOT NULL, n_gaps INTEGER NOT NULL, filtered TEXT NOT NULL);
 CREATE TABLE files (
     id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, value_type TEXT NOT NULL, is_quarantine INTEGER NOT NULL,
     shard TEXT NOT NULL, segment INTEGER NOT NULL, n_rows INTEGER NOT NULL, size_B INTEGER NOT NULL,
@@ -38,9 +50,20 @@ CREATE INDEX row_groups_by_sample ON row_groups (pv, first_sample_ns);
 CREATE TABLE connections (
     pv TEXT NOT NULL, time_ns INTEGER NOT NULL, kind INTEGER NOT NULL, last_heard_ns INTEGER NOT NULL,
     seq INTEGER NOT NULL, protocol TEXT NOT NULL, shard TEXT NOT NULL,
-    PRIMARY KEY (shard, seq)) WITHOUT ROWID;
-CREATE INDEX connections_by_pv ON connections (pv, time_ns);
+    PRIMARY KEY (pv, time_ns, seq, kind)) WITHOUT ROWID;
+CREATE TABLE losses (
+    shard TEXT NOT NULL, segment INTEGER NOT NULL, n_commits INTEGER NOT NULL, start_ns INTEGER NOT NULL,
+    stop_ns INTEGER NOT NULL);
 """
+_CONNECTION_COLUMNS = "pv, time_ns, kind, last_heard_ns, seq, protocol"
+_CONNECTIONS = f"""
+SELECT * FROM (SELECT {_CONNECTION_COLUMNS} FROM connections WHERE pv = :pv AND time_ns < :start_ns
+    ORDER BY time_ns DESC, seq DESC, kind DESC LIMIT 1)
+UNION ALL SELECT * FROM (SELECT {_CONNECTION_COLUMNS} FROM connections
+    WHERE pv = :pv AND time_ns >= :start_ns AND time_ns < :stop_ns ORDER BY time_ns, seq, kind)
+UNION ALL SELECT * FROM (SELECT {_CONNECTION_COLUMNS} FROM connections WHERE pv = :pv AND time_ns >= :stop_ns
+    ORDER BY time_ns, seq, kind LIMIT 1)
+"""  # noqa: S608  # a constant, no input
 _GROUP_COLUMNS = "f.path, f.value_type, g.row_group, g.n_rows, g.start_ns, g.stop_ns, g.first_sample_ns"
 _GROUPS_IN = f"""
 SELECT {_GROUP_COLUMNS} FROM row_groups g JOIN files f ON f.id = g.file_id
@@ -69,6 +92,8 @@ class SqliteIndex:
     ------
     ArchiveNewerError
         Where a newer nualley wrote it.
+    IndexDamagedError
+        Where it is not what an archive wrote.
     FileNotFoundError
         Where there is none and it may not be made.
     """
@@ -77,41 +102,70 @@ class SqliteIndex:
         self._path = path
         self._shard = shard
         self._is_writer = is_writer
-        if is_writer:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with self._open() as connection:
-                self._migrate(connection)
-        elif not path.is_file():
+        if path.is_file():
+            self._check_version()
+        elif is_writer:
+            self._create()
+        else:
             raise FileNotFoundError(path)
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        # no write-ahead journal: a reader of one must write beside it, which a full or read-only drive refuses;
-        # a reader that may write can still roll a killed writer's journal back
-        mode = "rwc" if self._is_writer else "rw" if os.access(self._path, os.W_OK) else "ro"
-        try:
-            connection = sqlite3.connect(f"{self._path.as_uri()}?mode={mode}", uri=True, isolation_level=None)
-            with closing(connection):
-                connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
-                connection.execute("PRAGMA synchronous=FULL")
-                yield connection
-        except sqlite3.Error as error:
-            raise IndexFailedError(
-                f"the archive's index does not work: {error}",
-                where=str(self._path),
-                do="nualley doctor looks at the drive; the Parquet files and the log hold all samples without it",
-            ) from error
+    def _create(self) -> None:
+        # never there without its tables: a reader may come at any moment
+        make_folders(self._path.parent)
+        part = self._path.with_name(f".{self._path.name}.part")
+        part.unlink(missing_ok=True)
+        with self._opened(part, "rwc") as connection:
+            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
+        part.replace(self._path)
+        sync_folder(self._path.parent)
 
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+    def _check_version(self) -> None:
+        with self._open() as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
             raise ArchiveNewerError(
                 f"the archive's index has version {version}, this nualley knows {_VERSION}",
                 where=str(self._path),
                 do="use the nualley that wrote it, or a newer one",
             )
-        if version == 0:
-            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
+        if version != _VERSION:
+            raise self._damaged(f"it has version {version} and {self._path.stat().st_size} B")
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        # no write-ahead journal: a reader of one must write beside it, which a full or read-only drive refuses;
+        # a reader that may write can still roll a killed writer's journal back
+        mode = "rw" if self._is_writer or os.access(self._path, os.W_OK) else "ro"
+        with self._opened(self._path, mode) as connection:
+            yield connection
+
+    @contextmanager
+    def _opened(self, path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+            with closing(connection):
+                connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+                connection.execute("PRAGMA synchronous=FULL")
+                yield connection
+        except sqlite3.OperationalError as error:
+            if not path.is_file():
+                raise FileNotFoundError(path) from error
+            if str(error).startswith("no such"):
+                raise self._damaged(str(error)) from error
+            raise IndexFailedError(
+                f"the archive's index does not work: {error}",
+                where=str(path),
+                do="nualley doctor looks at the drive; the Parquet files and the log hold all samples without it",
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, what: str) -> IndexDamagedError:
+        return IndexDamagedError(
+            f"the archive's index is not as it was written: {what}",
+            where=str(self._path),
+            do="put a backup of this one file back; the Parquet files and the log beside it hold all samples",
+        )
 
     def last_sealed(self) -> int:
         """Return the number of the last sealed segment (-1: none)."""
@@ -124,35 +178,40 @@ class SqliteIndex:
         with self._open() as connection:
             connection.execute("BEGIN")
             row = connection.execute(
-                "SELECT segment, n_received, seq, time_ns, life_by_ioc FROM state WHERE shard = ?", (self._shard,)
+                "SELECT segment, number, n_received, seq, time_ns, life_by_ioc FROM state WHERE shard = ?",
+                (self._shard,),
             ).fetchone()
             if row is None:
                 return SealedState()
             records = tuple(_record(found) for found in connection.execute("SELECT * FROM pvs ORDER BY code"))
-        segment, n_received, seq, time_ns, life = row
-        return SealedState(segment, records, n_received, seq, time_ns, json.loads(life))
+        segment, *account, life = row
+        return SealedState(segment, records, Account(*account), json.loads(life))
 
-    def seal(self, state: SealedState, files: Iterable[SealedFile], connections: Iterable[ConnectionRow]) -> None:
+    def seal(self, state: SealedState, contents: SealedContents) -> None:
         """Take over a segment in one transaction; see `nualley.archive.ports.Index`."""
         with self._open() as connection:
             connection.execute("BEGIN IMMEDIATE")
             self._check_order(connection, state.segment)
-            for file in files:
+            for file in contents.files:
                 _insert_file(connection, file, self._shard, state.segment)
             connection.executemany(
                 "INSERT INTO connections VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [
                     (row.pv, row.time_ns, int(row.kind), row.last_heard_ns, row.seq, row.protocol, self._shard)
-                    for row in connections
+                    for row in contents.connections
                 ],
             )
             connection.executemany(
-                f"INSERT OR REPLACE INTO pvs VALUES ({', '.join('?' * 14)})",  # noqa: S608  # placeholders only
+                "INSERT INTO losses VALUES (?, ?, ?, ?, ?)",
+                [(self._shard, state.segment, loss.n_commits, loss.start_ns, loss.stop_ns) for loss in contents.losses],
+            )
+            connection.executemany(
+                f"INSERT OR REPLACE INTO pvs VALUES ({', '.join('?' * 15)})",  # noqa: S608  # placeholders only
                 [_row(record) for record in state.records],
             )
             connection.execute(
-                "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?)",
-                (self._shard, state.segment, state.n_received, state.seq, state.time_ns, json.dumps(state.life_by_ioc)),
+                "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (self._shard, state.segment, *astuple(state.account), json.dumps(state.life_by_ioc)),
             )
             connection.execute("COMMIT")
 
@@ -179,18 +238,23 @@ class SqliteIndex:
             row = connection.execute(_GROUP_BEFORE, (pv, time_ns)).fetchone()
         return None if row is None else _group(row)
 
-    def connections(self, pv: str) -> list[ConnectionRow]:
-        """Return a PV's connection rows, by time."""
+    def connections(self, pv: str, start_ns: int, stop_ns: int) -> list[ConnectionRow]:
+        """Return a PV's connection rows around a stretch of time; see `nualley.archive.ports.Index`."""
         with self._open() as connection:
-            rows = connection.execute(
-                "SELECT pv, time_ns, kind, last_heard_ns, seq, protocol FROM connections WHERE pv = ?"
-                " ORDER BY time_ns, seq",
-                (pv,),
-            ).fetchall()
+            parameters = {"pv": pv, "start_ns": start_ns, "stop_ns": stop_ns}
+            rows = connection.execute(_CONNECTIONS, parameters).fetchall()
         return [
             ConnectionRow(pv, time_ns, RowKind(kind), last_heard_ns, seq, protocol)
             for pv, time_ns, kind, last_heard_ns, seq, protocol in rows
         ]
+
+    def losses(self) -> list[Loss]:
+        """Return what was found missing when segments were sealed, by time."""
+        with self._open() as connection:
+            rows = connection.execute(
+                "SELECT n_commits, start_ns, stop_ns FROM losses WHERE shard = ? ORDER BY start_ns", (self._shard,)
+            )
+            return [Loss(*row) for row in rows]
 
 
 def _insert_file(connection: sqlite3.Connection, file: SealedFile, shard: str, segment: int) -> None:
@@ -225,6 +289,7 @@ def _row(record: PvRecord) -> tuple[object, ...]:
         record.is_connected,
         json.dumps(asdict(record.last)) if record.last else None,
         record.last_heard_ns,
+        record.in_doubt_since_ns,
         record.n_stored,
         record.n_quarantined,
         record.n_gaps,
@@ -234,7 +299,7 @@ def _row(record: PvRecord) -> tuple[object, ...]:
 
 def _record(row: tuple[Any, ...]) -> PvRecord:
     code, name, value_type, protocol, ioc, metadata, has_connected, is_connected, last, *counts, filtered = row
-    heard_ns, n_stored, n_quarantined, n_gaps = counts
+    heard_ns, in_doubt_since_ns, n_stored, n_quarantined, n_gaps = counts
     return PvRecord(
         code,
         name,
@@ -246,6 +311,7 @@ def _record(row: tuple[Any, ...]) -> PvRecord:
         bool(is_connected),
         LastSample(**json.loads(last)) if last else None,
         last_heard_ns=heard_ns,
+        in_doubt_since_ns=in_doubt_since_ns,
         n_stored=n_stored,
         n_quarantined=n_quarantined,
         n_gaps=n_gaps,
