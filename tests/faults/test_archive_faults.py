@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,22 +65,6 @@ def test_kill_9_loses_and_doubles_no_acknowledged_sample(tmp_path: Path, seed: i
     values = [value for value in reader.read("N", 0, 2**62)["value"].to_pylist() if value is not None]
     assert values == list(range(len(values)))
     assert len(values) > acknowledged
-
-
-@pytest.fixture
-def small_drive(tmp_path: Path) -> Iterator[Path]:
-    """A drive of 2 MB that can really run full."""
-    if os.getuid() != 0:
-        if os.environ.get("CI"):
-            pytest.fail("CI runs this as root: a tmpfs of 2 MB is mounted")
-        pytest.skip("needs root to mount a small tmpfs: sudo make test")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_full_drive_keeps_all_in_memory_and_goes_on_when_there_is_room(small_drive: Path):

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from nualley.catalog.adapters.sql import open_catalog
 from nualley.catalog.errors import CatalogMissing, CatalogUnwritable
 from nualley.storage import DriveFull
 from nualley.storage.adapters.posix import PosixFiles
+from tests.faults.conftest import SmallDrives
 from tests.unit.catalog.records import make_run
 
 pytestmark = pytest.mark.fault
@@ -130,22 +131,6 @@ def test_a_damaged_page_is_named(tmp_path: Path) -> None:
         inspect(location)
 
 
-@pytest.fixture
-def small_drive(tmp_path: Path) -> Iterator[Path]:
-    """Mount a drive of 1 MiB; only root can."""
-    drive = tmp_path / "drive"
-    drive.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(drive)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = f"needs root: {' '.join(command)}: {done.stderr.strip()}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    yield drive
-    subprocess.run(["umount", str(drive)], check=True)
-
-
 def test_a_full_drive_under_the_catalog(small_drive: Path) -> None:
     location, entered = small_drive / "catalog.sqlite", 0
     ballast = small_drive / "ballast"
@@ -161,6 +146,108 @@ def test_a_full_drive_under_the_catalog(small_drive: Path) -> None:
     inspect(location)
 
 
+def test_a_full_drive_is_told_with_its_free_bytes_whatever_sqlite_calls_it(small_drives: SmallDrives) -> None:
+    drive = small_drives.mount(size="1m")
+    location = drive / "catalog.sqlite"
+    fill(location, 0, 3)
+    free_B = os.statvfs(drive).f_bavail * os.statvfs(drive).f_frsize
+    (drive / "ballast").write_bytes(bytes(free_B))
+    with pytest.raises(CatalogUnwritable, match=r"the drive under the catalog is full: .* \(0 B\) free") as caught:
+        fill(location, 3, 1)  # SQLite says "disk I/O error": it cannot make its shared memory
+    assert "make room on the store's drive" in caught.value.do
+    (drive / "ballast").unlink()
+    fill(location, 3, 1)
+
+
+def test_a_store_that_may_only_be_read(open_folder: Path, as_nobody: Callable[[Callable[[], None]], None]) -> None:
+    store = open_folder / "store"
+    location = store / "catalog.sqlite"
+    fill(location, 0, 2)
+    store.chmod(0o755)
+    before = sorted(store.iterdir())
+
+    def read() -> None:
+        with open_catalog(location) as catalog:
+            assert [run.number for run in catalog.runs()] == [0, 1]
+            with pytest.raises(CatalogUnwritable, match="open for reading only"):
+                catalog.register_run(make_run(9))
+        content = backup(location, open_folder / "copy", files=PosixFiles())
+        assert content.n_rows_by_table["run"] == 2
+
+    as_nobody(read)
+    assert sorted(store.iterdir()) == before
+
+    def read_beside_a_writer() -> None:
+        with open_catalog(location) as catalog:
+            assert {run.number for run in catalog.runs()} == {0, 1, 2}
+
+    with open_catalog(location) as writer:
+        writer.register_run(make_run(2))
+        as_nobody(read_beside_a_writer)
+    as_nobody(read_beside_a_writer)
+
+
+def test_a_read_only_mount_is_read(small_drives: SmallDrives) -> None:
+    drive = small_drives.mount()
+    fill(drive / "catalog.sqlite", 0, 2)
+    small_drives.remount(drive, "ro")
+    with open_catalog(drive / "catalog.sqlite") as catalog:
+        assert len(catalog.runs()) == 2
+    inspect(drive / "catalog.sqlite")
+
+
+MAKER = """
+import sys, time
+from pathlib import Path
+import alembic.config, alembic.script, alembic.runtime.environment
+from nualley.catalog.adapters.sql import open_catalog
+from tests.unit.catalog.records import make_run
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(20):
+    with open_catalog(Path(sys.argv[1]) / str(number) / "catalog.sqlite") as catalog:
+        catalog.register_run(make_run(int(sys.argv[2])))
+"""
+
+
+def test_processes_that_make_a_catalog_at_once_all_work(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    makers = [
+        subprocess.Popen(
+            [sys.executable, "-c", MAKER, str(tmp_path), str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for number in range(3)
+    ]
+    for maker in makers:
+        assert maker.stdout is not None
+        assert maker.stdout.readline() == "ready\n"
+    for maker in makers:
+        assert maker.stdin is not None
+        maker.stdin.write("go\n")
+        maker.stdin.flush()
+    for maker in makers:
+        maker.communicate()
+    assert [maker.returncode for maker in makers] == [0, 0, 0]
+    for number in range(20):
+        with open_catalog(tmp_path / str(number) / "catalog.sqlite", create=False) as catalog:
+            assert {run.number for run in catalog.runs()} == {0, 1, 2}
+
+
+def test_a_backup_by_somebody_who_is_not_root(
+    open_folder: Path, as_nobody: Callable[[Callable[[], None]], None]
+) -> None:
+    def work() -> None:
+        fill(open_folder / "catalog.sqlite", 0, 2)
+        assert backup(open_folder / "catalog.sqlite", open_folder / "b", files=PosixFiles()).n_rows_by_table["run"] == 2
+        assert not (open_folder / "b").stat().st_mode & 0o222
+
+    as_nobody(work)
+
+
 def test_a_full_drive_under_a_backup(small_drive: Path, tmp_path: Path) -> None:
     location = tmp_path / "catalog.sqlite"
     fill(location, 0, 600)
@@ -169,9 +256,10 @@ def test_a_full_drive_under_a_backup(small_drive: Path, tmp_path: Path) -> None:
     assert list(small_drive.iterdir()) == []
 
 
-def test_a_read_only_drive_under_the_catalog(small_drive: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", str(small_drive)], check=True)
-    with pytest.raises(CatalogUnwritable, match="cannot be opened"):
+def test_a_read_only_drive_under_the_catalog(small_drives: SmallDrives) -> None:
+    small_drive = small_drives.mount()
+    small_drives.remount(small_drive, "ro")
+    with pytest.raises(CatalogUnwritable, match="the catalog cannot be made: Read-only file system"):
         open_catalog(small_drive / "catalog.sqlite")
     with pytest.raises(CatalogMissing):
         open_catalog(small_drive / "catalog.sqlite", create=False)

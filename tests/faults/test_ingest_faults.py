@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,19 @@ import pytest
 
 from nualley.core import digest_file
 from nualley.ingest import IngestedFile, IngestSettings, Outcome
-from nualley.storage import Drive, DriveFull, DriveRole, NoDriveFits, SourceChanged, SourceUnreadable, SourceVanished
-from nualley.storage.adapters.posix import PosixFile, PosixFiles, PosixPart
+from nualley.storage import (
+    MARKER_NAME,
+    Drive,
+    DriveFull,
+    DriveRole,
+    NoDriveFits,
+    SourceChanged,
+    SourceUnreadable,
+    SourceVanished,
+)
+from nualley.storage.adapters.posix import PosixFile, PosixFiles, PosixPart, PosixVolumes
 from nualley.testing.wavedump import WaveDumpWriter
+from tests.faults.conftest import SmallDrives
 from tests.unit.ingest.site import DETECTOR, RealSite
 
 pytestmark = pytest.mark.fault
@@ -156,22 +166,6 @@ def die_at(step: int, folder: Path) -> bool:
     return os.WIFSIGNALED(status)
 
 
-@pytest.fixture
-def small_drive(tmp_path: Path) -> Iterator[Path]:
-    """Mount a drive of 1 MiB; only root can."""
-    drive = tmp_path / "small"
-    drive.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(drive)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = f"needs root: {' '.join(command)}: {done.stderr.strip()}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    yield drive
-    subprocess.run(["umount", str(drive)], check=True)
-
-
 def small(path: Path, name: str = "small") -> Drive:
     return Drive(name, path, DriveRole.RAW, 1.0)
 
@@ -210,60 +204,87 @@ def test_a_drive_that_somebody_else_fills_meanwhile(
         file = only(site.watcher.poll().files)
         assert isinstance(file.error, DriveFull)
         assert "the file needs" in file.error.what
-        assert [path.name for path in small_drive.rglob("*.*")] == []
+        assert [path.name for path in small_drive.rglob("*.*")] == [MARKER_NAME]
         (small_drive / "other").unlink()
         monkeypatch.undo()
         time.sleep(0.02)
         assert only(site.watcher.poll().files).outcome is Outcome.INGESTED
 
 
-def test_a_drive_that_turns_read_only(tmp_path: Path, small_drive: Path) -> None:
+def test_a_drive_that_turns_read_only(tmp_path: Path, small_drives: SmallDrives) -> None:
+    small_drive = small_drives.mount()
     with RealSite(tmp_path, drives=[small(small_drive)]) as site:
         write_events(site.drop / "run1" / "wave0.dat")
-        subprocess.run(["mount", "-o", "remount,ro", str(small_drive)], check=True)
+        small_drives.remount(small_drive, "ro")
         file = only(site.watcher.poll().files)
         assert isinstance(file.error, NoDriveFits)
         assert "small is read-only" in file.error.what
-        subprocess.run(["mount", "-o", "remount,rw", str(small_drive)], check=True)
+        small_drives.remount(small_drive, "rw")
         time.sleep(0.02)
         assert only(site.watcher.poll().files).outcome is Outcome.INGESTED
 
 
-def run_as_nobody(work: Callable[[], None]) -> None:
-    """Fork, become another user, and work; what is asserted there fails here."""
-    if os.geteuid():
-        pytest.skip("needs root to become another user")
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+def test_nothing_is_written_to_the_bare_mount_point_of_a_drive_that_is_away(
+    tmp_path: Path, small_drives: SmallDrives
+) -> None:
+    path = small_drives.mount("data1")
+    first = write_events(tmp_path / "drop" / "run1" / "wave0.dat")
+    with RealSite(tmp_path, drives=[small(path, "data1")], volumes=PosixVolumes()) as site:
+        assert only(site.ingest.ingest_paths([first], DETECTOR).files).outcome is Outcome.INGESTED
+        small_drives.move(path, tmp_path / "elsewhere")
+        known = site.ingest.ingest_paths([first], DETECTOR)
+        assert known.exit_code == 4
+        assert "its marker .nualley-drive is missing" in known.problems[0].what
+        new = site.ingest.ingest_paths([write_events(tmp_path / "drop" / "run2" / "wave0.dat")], DETECTOR)
+        assert isinstance(only(new.files).error, NoDriveFits)
+        assert "data1 is missing: it is not the drive that was registered" in str(only(new.files).error)
+        assert list(path.iterdir()) == []
+        small_drives.move(tmp_path / "elsewhere", path)
+        assert site.ingest.ingest_paths([site.drop], DETECTOR).exit_code == 0
+        assert site.check_replicas() == {"hpge-1/wave0.dat": 1, "hpge-2/wave0.dat": 1}
 
 
-@pytest.fixture
-def open_folder(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder that another user can reach and write to."""
-    folder = Path(os.path.realpath("/tmp")) / f"nualley-ingest-{os.getpid()}"
-    folder.mkdir()
-    yield folder
-    shutil.rmtree(folder)
+def test_a_drive_in_the_place_of_another_is_refused(tmp_path: Path, small_drives: SmallDrives) -> None:
+    drives = [small(small_drives.mount(name), name) for name in ("data1", "data2")]
+    write_events(tmp_path / "drop" / "run1" / "wave0.dat")
+    with RealSite(tmp_path, drives=drives, settings=TWO_COPIES, volumes=PosixVolumes()) as site:
+        assert only(site.watcher.poll().files).error is None
+        small_drives.move(drives[0].path, tmp_path / "aside")
+        small_drives.move(drives[1].path, drives[0].path)
+        report = site.ingest.ingest_paths([site.drop], DETECTOR)
+        assert report.exit_code == 4
+        assert [problem.what.partition(" was not read: ")[2][:60] for problem in report.problems] == [
+            "the drive is missing: it is not the drive that was registere"
+        ] * 2
 
 
-def test_files_and_folders_that_may_not_be_read(open_folder: Path) -> None:
+def test_a_replica_whose_byte_changed_on_the_drive(tmp_path: Path) -> None:
+    source = write_events(tmp_path / "drop" / "run1" / "wave0.dat")
+    with RealSite(tmp_path) as site:
+        replica = Path(only(site.ingest.ingest_paths([source], DETECTOR).files).replicas[0].path)
+        raw = bytearray(replica.read_bytes())
+        raw[30] ^= 1
+        replica.chmod(0o644)
+        replica.write_bytes(raw)
+        report = site.ingest.ingest_paths([source], DETECTOR)
+        assert report.exit_code == 5
+        assert "on data1 is damaged" in report.problems[0].what
+        (aside,) = replica.parent.glob("wave0.dat.damaged-*")
+        assert aside.read_bytes() == raw
+        assert replica.read_bytes() == source.read_bytes()
+        assert site.catalog.quarantined()[0].kept_at == os.fspath(aside)
+        assert site.ingest.ingest_paths([source], DETECTOR).exit_code == 0
+
+
+def test_files_and_folders_that_may_not_be_read(
+    open_folder: Path, as_nobody: Callable[[Callable[[], None]], None]
+) -> None:
     write_events(open_folder / "drop" / "run1" / "closed.dat").chmod(0)
     write_events(open_folder / "drop" / "run1" / "open.dat")
     write_events(open_folder / "drop" / "run2" / "wave0.dat")
     (open_folder / "drop" / "run2").chmod(0o700)
     (open_folder / "data1").mkdir()
-    for path in (open_folder, open_folder / "data1"):
-        path.chmod(0o777)
+    (open_folder / "data1").chmod(0o777)
 
     def work() -> None:
         with RealSite(open_folder) as site:
@@ -277,7 +298,7 @@ def test_files_and_folders_that_may_not_be_read(open_folder: Path) -> None:
             by_hand = site.ingest.ingest_paths([open_folder / "drop" / "run1" / "closed.dat"], DETECTOR)
             assert by_hand.exit_code == 1
 
-    run_as_nobody(work)
+    as_nobody(work)
     (open_folder / "drop" / "run2").chmod(0o755)
     (open_folder / "drop" / "run1" / "closed.dat").chmod(0o644)
     with RealSite(open_folder) as site:

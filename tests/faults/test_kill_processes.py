@@ -14,6 +14,7 @@ from nualley.archive import ArchiveMissingError
 from nualley.core import digest_file, escape_name, unescape_name
 from nualley.demo.scenarios import Scenario
 from nualley.demo.session import DemoSession
+from nualley.storage import MARKER_NAME
 
 pytestmark = [
     pytest.mark.xdist_group("demo"),  # one at a time: each takes the machine and its port
@@ -112,4 +113,5 @@ def check_files(session: DemoSession, acknowledged_files: dict[tuple[str, str], 
                 assert digest_file(stored) == digest_file(path)
     assert len(known) == n_dropped
     on_drives = [path for drive in drives.values() for path in drive.rglob("*") if path.is_file()]
-    assert len([path for path in on_drives if not path.name.endswith(".part")]) == n_dropped
+    taken = [path for path in on_drives if not path.name.endswith(".part") and path.name != MARKER_NAME]
+    assert len(taken) == n_dropped

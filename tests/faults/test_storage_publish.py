@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nualley.storage import Drive, DriveFailing, DriveFull, DriveReadOnly, SourceUnreadable, measure_drive, publish
 from nualley.storage.adapters.posix import PosixFile, PosixFiles, PosixPart, PosixVolumes
+from tests.faults.conftest import SmallDrives
 
 pytestmark = pytest.mark.fault
 
@@ -169,26 +170,11 @@ def test_a_source_whose_drive_fails(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [source]
 
 
-@pytest.fixture
-def small_drive(tmp_path: Path) -> Iterator[Path]:
-    """Mount a drive of 4 MiB; only root can."""
-    drive = tmp_path / "drive"
-    drive.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m,nr_inodes=100", "tmpfs", str(drive)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = f"needs root: {' '.join(command)}: {done.stderr.strip()}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    yield drive
-    subprocess.run(["umount", str(drive)], check=True)
-
-
 @pytest.mark.parametrize("can_preallocate", [True, False])
 def test_a_real_full_drive(
-    small_drive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_preallocate: bool
+    small_drives: SmallDrives, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_preallocate: bool
 ) -> None:
+    small_drive = small_drives.mount(size="4m")
     if not can_preallocate:
 
         def refuse(*_: object) -> None:
@@ -205,7 +191,8 @@ def test_a_real_full_drive(
     assert not publish(source, small_drive / "sub" / "second", files=PosixFiles()).already_there
 
 
-def test_a_drive_without_inodes_left(small_drive: Path, tmp_path: Path) -> None:
+def test_a_drive_without_inodes_left(small_drives: SmallDrives, tmp_path: Path) -> None:
+    small_drive = small_drives.mount(size="4m", n_inodes=100)
     source = tmp_path / "source"
     source.write_bytes(b"abc")
     for number in range(200):
@@ -217,11 +204,12 @@ def test_a_drive_without_inodes_left(small_drive: Path, tmp_path: Path) -> None:
         publish(source, small_drive / "sub" / "final", files=PosixFiles())
 
 
-def test_a_drive_that_is_remounted_read_only(small_drive: Path, tmp_path: Path) -> None:
+def test_a_drive_that_is_remounted_read_only(small_drives: SmallDrives, tmp_path: Path) -> None:
+    small_drive = small_drives.mount()
     source = tmp_path / "source"
     source.write_bytes(b"abc")
     publish(source, small_drive / "first", files=PosixFiles())
-    subprocess.run(["mount", "-o", "remount,ro", str(small_drive)], check=True)
+    small_drives.remount(small_drive, "ro")
     with pytest.raises(DriveReadOnly, match="mounted read-only"):
         publish(source, small_drive / "second", files=PosixFiles())
     assert publish(source, small_drive / "first", files=PosixFiles()).already_there

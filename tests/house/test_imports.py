@@ -59,5 +59,10 @@ def test_runs_list_imports_the_catalog_and_nothing_heavy(experiment: Path) -> No
     assert imported(["runs", "list"], HEAVY, experiment) == []
 
 
+@pytest.mark.parametrize("words", [["check"], ["doctor", "--help"], ["service", "--user", "nobody"]])
+def test_what_reads_the_configuration_alone_imports_nothing_heavy(words: list[str], experiment: Path) -> None:
+    assert imported(words, HEAVY, experiment) == []
+
+
 def test_the_probe_sees_an_import(experiment: Path) -> None:
     assert imported(["runs", "list"], ("sqlalchemy",), experiment) == ["sqlalchemy"]

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 import zmq
 
-from nualley.pv import BusEndpointError, BusMessageError
+from nualley.core import UsageError
+from nualley.pv import BusEndpointError
 from nualley.pv.adapters.bus import ZmqPublisher, ZmqSubscriber
 from nualley.testing.bus import MemoryBus
 
@@ -92,7 +93,7 @@ async def test_what_json_cannot_carry_is_refused_and_takes_no_number(bus):
     publisher, subscribe = bus
     subscriber = await subscribe()
     publisher.publish("n", {"number": 0})
-    with pytest.raises(BusMessageError, match="JSON cannot carry"):
+    with pytest.raises(UsageError, match="what JSON can hold"):
         publisher.publish("n", {"bad": object()})
     publisher.publish("n", {"number": 1})
     await take(subscriber, 2)

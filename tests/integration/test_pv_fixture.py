@@ -46,3 +46,9 @@ def test_two_iocs_with_the_same_pv_do_not_hear_each_other():
             with Listener(ioc.settings(), ["T:A"], environ=ioc.environment) as listener:
                 assert listener.wait_for(Sample, "T:A").value == value
                 assert listener.wait_for(Connection, "T:A").ioc == ioc.address
+
+
+def test_an_ioc_that_was_not_started_is_said():
+    with pytest.raises(ChildError, match="the IOC does not run") as caught:
+        Ioc([Record("T:A", "float")]).set("T:A", 1.0)
+    assert caught.value.do == "start it first: Ioc.start()"

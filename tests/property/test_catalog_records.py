@@ -7,10 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nualley.catalog import FileConflict, diff_settings
-from nualley.catalog.adapters.rows import to_text
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
 from nualley.catalog.decide import complete_run
-from nualley.core import escape_name
+from nualley.core import escape_name, strict_text
 from tests.unit.catalog.records import make_activity, make_file, make_replica, make_run
 
 names = st.binary(min_size=1, max_size=8).map(escape_name)
@@ -61,7 +60,7 @@ def test_the_first_bytes_stay_and_repeating_changes_nothing(sequence: list[tuple
 @given(names)
 def test_every_file_name_can_be_stored(name: str) -> None:
     assert make_file(make_run(), name).name == name
-    assert to_text(name) == name
+    assert strict_text(name) == name
 
 
 json = st.recursive(

@@ -1,12 +1,13 @@
 """Interval algebra against plain sets of integers; names that come back."""
 
 import itertools
+import json
 import os
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nualley.core import Interval, IntervalSet, escape_name, unescape_name
+from nualley.core import Interval, IntervalSet, dump_json, escape_name, to_json, unescape_name
 
 INTERVALS = st.lists(
     st.tuples(st.integers(0, 30), st.integers(0, 8)).map(lambda pair: Interval(pair[0], pair[0] + pair[1])), max_size=6
@@ -42,3 +43,17 @@ def test_a_name_comes_back_byte_for_byte(raw):
     assert os.fsencode(unescape_name(shown)) == raw
     assert shown.isprintable() or not shown
     shown.encode("utf-8")
+
+
+_scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
+_values = st.recursive(_scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner))
+
+
+@given(_values)
+def test_json_is_strict_and_the_same_when_read_back(value: object) -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not strict JSON")
+
+    raw = dump_json(value).encode()
+    assert json.loads(raw, parse_constant=refuse) == to_json(value)
+    assert to_json(to_json(value)) == to_json(value)

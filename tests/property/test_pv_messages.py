@@ -9,27 +9,28 @@ from nualley.pv import Connection, Life, Limits, Metadata, Sample, ValueType, ev
 from nualley.pv.frames import Frame, decode, encode
 
 times = st.integers(0, 2**63 - 1)
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))  # EPICS ends a text at NUL
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 limits = st.builds(Limits, *[st.none() | numbers] * 8)
 values = st.one_of(
     st.tuples(st.just(ValueType.FLOAT64), numbers),
     st.tuples(st.just(ValueType.INT64), st.integers(-(2**63), 2**63 - 1)),
     st.tuples(st.just(ValueType.ENUM), st.integers(0, 15)),
-    st.tuples(st.just(ValueType.STRING), st.text()),
-    st.tuples(st.just(ValueType.STRING_ARRAY), st.lists(st.text())),
+    st.tuples(st.just(ValueType.STRING), texts),
+    st.tuples(st.just(ValueType.STRING_ARRAY), st.lists(texts)),
 )
 events = st.one_of(
     values.flatmap(
         lambda made: st.builds(
-            Sample, st.text(), times, st.just(made[1]), st.just(made[0]), st.integers(0, 3), st.integers(0, 21),
+            Sample, texts, times, st.just(made[1]), st.just(made[0]), st.integers(0, 3), st.integers(0, 21),
             st.just("ca"), times,
         )
     ),
-    st.builds(Connection, st.text(), st.booleans(), st.text(), times, times, st.text()),
-    st.builds(Life, st.text(), times),
+    st.builds(Connection, texts, st.booleans(), texts, times, times, texts),
+    st.builds(Life, texts, times),
     st.builds(
-        Metadata, st.text(), times, st.sampled_from(ValueType), st.text(), st.none() | st.integers(0, 15),
-        st.lists(st.text()).map(tuple), limits,
+        Metadata, texts, times, st.sampled_from(ValueType), texts, st.none() | st.integers(0, 15),
+        st.lists(texts).map(tuple), limits,
     ),
 )  # fmt: skip
 

@@ -1,17 +1,19 @@
 """The status page of an experiment in a process of its own, at a free port: ``-m tests.web.server_child DIR``."""
 
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
 
 from nualley.app.site import open_site
-from nualley.testing.processes import die_with_parent, say
+from nualley.core import end_with_parent
+from nualley.testing.processes import say
 from nualley.web import serve
 
 
 def main() -> None:
-    die_with_parent()
+    end_with_parent(signal.SIGKILL, os.environ)
     if "NUALLEY_WEB__PORT" not in os.environ:
         with socket.socket() as holder:
             holder.bind(("127.0.0.1", 0))

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from nualley.app.site import Site
-from nualley.core import NualleyError, UsageError
+from nualley.core import NualleyError, UsageError, escape_name, reason
 from nualley.exposure import CumulativeBeam
+from nualley.exposure.adapters.figure import SUFFIXES
 from nualley.exposure.adapters.figure import draw_cumulative as draw
 
 
@@ -37,22 +38,29 @@ def draw_cumulative(
     Raises
     ------
     UsageError
-        Where the ending is no kind of picture.
+        Where it cannot become a picture: its ending, its folder, or it is a folder itself.
     NualleyError
         Where the picture cannot be written.
     """
+    _check_picture(out)
     curves = site.exposures().cumulative(detector, start_ns=start_ns, stop_ns=stop_ns)
     name = site.configuration.experiment.name
     try:
         draw(curves, out, title=f"Beam delivered to {name} detectors")
-    except ValueError as error:
-        if isinstance(error, NualleyError):
-            raise
-        raise UsageError(
-            f"{out.suffix!r} is not a kind of picture", where="--out", do="use .svg, .png or .pdf"
-        ) from error
     except OSError as error:
         raise NualleyError(
-            f"the picture cannot be written: {error.strerror}", where=str(out), do="name another file with --out"
+            f"the picture cannot be written: {reason(error)}", where=str(out), do="name another file with --out"
         ) from error
     return curves
+
+
+def _check_picture(out: Path) -> None:
+    if out.is_dir():
+        what = f"{escape_name(str(out))} is a directory, expected the name of a picture"
+    elif out.suffix.lower() not in SUFFIXES:
+        what = f"{escape_name(str(out))} does not end like a picture, expected {', '.join(SUFFIXES)}"
+    elif not out.parent.is_dir():
+        what = f"there is no directory {escape_name(str(out.parent))} for the picture"
+    else:
+        return
+    raise UsageError(what, where="--out", do="name a picture in a directory that is there, such as beam.svg")

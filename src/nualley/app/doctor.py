@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nualley import __version__
-from nualley.app.locks import RoleState, role_state
-from nualley.app.roles import ROLES
+from nualley.app.locks import ROLES, RoleState, role_state
 from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError
-from nualley.core import Check, CheckResult, CheckState, NualleyError
+from nualley.core import Check, CheckResult, CheckState, NualleyError, format_time, reason
 from nualley.daq import ReadersCheck
 from nualley.ingest import QuarantineCheck, RunTimesCheck, WaitingCheck
 from nualley.ingest.adapters.posix import PosixDropFiles
@@ -84,6 +83,10 @@ def examine_site(site: Site) -> Iterator[CheckResult]:
             yield from check()
         except NualleyError as error:
             yield CheckResult(name, CheckState.FAILED, error.what, error.do)
+        except OSError as error:
+            yield CheckResult(
+                name, CheckState.FAILED, f"this account cannot look: {reason(error)}", "look at its rights"
+            )
 
 
 def _experiment(site: Site) -> CheckResult:
@@ -110,19 +113,27 @@ def _store(path: Path) -> CheckResult:
 def _process(state: RoleState) -> CheckResult:
     name = f"process.{state.role}"
     if state.is_held:
-        return CheckResult(name, CheckState.OK, f"runs as {state.holder}")
+        address = f" at {state.url}" if state.url else ""
+        return CheckResult(name, CheckState.OK, f"runs as {state.holder}{address}")
+    if state.ended:
+        error = state.ended.error
+        do = f"{error.do}; then: nualley up {state.role}".removeprefix("; then: ")
+        return CheckResult(name, CheckState.FAILED, f"could not go on: {error.what}", do)
     return CheckResult(name, CheckState.WARNING, "does not run", f"nualley up, or nualley up {state.role}")
 
 
 def _archive(site: Site) -> CheckResult:
     try:
-        ledger = site.archive().ledger()
+        ledger, losses = site.archive().ledger(), site.archive().losses()
     except ArchiveMissingError as error:
         return CheckResult("archive.ledger", CheckState.WARNING, error.what, error.do)
-    damaged = list((site.archive_folder / "quarantine").glob("*.damaged"))
-    if damaged:
-        detail = f"{len(damaged)} damaged stretches of the log, the first: {damaged[0]}"
-        return CheckResult("archive.ledger", CheckState.FAILED, detail, "samples are lost; look at the store's drive")
+    if losses:
+        kept = len(list((site.archive_folder / "quarantine").glob("*.damaged")))
+        detail = (
+            f"{sum(loss.n_commits for loss in losses)} commits of the log are lost, the last before "
+            f"{format_time(losses[-1].stop_ns, digits=0)}; {kept} damaged stretches are kept"
+        )
+        return CheckResult("archive.ledger", CheckState.FAILED, detail, "look at the store's drive")
     counts = f"received {ledger.received} = stored {ledger.stored} + quarantined {ledger.quarantined} + filtered "
     state = CheckState.OK if ledger.is_balanced else CheckState.FAILED
     return CheckResult("archive.ledger", state, f"{counts}{ledger.filtered}, {ledger.gaps} gaps")

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 
 import xxhash
 
@@ -14,10 +15,21 @@ from nualley.daq import DaqSettings
 from nualley.experiment import Detector
 from nualley.exposure import DaqSources, PvHistory, daq_sources, read_run_stretches
 from nualley.exposure.adapters.archive import ArchiveHistory, NoHistory
-from nualley.ingest import Copies, Ingest, Intake, Origin, RunTime, RunTimes, Watcher, join_stretches
+from nualley.ingest import (
+    Copies,
+    Ingest,
+    Intake,
+    Origin,
+    OwnPlaces,
+    RegisteredDrives,
+    RunTime,
+    RunTimes,
+    Watcher,
+    join_stretches,
+)
 from nualley.ingest.adapters.posix import PosixDropFiles
 from nualley.ingest.adapters.raw import DaqRawFiles, DetectorFormat
-from nualley.storage.adapters.posix import PosixFiles
+from nualley.storage.adapters.posix import PosixFiles, PosixVolumes
 
 _DAY_S = 86_400
 # a run is looked for in the last hours first: the archive of years is only read where it is not there
@@ -84,20 +96,29 @@ def run_times(site: Site) -> RunTimes:
 def make_intake(site: Site) -> Intake:
     """Return what takes one file in: its reader, its copies, its record."""
     configuration = site.configuration
+    catalog, drives = site.catalog(), configuration.storage.to_drives()
     copies = Copies(
         PosixFiles(),
-        site.drive_usages,
+        RegisteredDrives(drives, PosixVolumes(), catalog),
         template=configuration.storage.replica_path,
         n_copies=configuration.ingest.copies,
         clock=site.clock,
     )
     formats = {detector: _format(found) for detector, found in configuration.detectors.items()}
     origin = Origin(f"nualley {__version__}", configuration_digest(site), socket.gethostname())
+    # links resolved as in the paths of the files that are found
+    own = OwnPlaces(
+        store=configuration.store.resolve(),
+        drives=tuple(replace(drive, path=drive.path.resolve()) for drive in drives),
+        template=configuration.storage.replica_path,
+        detectors=frozenset(configuration.detectors),
+    )
     return Intake(
-        site.catalog(),
+        catalog,
         DaqRawFiles(formats),
         copies,
         settings=configuration.ingest,
+        own=own,
         origin=origin,
         clock=site.clock,
     )

@@ -5,21 +5,59 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nualley.app.errors import RoleTakenError
-from nualley.core import Clock, SystemClock, format_time
+from nualley.core import Clock, NualleyError, SystemClock, format_time
+
+ROLES = ("archive", "worker", "web")
+"""The product's processes; what others rest on comes first."""
 
 _TRIES = 5
 _TRY_S = 0.02
+_LONGEST_B = 1 << 16
+
+
+class Holding:
+    """A role that is held; what is noted here, others read with `role_state`.
+
+    Parameters
+    ----------
+    descriptor : int
+        The lock file, locked.
+    holder : mapping of str to str or int
+        Who holds it.
+    """
+
+    def __init__(self, descriptor: int, holder: Mapping[str, str | int]) -> None:
+        self._descriptor = descriptor
+        self._noted: dict[str, object] = dict(holder)
+        self._write()
+
+    def note_address(self, url: str) -> None:
+        """Say at which address this process answers, now that it does."""
+        self._noted["url"] = url
+        self._write()
+
+    def note_end(self, error: NualleyError) -> None:
+        """Say why this process cannot go on."""
+        self._noted["ended"] = error.to_json()
+        self._write()
+
+    def _write(self) -> None:
+        text = json.dumps(self._noted).encode()
+        # the lock is what counts, the note tells people: a full drive must not keep a process from its work
+        with suppress(OSError):
+            os.pwrite(self._descriptor, text, 0)
+            os.ftruncate(self._descriptor, len(text))
 
 
 @contextmanager
-def hold_role(store: Path, role: str, clock: Clock | None = None) -> Iterator[None]:
+def hold_role(store: Path, role: str, clock: Clock | None = None) -> Iterator[Holding]:
     """Hold a role of a store for the length of a ``with`` block.
 
     Parameters
@@ -33,8 +71,9 @@ def hold_role(store: Path, role: str, clock: Clock | None = None) -> Iterator[No
 
     Yields
     ------
-    None
-        While the role is held. The kernel gives it back when the process ends, however it ends.
+    Holding
+        While the role is held. The kernel gives it back when the process ends, however it ends; where an error ended
+        it, the reason stays readable.
 
     Raises
     ------
@@ -48,10 +87,12 @@ def hold_role(store: Path, role: str, clock: Clock | None = None) -> Iterator[No
     try:
         _take(descriptor, path, role)
         now = format_time((clock or SystemClock()).now_ns(), digits=0)
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
-        yield
+        holding = Holding(descriptor, {"pid": os.getpid(), "host": socket.gethostname(), "since": now})
+        try:
+            yield holding
+        except NualleyError as error:
+            holding.note_end(error)
+            raise
     finally:
         os.close(descriptor)
 
@@ -63,10 +104,26 @@ def _take(descriptor: int, path: Path, role: str) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not tries_left:
-                raise _taken(path, role, os.pread(descriptor, 4096, 0)) from None
+                raise _taken(path, role, _read(descriptor)) from None
             time.sleep(_TRY_S)
         else:
             return
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a holder could not go on.
+
+    Parameters
+    ----------
+    pid : int
+        Its process id.
+    error : NualleyError
+        What happened, where, and what to do.
+    """
+
+    pid: int
+    error: NualleyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +140,18 @@ class RoleState:
         Which one, in words; empty where none does.
     pid : int or None
         Its process id; None where none does or it has not said yet.
+    url : str
+        The address at which it answers; empty where it does not, or not yet.
+    ended : Ending or None
+        Why the last holder could not go on; None while one holds it, and where the last one was stopped or killed.
     """
 
     role: str
     is_held: bool
     holder: str = ""
     pid: int | None = None
+    url: str = ""
+    ended: Ending | None = None
 
 
 def role_state(store: Path, role: str) -> RoleState:
@@ -109,30 +172,37 @@ def role_state(store: Path, role: str) -> RoleState:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        raw = os.pread(descriptor, 4096, 0)
-        return RoleState(role, is_held=True, holder=_in_words(raw), pid=_fields(raw).get("pid"))
+        noted = _read(descriptor)
+        return RoleState(role, True, _in_words(noted), noted.get("pid"), noted.get("url", ""))
+    else:
+        return RoleState(role, is_held=False, ended=_ending(_read(descriptor)))
     finally:
         os.close(descriptor)
-    return RoleState(role, is_held=False)
 
 
-def _fields(raw: bytes) -> dict[str, Any]:
+def _read(descriptor: int) -> dict[str, Any]:
     try:
-        return dict(json.loads(raw))
+        return dict(json.loads(os.pread(descriptor, _LONGEST_B, 0)))
     except ValueError:  # not written yet
         return {}
 
 
-def _in_words(raw: bytes) -> str:
-    fields = _fields(raw)
-    if not fields:
+def _ending(noted: Mapping[str, Any]) -> Ending | None:
+    ended = noted.get("ended")
+    if ended is None:
+        return None
+    return Ending(noted["pid"], NualleyError(ended["what"], where=ended["where"], do=ended["do"]))
+
+
+def _in_words(noted: Mapping[str, Any]) -> str:
+    if not noted:
         return "a process that has just started"
-    return f"process {fields['pid']} on {fields['host']} since {fields['since']}"
+    return f"process {noted['pid']} on {noted['host']} since {noted['since']}"
 
 
-def _taken(path: Path, role: str, raw: bytes) -> RoleTakenError:
+def _taken(path: Path, role: str, noted: Mapping[str, Any]) -> RoleTakenError:
     return RoleTakenError(
-        f"the role {role!r} of this store is held by {_in_words(raw)}",
+        f"the role {role!r} is held by {_in_words(noted)}",
         where=str(path),
         do="use the one that runs, or stop it with SIGTERM",
     )

@@ -2,22 +2,22 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
 from nualley.app.archive import open_archive_writer
 from nualley.app.archive_process import ArchiveProcess
-from nualley.app.locks import hold_role
+from nualley.app.locks import ROLES, hold_role
 from nualley.app.runtime import bus_endpoint
 from nualley.app.site import Site
-from nualley.app.supervisor import Supervisor, stop_on_signals
+from nualley.app.stopping import Stop, run_until_stopped
+from nualley.app.supervisor import Supervisor, start_role
 from nualley.config import Configuration
-from nualley.core import ExitCode
-from nualley.pv import PvRequest, Source
+from nualley.core import ExitCode, NualleyError
+from nualley.pv import Publisher, PvRequest, Source
 
-ROLES = ("archive", "worker", "web")
 _log = structlog.get_logger()
 
 
@@ -27,70 +27,96 @@ def pv_requests(configuration: Configuration) -> list[PvRequest]:
     return [PvRequest(pv, policy.events) for pv, policy in sorted(policies.items())]
 
 
+class SilentPublisher:
+    """Says nothing: stands where there is no live bus."""
+
+    def publish(self, topic: str, message: Mapping[str, object]) -> None:
+        """Say nothing."""
+
+    async def close(self) -> None:
+        """Close nothing."""
+
+
+def open_publisher(store: Path) -> Publisher:
+    """Return the speaking end of a store's live bus, or one that is silent: without live values data are still taken.
+
+    Parameters
+    ----------
+    store : Path
+        The store.
+    """
+    from nualley.pv.adapters.bus import ZmqPublisher  # ZeroMQ is heavy
+
+    try:
+        return ZmqPublisher(bus_endpoint(store))
+    except NualleyError as error:
+        _log.error("NO LIVE VALUES; the archive goes on", what=error.what, where=error.where, do=error.do)
+        return SilentPublisher()
+
+
 def run_archive(site: Site) -> ExitCode:
-    """Archive until SIGTERM or SIGINT; what was received by then is durable when it returns.
+    """Archive until SIGTERM or Ctrl-C; what was received by then is durable when it returns.
 
     Raises
     ------
     RoleTakenError
         Where another process archives into this store.
     """
+
+    async def work(stop: asyncio.Event) -> None:
+        # libca reads its environment once, when the adapter makes its context
+        from nualley.pv.adapters.ca import CaSource
+
+        configuration = site.configuration
+        writer = open_archive_writer(site.archive_folder, configuration.archive, site.clock)
+        sources: Sequence[tuple[Source, Sequence[PvRequest]]] = [
+            (CaSource(configuration.epics, clock=site.clock), pv_requests(configuration))
+        ]
+        process = ArchiveProcess(
+            writer,
+            sources,
+            publisher=open_publisher(configuration.store),
+            settings=configuration.archive,
+            clock=site.clock,
+        )
+        await process.run(stop)
+
     with hold_role(site.configuration.store, "archive", site.clock):
-        asyncio.run(_archive(site))
-    return ExitCode.DONE
-
-
-async def _archive(site: Site) -> None:
-    # libca reads its environment once, when the adapter makes its context
-    from nualley.pv.adapters.bus import ZmqPublisher
-    from nualley.pv.adapters.ca import CaSource
-
-    stop = asyncio.Event()
-    stop_on_signals(stop)
-    configuration = site.configuration
-    writer = open_archive_writer(site.archive_folder, configuration.archive, site.clock)
-    sources: Sequence[tuple[Source, Sequence[PvRequest]]] = [
-        (CaSource(configuration.epics, clock=site.clock), pv_requests(configuration))
-    ]
-    process = ArchiveProcess(
-        writer,
-        sources,
-        publisher=ZmqPublisher(bus_endpoint(configuration.store)),
-        settings=configuration.archive,
-        clock=site.clock,
-    )
-    await process.run(stop)
+        return run_until_stopped(work)
 
 
 def run_worker(site: Site) -> ExitCode:
-    """Take in what DAQs drop until SIGTERM or SIGINT; a copy under way is finished or left as a part.
+    """Take in what DAQs drop until SIGTERM or Ctrl-C; a copy under way is finished or left as a part.
 
     Raises
     ------
     RoleTakenError
         Where another worker serves this store.
     """
-    from nualley.app.worker import Worker  # readers and adapters are heavy
+
+    async def work(stop: asyncio.Event) -> None:
+        from nualley.app.worker import Worker  # readers and adapters are heavy
+
+        await Worker(site).run(stop)
 
     with hold_role(site.configuration.store, "worker", site.clock):
-        asyncio.run(Worker(site).run())
-    return ExitCode.DONE
+        return run_until_stopped(work)
 
 
 def run_all(site: Site, roles: Sequence[str] = ROLES) -> ExitCode:
-    """Run every role as a process of its own until SIGTERM or SIGINT.
+    """Run every role as a process of its own until SIGTERM or Ctrl-C.
 
     Raises
     ------
     RoleTakenError
         Where the store is served already.
     """
+    configuration, stop = site.configuration, Stop()
 
     async def supervise() -> ExitCode:
-        stop = asyncio.Event()
-        stop_on_signals(stop)
-        return await Supervisor(Path(site.configuration.directory), roles).run(stop)
+        start = start_role(Path(configuration.directory))
+        return await Supervisor(roles, start=start, store=configuration.store, stop=stop).run()
 
-    with hold_role(site.configuration.store, "up", site.clock):
-        _log.info("up", experiment=site.configuration.experiment.name, pid=os.getpid())
+    with hold_role(configuration.store, "up", site.clock), stop.on_signals():
+        _log.info("up", experiment=configuration.experiment.name, pid=os.getpid())
         return asyncio.run(supervise())

@@ -8,7 +8,11 @@ import xxhash
 
 from nualley.core import ConfigurationError
 
+LONGEST_SOCKET_B = 107
+"""A socket's path has at most so many bytes, whatever the file system allows (sun_path, less its closing zero)."""
+
 _MODE = 0o700
+_SHORT = Path("/tmp")  # noqa: S108  # our folder in it is checked to be ours
 
 
 def bus_endpoint(store: Path) -> str:
@@ -18,7 +22,7 @@ def bus_endpoint(store: Path) -> str:
     ----------
     store : Path
         The store. Its own folder may be a network drive, or too long a path for a socket: the socket stands in the
-        machine's folder for temporary files, readable by this user alone.
+        machine's folder for temporary files, readable by this user alone; in ``/tmp`` where that is too long a path.
 
     Returns
     -------
@@ -30,8 +34,11 @@ def bus_endpoint(store: Path) -> str:
     ConfigurationError
         Where somebody else owns the folder.
     """
-    base = Path(os.environ.get("XDG_RUNTIME_DIR", tempfile.gettempdir()))
+    name = f"{xxhash.xxh3_64_hexdigest(os.fsencode(store.resolve()))}.bus"
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
     folder = base / f"nualley-{os.getuid()}"
+    if len(os.fsencode(folder / name)) > LONGEST_SOCKET_B:
+        folder = _SHORT / folder.name
     folder.mkdir(mode=_MODE, exist_ok=True)
     status = folder.stat()
     if status.st_uid != os.getuid() or status.st_mode & 0o077:
@@ -41,4 +48,4 @@ def bus_endpoint(store: Path) -> str:
             where=str(folder),
             do="remove it or set XDG_RUNTIME_DIR to a folder of your own",
         )
-    return f"ipc://{folder / xxhash.xxh3_64_hexdigest(os.fsencode(store.resolve()))}.bus"
+    return f"ipc://{folder / name}"

@@ -6,14 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nualley.archive import ArchiveMissingError
+from nualley.archive import ArchiveMissingError, Loss
 from nualley.config import Configuration, find_experiment, load
-from nualley.core import Clock, SystemClock
+from nualley.core import Clock, NualleyError, SystemClock, UsageError, nearest
 
 # parts are imported when a command asks for them: the catalog alone must be quick to open
 if TYPE_CHECKING:
     from nualley.archive.reader import ArchiveReader
-    from nualley.catalog import Catalog
+    from nualley.catalog import Catalog, Run
     from nualley.exposure import PvHistory
     from nualley.exposure.service import Exposures
     from nualley.pv import Subscriber
@@ -56,6 +56,13 @@ class Site:
         """
         return self._reader
 
+    def new_losses(self) -> list[Loss]:
+        """Return what the archive's log has lost and its index does not tell yet; none where nothing was archived."""
+        try:
+            return self.archive().new_losses()
+        except ArchiveMissingError:
+            return []
+
     @cached_property
     def _catalog(self) -> "Catalog":
         from nualley.catalog.adapters.sql import open_catalog  # SQLAlchemy is heavy
@@ -66,6 +73,52 @@ class Site:
     def catalog(self) -> "Catalog":
         """Return the catalog; a missing one is made."""
         return self._catalog
+
+    def check_detector(self, detector: str, *, may_be_recorded: bool = True) -> None:
+        """Refuse a detector that nobody knows.
+
+        Parameters
+        ----------
+        detector : str
+            Its id.
+        may_be_recorded : bool
+            Whether one that is no longer described may be meant, as long as it has runs.
+
+        Raises
+        ------
+        UsageError
+            Where the experiment repository does not describe it; names the nearest one.
+        """
+        known = self.configuration.detectors
+        if detector in known or (may_be_recorded and self.catalog().runs(detector=detector)):
+            return
+        near = nearest(detector, known)
+        raise UsageError(
+            f"{detector!r} is not a detector of this experiment",
+            where="--detector",
+            do=f"did you mean {near!r}?" if near else f"one of {', '.join(known)}",
+        )
+
+    def run(self, run_id: str) -> "Run":
+        """Return a recorded run.
+
+        Parameters
+        ----------
+        run_id : str
+            ``<detector>-<number>``.
+
+        Raises
+        ------
+        UsageError
+            Where there is no such detector or no such run; names the nearest one.
+        """
+        from nualley.catalog import RunNotFound
+
+        try:
+            return self.catalog().run(run_id)
+        except RunNotFound as error:
+            self.check_detector(run_id.rpartition("-")[0])
+            raise UsageError(error.what, where="RUN", do=error.do) from None
 
     def exposures(self) -> "Exposures":
         """Return protons, energy and live time of runs and intervals."""
@@ -85,11 +138,21 @@ class Site:
         )
 
     def drive_usages(self) -> "list[DriveUsage]":
-        """Return how full every drive is."""
+        """Return how full every drive is; what is not the drive that was registered counts as missing."""
         from nualley.storage import measure_drives
         from nualley.storage.adapters.posix import PosixVolumes
 
-        return list(measure_drives(self.configuration.storage.to_drives(), PosixVolumes()))
+        drives = self.configuration.storage.to_drives()
+        return list(measure_drives(drives, PosixVolumes(), self._drive_ids()))
+
+    def _drive_ids(self) -> Mapping[str, str]:
+        location = self.configuration.catalog.location(self.configuration.store)
+        if isinstance(location, Path) and not location.exists():
+            return {}
+        try:
+            return self.catalog().drive_ids()
+        except NualleyError:  # where the record cannot be read, the drives are measured all the same
+            return {}
 
     def live(self) -> "Subscriber":
         """Return a new listener to the live bus; needs a running event loop."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from nualley.core import ExitCode
+
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
 HEALTHY_S = 60.0
@@ -42,5 +44,5 @@ class Restarts:
 
 
 def is_hopeless(exit_code: int) -> bool:
-    """Say whether starting again cannot help: the configuration or the call itself is wrong (exit codes 2 and 3)."""
-    return exit_code in (2, 3)
+    """Say whether starting again cannot help: the call, the configuration or an address in it is wrong (2 and 3)."""
+    return exit_code in (ExitCode.USAGE, ExitCode.CONFIGURATION)

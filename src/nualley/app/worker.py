@@ -7,7 +7,6 @@ import structlog
 
 from nualley.app.ingest import make_watcher
 from nualley.app.site import Site
-from nualley.app.supervisor import stop_on_signals
 from nualley.core import NualleyError
 from nualley.ingest import PollReport, Watcher
 
@@ -25,30 +24,34 @@ class Worker:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._stop = asyncio.Event()
 
-    async def run(self) -> None:
-        """Work until SIGTERM or SIGINT; a file under way is finished first."""
-        stop_on_signals(self._stop)
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set; a file under way is finished first.
+
+        Parameters
+        ----------
+        stop : asyncio.Event
+            Ends it.
+        """
         watcher: Watcher | None = None
         has_archive = False
-        _log.info("ingesting", n_drops=len(self._site.configuration.storage.drop))
-        while not self._stop.is_set():
+        _log.info("watching drop directories", n_drops=len(self._site.configuration.storage.drop))
+        while not stop.is_set():
             # run times come from the archive: a watcher that began before it was there begins anew
             if watcher is None or (not has_archive and self._has_archive()):
                 has_archive = self._has_archive()
                 watcher = await asyncio.to_thread(make_watcher, self._site)
-            await self._poll(watcher)
+            await self._poll(watcher, stop)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), self._site.configuration.ingest.poll_s)
+                await asyncio.wait_for(stop.wait(), self._site.configuration.ingest.poll_s)
         _log.info("worker stopped")
 
     def _has_archive(self) -> bool:
         return (self._site.archive_folder / "index.sqlite").is_file()
 
-    async def _poll(self, watcher: Watcher) -> None:
+    async def _poll(self, watcher: Watcher, stop: asyncio.Event) -> None:
         try:
-            report = await asyncio.to_thread(watcher.poll, should_stop=self._stop.is_set)
+            report = await asyncio.to_thread(watcher.poll, should_stop=stop.is_set)
         except NualleyError as error:
             # one look failed as a whole (the catalog is locked, say): it is told, and the next look tries again
             _log.error("poll failed", what=error.what, where=error.where, do=error.do)

@@ -35,17 +35,20 @@ class ArchiveSettings(BaseModel):
     rotate_s: float = Field(
         default=600.0,
         ge=1,
+        le=86_400,
         allow_inf_nan=False,
         description="Age at which a segment of the write-ahead log is sealed into Parquet [s].",
     )
     rotate_size_B: Annotated[int, BeforeValidator(_size_B)] = Field(
         default=64 * 2**20,
         ge=4096,
+        le=2**32,
         description='Size at which a segment is sealed [B]; a number, or text such as "64 MiB".',
     )
     future_limit_s: float = Field(
         default=1800.0,
         ge=0,
+        le=31_536_000,
         allow_inf_nan=False,
         description="How far ahead of this machine's clock a stamp may be [s]; a later one is quarantined.",
     )

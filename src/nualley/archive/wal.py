@@ -2,7 +2,7 @@ r"""The write-ahead log's bytes: CRC-framed commits, each whole or not there.
 
 A segment is a header and frames, one frame a commit::
 
-    segment   magic "NUWALv1\n" | segment number u64
+    segment   magic "NUWALv1\n" | segment number u64 | crc32 of both u32 | 4 bytes 0
     frame     magic "NUFR" | payload length u32 | crc32 of the payload u32 | payload
     payload   sections: kind u8 | value type u8 | 2 bytes 0 | length u32 | bytes, padded to 8
     sections  note (JSON), rows (Arrow IPC record batch), quarantine (the same with ``reason``)
@@ -32,7 +32,7 @@ _VERSION = 1
 _VERSIONED = re.compile(rb"NUWALv(\d+)\n")
 SEGMENT_MAGIC = b"NUWALv%d\n" % _VERSION
 FRAME_MAGIC = b"NUFR"
-SEGMENT_HEADER = struct.Struct("<8sQ")
+SEGMENT_HEADER = struct.Struct("<8sQI4x")
 FRAME_HEADER = struct.Struct("<4sII")
 _SECTION_HEADER = struct.Struct("<BBHI")
 _ALIGNMENT_B = 8
@@ -75,7 +75,11 @@ class _Section(IntEnum):
 
 def encode_segment_header(segment: int) -> bytes:
     """Return the first bytes of a segment."""
-    return SEGMENT_HEADER.pack(SEGMENT_MAGIC, segment)
+    return SEGMENT_HEADER.pack(SEGMENT_MAGIC, segment, _header_crc32(SEGMENT_MAGIC, segment))
+
+
+def _header_crc32(magic: bytes, segment: int) -> int:
+    return zlib_ng.crc32(magic + segment.to_bytes(8, "little"))
 
 
 def check_version(head: bytes, where: str) -> None:
@@ -93,8 +97,12 @@ def check_version(head: bytes, where: str) -> None:
     ArchiveNewerError
         Where the version is another one.
     """
-    found = _VERSIONED.match(head)
-    if found and not head.startswith(SEGMENT_MAGIC):
+    if len(head) < SEGMENT_HEADER.size:
+        return
+    magic, segment, crc32 = SEGMENT_HEADER.unpack_from(head)
+    found = _VERSIONED.fullmatch(magic)
+    # one flipped bit makes another version: only a header that is whole is believed
+    if found and magic != SEGMENT_MAGIC and crc32 == _header_crc32(magic, segment):
         raise ArchiveNewerError(
             f"the log has version {int(found[1])}, this nualley knows {_VERSION}",
             where=where,

@@ -58,5 +58,9 @@ class FileConflict(IntegrityError):
     """Other bytes are known under the same (detector, run, name); the newcomer was not entered."""
 
 
+class DriveConflict(IntegrityError):
+    """A drive's name or id is registered for another drive."""
+
+
 class ReplicaConflict(IntegrityError):
     """The place is known to hold another file."""

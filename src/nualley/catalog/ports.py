@@ -100,6 +100,10 @@ class Catalog(Protocol):
         """Enter what became of a file in a drop directory, in place of what was known of that path."""
         ...
 
+    def register_drive(self, name: str, drive_id: str) -> None:
+        """Enter by which id a drive is known again; DriveConflict where name or id stand for another drive."""
+        ...
+
     # ------------------------------------------------------------ reading
     def run(self, run_id: str) -> Run:
         """Return a run. RunNotFound names the nearest one."""
@@ -149,6 +153,10 @@ class Catalog(Protocol):
 
     def replica_at(self, drive: str, path: str) -> Replica | None:
         """Return what is known to lie at an (escaped) path, None where nothing is."""
+        ...
+
+    def drive_ids(self) -> Mapping[str, str]:
+        """Return the ids of all drives that were ever written to, by name."""
         ...
 
     def notes(self, run_id: str) -> list[Note]:

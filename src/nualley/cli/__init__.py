@@ -1,5 +1,5 @@
 """The command line: parses, calls, shows."""
 
-from nualley.cli.main import main
+from nualley.cli.start import main
 
 __all__ = ["main"]

@@ -1,5 +1,5 @@
 """``python -m nualley.cli``: the command without its script."""
 
-from nualley.cli.main import main
+from nualley.cli.start import main
 
 raise SystemExit(main())

@@ -1,11 +1,13 @@
 """``nualley archive``: last values and history of archived PVs."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from nualley.app.site import open_site
 from nualley.archive import LastValue
+from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, stretch_ns
 from nualley.cli.output import print_json, print_table, shown_time
 from nualley.core import format_duration
@@ -15,12 +17,13 @@ _ARRAY_SHOWN = 3
 
 
 @app.command
-def pvs(*, output: Output = Output()) -> None:
+def pvs(*, output: Output = Output()) -> int:
     """List the archived PVs and their account.
 
     Example: nualley archive pvs
     """
-    reader = open_site(output.experiment).archive()
+    site = open_site(output.experiment)
+    reader = site.archive()
     registry = reader.registry()
     now = {value.pv: value for value in reader.last()}
     found = [
@@ -42,13 +45,14 @@ def pvs(*, output: Output = Output()) -> None:
     ]
     if output.is_json:
         print_json(found)
-        return
-    columns = ("pv", "value_type", "unit", "state", "received", "stored", "quarantined", "filtered", "gaps")
-    print_table(columns, [[row[column] for column in columns] for row in found], right=range(4, 9))
+    else:
+        columns = ("pv", "value_type", "unit", "state", "received", "stored", "quarantined", "filtered", "gaps")
+        print_table(columns, [[row[column] for column in columns] for row in found], right=range(4, 9))
+    return told_losses(site)
 
 
 @app.command
-def last(*pv: str, output: Output = Output()) -> None:
+def last(*pv: str, output: Output = Output()) -> int:
     """Show the last value of PVs.
 
     Example: nualley archive last DEMO:BEAM:POWER
@@ -58,11 +62,17 @@ def last(*pv: str, output: Output = Output()) -> None:
     pv : str
         Names of PVs; none means all.
     """
-    found = open_site(output.experiment).archive().last(pv)
+    site = open_site(output.experiment)
+    found = site.archive().last(pv)
     if output.is_json:
         keys = ("pv", "time_ns", "value", "severity", "status", "unit", "age_s", "state")
         print_json([{key: getattr(value, key) for key in keys} for value in found])
-        return
+    else:
+        _print_last(found)
+    return told_losses(site)
+
+
+def _print_last(found: Sequence[LastValue]) -> None:
     print_table(
         ("pv", "value", "unit", "age", "state", "severity", "time (UTC)"),
         [
@@ -97,7 +107,7 @@ def get(
     from_: Annotated[Time, Parameter(name="--from")] = "-1h",
     to: Time = "now",
     output: Output = Output(),
-) -> None:
+) -> int:
     """Show the history of a PV; the sample that holds at --from comes first, gaps are rows.
 
     Example: nualley archive get DEMO:BEAM:POWER --from -10min
@@ -112,17 +122,19 @@ def get(
         End, not included.
     """
     start_ns, stop_ns = stretch_ns(from_ or "-1h", to or "now")
-    reader = open_site(output.experiment).archive()
+    site = open_site(output.experiment)
+    reader = site.archive()
     record = reader.record(pv)
     table = reader.read(pv, start_ns, stop_ns)
     unit = record.metadata.unit if record.metadata else ""
     columns = ("time_ns", "value", "severity", "status", "kind")
     if output.is_json:
         print_json({"pv": pv, "unit": unit, "columns": {name: table[name].to_pylist() for name in columns}})
-        return
-    rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
-    print_table(
-        ("time (UTC)", f"value [{unit}]" if unit else "value", "severity", "kind"),
-        [[shown_time(time_ns), record.shown(value), severity, kind] for time_ns, value, severity, _, kind in rows],
-        right=(1,),
-    )
+    else:
+        rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
+        print_table(
+            ("time (UTC)", f"value [{unit}]" if unit else "value", "severity", "kind"),
+            [[shown_time(time_ns), record.shown(value), severity, kind] for time_ns, value, severity, _, kind in rows],
+            right=(1,),
+        )
+    return told_losses(site)

@@ -6,18 +6,26 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from nualley.app.beam import draw_cumulative
-from nualley.app.site import open_site
-from nualley.cli.options import Output, Time, full_run_id, stretch_ns, time_ns
-from nualley.cli.output import print_json, print_note, print_table, shown_number, shown_time
+from nualley.app.site import Site, open_site
+from nualley.cli.losses import told_losses
+from nualley.cli.options import Output, Time, bounds_ns, full_run_id, stretch_ns
+from nualley.cli.output import print_json, print_note, print_table, print_text, shown_number, shown_time
 from nualley.core import format_duration
-from nualley.exposure import Amounts, ExposureReport
+from nualley.exposure import Amounts, ExposureReport, ProtonLedger, RunTrace
 
 app = App(name="beam", help="Beam on every detector: exposure, protons, plots.")
 From = Annotated[Time, Parameter(name="--from")]
 
 
+def _site(output: Output, detector: str | None) -> Site:
+    site = open_site(output.experiment)
+    if detector is not None:
+        site.check_detector(detector)
+    return site
+
+
 @app.command
-def exposure(*, detector: str | None = None, from_: From = None, to: Time = None, output: Output = Output()) -> None:
+def exposure(*, detector: str | None = None, from_: From = None, to: Time = None, output: Output = Output()) -> int:
     """Show protons on target, beam energy and live time of every run, and their sums.
 
     Example: nualley beam exposure --detector cenns-10 --from 2026-11-01
@@ -31,19 +39,14 @@ def exposure(*, detector: str | None = None, from_: From = None, to: Time = None
     to : str
         Only runs that began before this time.
     """
-    report = (
-        open_site(output.experiment)
-        .exposures()
-        .exposures(
-            detector,
-            start_ns=None if from_ is None else time_ns(from_),
-            stop_ns=None if to is None else time_ns(to),
-        )
-    )
+    start_ns, stop_ns = bounds_ns(from_, to)
+    site = _site(output, detector)
+    report = site.exposures().exposures(detector, start_ns=start_ns, stop_ns=stop_ns)
     if output.is_json:
         print_json(report.to_json())
     else:
         _print_exposures(report)
+    return told_losses(site)
 
 
 _EXPOSURE_HEAD = ("POT", "POT live", "energy [GWh]", "beam on", "live time", "unknown", "pulses")
@@ -55,7 +58,7 @@ def _print_exposures(report: ExposureReport) -> None:
         for run in report.runs
     ]
     print_table(("run", "start (UTC)", *_EXPOSURE_HEAD, "remarks"), rows, right=range(2, 9))
-    print()
+    print_text("")
     sums = [[name, *_cells(amounts)] for name, amounts in report.detectors.items()]
     print_table(("detector", *_EXPOSURE_HEAD), sums, right=range(1, 8))
     if report.n_runs_without_times:
@@ -78,7 +81,7 @@ def _defects(defects: tuple[object, ...]) -> str:
 
 
 @app.command
-def ledger(*, detector: str | None = None, from_: From = "-1d", to: Time = "now", output: Output = Output()) -> None:
+def ledger(*, detector: str | None = None, from_: From = "-1d", to: Time = "now", output: Output = Output()) -> int:
     """Account for every proton of a stretch of time: recorded, or why not.
 
     Example: nualley beam ledger --from 2026-11-01 --to 2026-11-08
@@ -93,11 +96,17 @@ def ledger(*, detector: str | None = None, from_: From = "-1d", to: Time = "now"
         Its end, not included.
     """
     start_ns, stop_ns = stretch_ns(from_ or "-1d", to or "now")
-    found = open_site(output.experiment).exposures().ledger(start_ns, stop_ns, detector)
+    site = _site(output, detector)
+    found = site.exposures().ledger(start_ns, stop_ns, detector)
     if output.is_json:
         print_json(found.to_json())
-        return
-    print(f"{shown_time(found.start_ns)} to {shown_time(found.stop_ns)} (UTC)\n")
+    else:
+        _print_ledger(found)
+    return told_losses(site)
+
+
+def _print_ledger(found: ProtonLedger) -> None:
+    print_text(f"{shown_time(found.start_ns)} to {shown_time(found.stop_ns)} (UTC)\n")
     rows = []
     for name, entry in found.detectors.items():
         parts = [("delivered", entry.delivered), *((str(fate), part) for fate, part in entry.parts.items())]
@@ -109,7 +118,7 @@ def ledger(*, detector: str | None = None, from_: From = "-1d", to: Time = "now"
 
 
 @app.command
-def trace(run: str, /, *, detector: str | None = None, output: Output = Output()) -> None:
+def trace(run: str, /, *, detector: str | None = None, output: Output = Output()) -> int:
     """Show the average POT trace of a run: mean, rms, number of traces, number vetoed.
 
     Example: nualley beam trace cenns-10-42 --json
@@ -121,10 +130,16 @@ def trace(run: str, /, *, detector: str | None = None, output: Output = Output()
     detector : str
         Whose run a bare number is.
     """
-    found = open_site(output.experiment).exposures().trace(full_run_id(run, detector))
+    site = open_site(output.experiment)
+    found = site.exposures().trace(site.run(full_run_id(run, detector)).run_id)
     if output.is_json:
         print_json(found.to_json())
-        return
+    else:
+        _print_trace(found)
+    return told_losses(site)
+
+
+def _print_trace(found: RunTrace) -> None:
     print_note(f"{found.run_id}: {found.n} traces, {found.n_vetoed} vetoed")
     columns = zip(found.time_us.tolist(), found.mean.tolist(), found.rms.tolist(), strict=True)
     rows = [[shown_number(time_us, 6), shown_number(mean), shown_number(rms)] for time_us, mean, rms in columns]
@@ -139,7 +154,7 @@ def plot(
     from_: From = None,
     to: Time = None,
     output: Output = Output(),
-) -> None:
+) -> int:
     """Draw the beam delivered to the detectors against time.
 
     Example: nualley beam plot --out beam.svg
@@ -155,17 +170,15 @@ def plot(
     to : str
         Only runs that began before this time.
     """
-    site = open_site(output.experiment)
-    curves = draw_cumulative(
-        site,
-        out,
-        detector=detector,
-        start_ns=None if from_ is None else time_ns(from_),
-        stop_ns=None if to is None else time_ns(to),
-    )
+    start_ns, stop_ns = bounds_ns(from_, to)
+    site = _site(output, detector)
+    curves = draw_cumulative(site, out, detector=detector, start_ns=start_ns, stop_ns=stop_ns)
     if output.is_json:
         print_json({"out": str(out), "curves": [curve.to_json() for curve in curves]})
-        return
-    rows = [[curve.detector, shown_number(curve.total_pot, 5), shown_number(curve.total_GWh, 5)] for curve in curves]
-    print_table(("detector", "POT", "energy [GWh]"), rows, right=(1, 2))
-    print_note(f"drawn: {out}")
+    else:
+        rows = [
+            [curve.detector, shown_number(curve.total_pot, 5), shown_number(curve.total_GWh, 5)] for curve in curves
+        ]
+        print_table(("detector", "POT", "energy [GWh]"), rows, right=(1, 2))
+        print_note(f"drawn: {out}")
+    return told_losses(site)

@@ -15,7 +15,7 @@ app = App(name="catalog", help="The catalog: backup and restore.")
 
 @app.command
 def backup(file: Path, /, *, output: Output = Output()) -> None:
-    """Copy the catalog, while it is in use, into a verified file that never replaces another.
+    """Copy the catalog, while it is in use, into a verified new file; its folder has to be there.
 
     Example: nualley catalog backup /backup/catalog-2026-11-23.sqlite
 
@@ -42,7 +42,8 @@ def restore(file: Path, /, *, replace: bool = False, output: Output = Output()) 
     file : Path
         The backup.
     replace : bool
-        Also where the catalog holds something; a backup of that is made beside it first.
+        Also where the catalog holds something, of which a backup is made beside it first, or is damaged, which is kept
+        beside it as it is.
     """
     content = restore_catalog(open_site(output.experiment), file, replace=replace)
     if output.is_json:

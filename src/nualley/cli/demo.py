@@ -1,30 +1,29 @@
 """``nualley demo``: a miniature Neutrino Alley, and the product beside it."""
 
-import shutil
+import shlex
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from cyclopts import Parameter
-
+from nualley.app.stopping import Stop
+from nualley.cli.options import Answer, Seconds, Whole
 from nualley.cli.output import print_json, print_note, print_table, shown_number, shown_time
 from nualley.core import ExitCode, UsageError
 from nualley.demo import Scenario
+from nualley.demo.places import demo_folder
 from nualley.demo.session import DemoSession
 
 _MIN_SECONDS = 5.0
 
 
-def demo(  # each is an option of its own
+def demo(
     *,
-    seconds: float | None = None,
-    scenario: Literal["none", "beam-trip", "hung-ioc", "killed-ioc", "truncated-file"] = "none",
-    seed: int = 1,
+    seconds: Seconds | None = None,
+    scenario: Scenario = Scenario.NONE,
+    seed: Whole = 1,
     directory: Path | None = None,
-    format: Literal["text", "json"] = "text",  # noqa: A002  # the option's name
-    json: Annotated[bool, Parameter(negative="")] = False,
+    answer: Answer = Answer(),  # noqa: B008  # frozen
 ) -> ExitCode:
     """Start a miniature Neutrino Alley (a real EPICS IOC, DAQs that write real files) and nualley beside it.
 
@@ -34,55 +33,45 @@ def demo(  # each is an option of its own
     ----------
     seconds : float
         How long the DAQs take data; by default until Ctrl-C.
-    scenario : str
+    scenario : Scenario
         What goes wrong.
     seed : int
         Same seed, same beam.
     directory : Path
-        Where everything is written and kept; by default a temporary folder that is removed at the end.
-    format : str
-        How the account at the end is written.
-    json : bool
-        Short for --format json.
+        Where everything is written and kept, new or of an earlier demo; by default a temporary folder that is removed
+        at the end.
     """
-    if seconds is not None and not seconds >= _MIN_SECONDS:
+    if seconds is not None and seconds < _MIN_SECONDS:
         raise UsageError(
             f"--seconds {seconds:g} is too short for a run", where="--seconds", do="give 15 or more; runs last 10 s"
         )
-    if seed < 0:
-        raise UsageError(f"--seed {seed} is negative", where="--seed", do="give 0 or more")
-    folder = directory or Path(tempfile.mkdtemp(prefix="nualley-demo-"))
-    try:
-        account, code = _play(folder.absolute(), seconds=seconds, scenario=Scenario(scenario), seed=seed)
-    finally:
-        if directory is None:
-            shutil.rmtree(folder, ignore_errors=True)
-    if json or format == "json":
-        print_json(account)
-    else:
-        _print_account(account)
+    stop = Stop()
+    with stop.on_signals():
+        with demo_folder(directory) as folder:
+            session = DemoSession(folder, seed=seed, scenario=scenario, progress=_tell, stop=stop)
+            account, code = _play(session, seconds)
+        if answer.is_json:
+            print_json(account)
+        else:
+            _print_account(account)
+        sys.stdout.flush()
     return code
 
 
-def _play(folder: Path, *, seconds: float | None, scenario: Scenario, seed: int) -> tuple[dict[str, Any], ExitCode]:
+def _play(session: DemoSession, seconds: float | None) -> tuple[dict[str, Any], ExitCode]:
     print_note("starting the alley and nualley beside it ...")
-    session = DemoSession(folder, seed=seed, scenario=scenario, progress=_tell)
     with session.running():
-        print_note(f"\n  status page   {session.url}")
-        print_note(f"  experiment    {session.site.configuration.directory}")
-        command = f"nualley beam exposure --experiment {session.site.configuration.directory}"
-        print_note(f"  try           {command}")
+        experiment = session.site.configuration.directory
+        print_note(f"\n  status page   {session.url or 'none, see above'}")
+        print_note(f"  experiment    {experiment}")
+        print_note(f"  try           nualley beam exposure --experiment {shlex.quote(str(experiment))}")
         print_note("  stop          Ctrl-C\n" if seconds is None else f"  stops         after {seconds:g} s\n")
-        try:
-            session.run(seconds)
-        except KeyboardInterrupt:
-            if seconds is not None:
-                raise
+        session.run(seconds)
+        if seconds is None:
             print_note("\nstopping: the runs are ended and taken in (Ctrl-C again stops at once)")
         if not session.drain():
             print_note("not everything was taken in in time; the account shows what is missing")
-        account, code = session.account()
-    return account, code
+        return session.account()
 
 
 _WORDS = {
@@ -94,6 +83,7 @@ _WORDS = {
     "start-product": "nualley up",
     "stop-product": "nualley stopped",
     "not-connected": "not every PV is connected",
+    "no-page": "there is no status page",
 }
 
 
@@ -122,4 +112,3 @@ def _print_account(account: Mapping[str, Any]) -> None:
         [detector, *(shown_number(found[key], 5) for key in keys)] for detector, found in account["exposure"].items()
     ]
     print_table(("detector", *keys), rows, right=range(1, 8))
-    sys.stdout.flush()

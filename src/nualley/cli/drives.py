@@ -6,6 +6,7 @@ from nualley.app.site import open_site
 from nualley.cli.options import Output
 from nualley.cli.output import print_json, print_table
 from nualley.core import format_size
+from nualley.storage import DriveUsage
 
 app = App(name="drives", help="Drives and how full they are.")
 
@@ -30,6 +31,7 @@ def list_(*, output: Output = Output()) -> None:
                     "fill_fraction": usage.fill_fraction,
                     "limit_fraction": usage.drive.limit_fraction,
                     "is_writable": usage.is_writable,
+                    "shares_with": usage.shares_with,
                     "error": usage.error or None,
                 }
                 for usage in usages
@@ -46,9 +48,14 @@ def list_(*, output: Output = Output()) -> None:
                 format_size(usage.available_B),
                 f"{usage.fill_fraction:.1%}",
                 f"{usage.drive.limit_fraction:.0%}",
-                usage.error or ("writable" if usage.is_writable else "read-only"),
+                usage.error or _state(usage),
             ]
             for usage in usages
         ],
         right=(2, 3, 4, 5),
     )
+
+
+def _state(usage: DriveUsage) -> str:
+    state = "writable" if usage.is_writable else "read-only"
+    return f"{state}, one file system with {' '.join(usage.shares_with)}" if usage.shares_with else state

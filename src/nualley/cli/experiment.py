@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from nualley.cli.options import Output
-from nualley.cli.output import print_json, print_note
+from nualley.cli.output import print_json, print_note, print_text
 from nualley.config import check as find_mistakes
 from nualley.config import find_experiment, schemas, write_template
 from nualley.core import ExitCode
@@ -21,7 +21,7 @@ def init(directory: Path, /) -> None:
         A new or empty directory.
     """
     for path in write_template(directory):
-        print(path)
+        print_text(str(path))
     print_note(f"next: nualley check {directory}, then nualley up --experiment {directory}")
 
 
@@ -41,7 +41,7 @@ def check(directory: Path | None = None, /, *, output: Output = Output()) -> Exi
         print_json({"directory": str(found), "mistakes": [mistake.to_json() for mistake in mistakes]})
     else:
         for mistake in mistakes:
-            print(f"{mistake}\n")
+            print_text(f"{mistake}\n")
         noun = "mistake" if len(mistakes) == 1 else "mistakes"
         print_note(f"{found}: {len(mistakes) or 'no'} {noun}")
     return ExitCode.CONFIGURATION if mistakes else ExitCode.DONE

@@ -1,14 +1,16 @@
 """The command ``nualley``: every error becomes one text or one JSON object, and an exit code."""
 
-import os
+import errno
 import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
 from nualley import __version__
-from nualley.cli.output import print_error, wants_json
-from nualley.core import ExitCode, NualleyError, UsageError
+from nualley.cli.output import AnswerLost, discard, prepare_streams, print_error
+from nualley.cli.stopping import STOPPED_JSON, wants_json
+from nualley.cli.words import check_not_empty, in_order
+from nualley.core import ExitCode, NualleyError, UsageError, reason
 
 _HELP = """From the beam pulse to the published number: an account of every byte and every proton.
 
@@ -41,7 +43,7 @@ _COMMANDS = (
     ("drives:app", "drives", "Drives and how full they are.", ""),
     ("catalog:app", "catalog", "The catalog: backup and restore.", ""),
 )
-_LEADING = ("--experiment", "--json", "--format")
+_GROUPS = frozenset(name for target, name, *_ in _COMMANDS if target.endswith(":app"))
 
 
 def make_app() -> App:
@@ -53,6 +55,7 @@ def make_app() -> App:
         help_epilogue=_EPILOGUE,
         result_action="return_value",
         version_flags=["--version"],
+        suppress_keyboard_interrupt=False,
     )
     for target, name, text, example in _COMMANDS:
         module, attribute = target.split(":")
@@ -74,38 +77,82 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         An `ExitCode`.
     """
-    words = _trailing(list(sys.argv[1:] if argv is None else argv))
+    words = sys.argv[1:] if argv is None else argv
+    prepare_streams()
+    code: int = ExitCode.DONE
     try:
-        return int(make_app()(words, exit_on_error=False, print_error=False) or 0)
-    except CycloptsError as error:
-        command = " ".join(word for word in words if not word.startswith("-"))[:60]
-        print_error(UsageError(str(error), where=f"nualley {command}", do="nualley --help"), wants_json(words))
-        return ExitCode.USAGE
-    except NualleyError as error:
-        print_error(error, wants_json(words))
-        return error.exit_code
-    except BrokenPipeError:
-        # who read us has seen enough; nothing more can be written, also not at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.DONE
+        code = _answer(words)
+        # what is written only at the interpreter's end could not be said to have failed
+        sys.stdout.flush()
     except OSError as error:
+        discard(sys.stdout)
+        if error.errno == errno.EPIPE:  # who read us has seen enough
+            return code
+        lost = NualleyError(
+            f"the answer cannot be written: {reason(error)}", where="stdout", do="write it where there is room"
+        )
+        print_error(lost, is_json=False)
+        return ExitCode.FAILED
+    except KeyboardInterrupt:
+        try:
+            if wants_json(words):
+                print(STOPPED_JSON, flush=True)
+        except OSError:  # the same Ctrl-C ended who read us
+            discard(sys.stdout)
+        return ExitCode.STOPPED
+    return code
+
+
+def _answer(words: Sequence[str]) -> int:
+    """Run one command; of what it raises, only a broken stdout and Ctrl-C get out."""
+    try:
+        check_not_empty(words)
+        return _call(in_order(words, _GROUPS))
+    except CycloptsError as error:
+        found: NualleyError = _usage_error(error)
+    except NualleyError as error:
+        found = error
+    except AnswerLost:
+        raise
+    except OSError as error:
+        # raises again where it was stdout, which rich wrote help to
+        sys.stdout.flush()
         # the machine refuses (a drive, a right, a file): said as every other error
         found = NualleyError(
-            f"the machine refuses: {error.strerror or error}",
+            f"the machine refuses: {reason(error)}",
             where=str(error.filename or ""),
             do="nualley doctor looks at store, drives and rights",
         )
-        print_error(found, wants_json(words))
-        return ExitCode.FAILED
-    except KeyboardInterrupt:
-        return ExitCode.STOPPED
+    print_error(found, wants_json(words))
+    return found.exit_code
 
 
-def _trailing(words: list[str]) -> list[str]:
-    """Move options that stand before the command behind it: ``nualley --experiment DIR runs list`` works too."""
-    moved: list[str] = []
-    while words and words[0].split("=")[0] in _LEADING:
-        n_words = 1 if "=" in words[0] or words[0] == "--json" else 2
-        moved += words[:n_words]
-        words = words[n_words:]
-    return words + moved
+def _call(words: Sequence[str]) -> int:
+    app = make_app()
+    _check_verb(app, words)
+    try:
+        return int(app(words, exit_on_error=False, print_error=False) or 0)
+    except SystemExit as end:
+        # rich ends the process where nobody reads its help any more
+        if isinstance(end.__context__, BrokenPipeError):
+            return ExitCode.DONE
+        raise
+
+
+def _check_verb(app: App, words: Sequence[str]) -> None:
+    """Refuse an option where a command, or its verb, is expected; without any word there help is shown."""
+    n_command = int(bool(words) and words[0] in _GROUPS)
+    following = words[n_command : n_command + 1]
+    if following and following[0].startswith("-") and following[0] not in (*app.help_flags, *app.version_flags):
+        called = " ".join(["nualley", *words[:n_command]])
+        verbs = [name for name in (app[words[0]] if n_command else app) if not name.startswith("-")]
+        raise UsageError(
+            f"{called} {following[0]} names no command, expected one of {', '.join(verbs)}",
+            where=called,
+            do=f"{called} --help",
+        )
+
+
+def _usage_error(error: CycloptsError) -> UsageError:
+    command = " ".join(["nualley", *(error.command_chain or ())])
+    return UsageError(str(error), where=command, do=f"{command} --help")

@@ -1,50 +1,68 @@
 """What a command prints: data to stdout, everything else to stderr."""
 
+import codecs
+import io
 import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
-from enum import Enum
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
 
-from nualley.core import NualleyError, escape_name, format_time
+from nualley.core import NualleyError, dump_json, escape_name, format_time, to_json
 
-
-def wants_json(words: Sequence[str]) -> bool:
-    """Say whether a command line asks for JSON, before it is parsed."""
-    pairs = zip(words, [*words[1:], ""], strict=False)
-    return any(word in ("--json", "--format=json") or (word, after) == ("--format", "json") for word, after in pairs)
+_ESCAPES = "nualley.escapes"
 
 
-def plain(value: object) -> Any:
-    """Return a value as strict JSON has it: NaN and inf become null, dataclasses objects, ns stay integers."""
-    for kind, convert in _CONVERTERS:
-        if isinstance(value, kind):
-            return convert(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
-    # an array or a number of numpy, without loading numpy to know
-    return plain(value.tolist()) if hasattr(value, "tolist") else str(value)
+class AnswerLost(OSError):  # noqa: N818  # named by what happened
+    """Nobody reads stdout any more, or where it goes is full."""
 
 
-def _plain_items(items: Iterable[object]) -> list[object]:
-    return [plain(item) for item in items]
+def prepare_streams() -> None:
+    r"""Let stdout and stderr be there, and write what they cannot hold as ``\xNN``, as `core.escape_name` does."""
+    codecs.register_error(_ESCAPES, _escapes)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by who started us; the next file opened would be taken for it
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # it is never closed
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ESCAPES)
 
 
-_CONVERTERS: tuple[tuple[Any, Callable[[Any], object]], ...] = (
-    (Enum, lambda value: plain(value.value)),
-    (Mapping, lambda value: {str(key): plain(item) for key, item in value.items()}),
-    ((list, tuple, set, frozenset), _plain_items),
-    (float, lambda value: value if math.isfinite(value) else None),
-    ((str, int, type(None)), lambda value: value),
-)
+def _escapes(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(f"\\x{byte:02x}" for byte in _raw(error.object[error.start : error.end])), error.end
+
+
+def _raw(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", errors="surrogateescape")
+    except UnicodeEncodeError:  # half of a pair, which stands for no byte
+        return text.encode("utf-8", errors="surrogatepass")
 
 
 def print_json(value: object) -> None:
-    """Print one strict JSON object or list."""
-    print(json.dumps(plain(value), ensure_ascii=False, allow_nan=False))
+    """Print one strict JSON object or list, in pure ASCII where stdout cannot hold more."""
+    text = dump_json(value)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(to_json(value), allow_nan=False)
+    _answer(text)
+
+
+def print_text(text: str) -> None:
+    """Print lines of text; what a terminal would obey is written as an escape."""
+    _answer(_shown_lines(text))
+
+
+def _answer(text: str) -> None:
+    try:
+        print(text)
+    except OSError as error:
+        raise AnswerLost(error.errno, error.strerror) from error
 
 
 def print_error(error: NualleyError, is_json: bool) -> None:  # the one thing that differs
@@ -54,13 +72,26 @@ def print_error(error: NualleyError, is_json: bool) -> None:  # the one thing th
     else:
         is_coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         mark, end = ("\x1b[1;31m", "\x1b[0m") if is_coloured else ("", "")
-        first, *rest = str(error).splitlines()
-        print("\n".join([f"{mark}{first}{end}", *rest]), file=sys.stderr)
+        first, *rest = _shown_lines(str(error)).splitlines()
+        _tell("\n".join([f"{mark}{first}{end}", *rest]))
 
 
 def print_note(text: str) -> None:
     """Say something that is no data, on stderr."""
-    print(text, file=sys.stderr)
+    _tell(_shown_lines(text))
+
+
+def _tell(text: str) -> None:
+    # a stderr that is full or closed does not undo what a command did
+    try:
+        print(text, file=sys.stderr)
+    except OSError:
+        discard(sys.stderr)
+
+
+def discard(stream: TextIO) -> None:
+    """Let a stream end in nothing: what it still holds would be tried again at the interpreter's end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
@@ -83,11 +114,15 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right:
             cell.rjust(width) if number in right else cell.ljust(width)
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        print("  ".join(fields).rstrip())
+        _answer("  ".join(fields).rstrip())
+
+
+def _shown_lines(text: str) -> str:
+    return "\n".join(map(_shown, text.split("\n")))
 
 
 def _shown(text: str) -> str:
-    return text if text.isprintable() else escape_name(text.encode("utf-8", errors="surrogateescape"))
+    return text if text.isprintable() else escape_name(_raw(text))
 
 
 def shown_time(time_ns: int | None) -> str | None:

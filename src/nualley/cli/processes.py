@@ -1,37 +1,41 @@
 """``nualley up`` and ``nualley service``: the product's processes."""
 
+import asyncio
 import getpass
 import os
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from nualley.app.logs import configure_logs
-from nualley.app.roles import ROLES, run_all, run_archive, run_worker
+from nualley.app.locks import hold_role
 from nualley.app.site import Site, open_site
-from nualley.app.supervisor import end_with_supervisor
-from nualley.app.systemd import units
+from nualley.app.systemd import unit_plans, units
 from nualley.cli.options import Output, Place
 from nualley.cli.output import print_json, print_note
-from nualley.core import ExitCode, NualleyError
+from nualley.core import ExitCode, NualleyError, end_with_parent, reason
 
 Role = Literal["archive", "worker", "web"]
 
 
 def _run_web(site: Site) -> ExitCode:
-    from nualley.app.locks import hold_role
-    from nualley.web import serve  # FastAPI is heavy
+    from nualley.app.stopping import run_until_stopped
 
-    with hold_role(site.configuration.store, "web", site.clock):
-        serve(site)
-    return ExitCode.DONE
+    with hold_role(site.configuration.store, "web", site.clock) as held:
 
+        async def work(stop: asyncio.Event) -> None:
+            from nualley.web import serve_until  # FastAPI is heavy
 
-_RUNNERS: Mapping[str, Callable[[Site], ExitCode]] = {"archive": run_archive, "worker": run_worker, "web": _run_web}
+            await serve_until(site, stop, on_ready=held.note_address)
+
+        return run_until_stopped(work)
 
 
 def up(role: Role | None = None, /, *, place: Place = Place()) -> ExitCode:
     """Run the product until Ctrl-C or SIGTERM: archive, worker and web, each started again when it fails.
+
+    A process that cannot run as it is configured is given up with a word, and the others go on. A second Ctrl-C hastens
+    the stop, a third ends it.
 
     Example: nualley up
 
@@ -40,10 +44,16 @@ def up(role: Role | None = None, /, *, place: Place = Place()) -> ExitCode:
     role : str
         Run only this process, unsupervised.
     """
-    end_with_supervisor(os.environ)
+    # what a process is made of is heavy, and `service` needs none of it
+    from nualley.app.logs import configure_logs
+    from nualley.app.roles import run_all, run_archive, run_worker
+
+    run_by_role: Mapping[str, Callable[[Site], ExitCode]]
+    run_by_role = {"archive": run_archive, "worker": run_worker, "web": _run_web}
+    end_with_parent(signal.SIGTERM, os.environ)
     configure_logs(role or "up")
     site = open_site(place.experiment)
-    return _RUNNERS[role](site) if role else run_all(site)
+    return run_by_role[role](site) if role else run_all(site)
 
 
 def service(
@@ -63,14 +73,8 @@ def service(
     user : str
         Account that runs them; by default who asks.
     """
-    site = open_site(output.experiment)
-    configuration = site.configuration
-    texts = units(
-        experiment=configuration.directory,
-        name=configuration.experiment.name,
-        user=user or getpass.getuser(),
-        roles=ROLES,
-    )
+    configuration = open_site(output.experiment).configuration
+    texts = units(unit_plans(configuration), name=configuration.experiment.name, user=user or getpass.getuser())
     if output.is_json:
         print_json(texts)
     if directory is None:
@@ -82,6 +86,6 @@ def service(
             (directory / name).write_text(text)
     except OSError as error:
         raise NualleyError(
-            f"the units cannot be written: {error.strerror}", where=str(directory), do="sudo, or another --directory"
+            f"the units cannot be written: {reason(error)}", where=str(directory), do="sudo, or another --directory"
         ) from error
     print_note(f"next: systemctl daemon-reload && systemctl enable --now {' '.join(texts)}")

@@ -10,9 +10,9 @@ from cyclopts import App, Parameter
 
 from nualley.app.site import open_site
 from nualley.catalog import FileRecord, Run, Totals, diff_settings
-from nualley.cli.options import Output, Time, full_run_id, time_ns
-from nualley.cli.output import print_json, print_note, print_table, shown_time
-from nualley.core import ExitCode, UsageError, format_duration, format_size, nearest
+from nualley.cli.options import Output, Time, Whole, bounds_ns, full_run_id, time_ns
+from nualley.cli.output import print_json, print_note, print_table, print_text, shown_time
+from nualley.core import ExitCode, SystemClock, UsageError, format_duration, format_size
 
 app = App(name="runs", help="Runs of all detectors: ingest, list, show, compare, note.")
 _NOTHING = Totals()
@@ -22,7 +22,7 @@ _NOTHING = Totals()
 def ingest(  # each is an option of its own
     *path: Path,
     detector: str,
-    run: int | None = None,
+    run: Whole | None = None,
     start: Time = None,
     stop: Time = None,
     output: Output = Output(),
@@ -49,22 +49,23 @@ def ingest(  # each is an option of its own
 
     if not path:
         raise UsageError("no file to ingest", where="PATH", do="name raw files or their directory")
+    now_ns = SystemClock().now_ns()
+    start_ns, stop_ns = (None if text is None else time_ns(text, now_ns) for text in (start, stop))
     site = open_site(output.experiment)
-    if detector not in site.configuration.detectors:
-        raise unknown_detector(detector, site.configuration.detectors)
+    site.check_detector(detector, may_be_recorded=False)
     with copy_progress(is_shown=not output.is_json) as progress:
         report = make_ingest(site).ingest_paths(
             path,
             detector,
             run=run,
-            start_ns=None if start is None else time_ns(start),
-            stop_ns=None if stop is None else time_ns(stop),
+            start_ns=start_ns,
+            stop_ns=stop_ns,
             progress=progress,
         )
     if output.is_json:
         print_json(report.to_json())
     else:
-        print(report)
+        print_text(str(report))
     return report.exit_code
 
 
@@ -92,13 +93,12 @@ def list_(
     to : str
         Only runs that began before this time.
     """
-    catalog = open_site(output.experiment).catalog()
-    found = catalog.runs(
-        detector=detector,
-        tag=tag,
-        start_ns=None if from_ is None else time_ns(from_),
-        stop_ns=None if to is None else time_ns(to),
-    )
+    start_ns, stop_ns = bounds_ns(from_, to)
+    site = open_site(output.experiment)
+    if detector is not None:
+        site.check_detector(detector)
+    catalog = site.catalog()
+    found = catalog.runs(detector=detector, tag=tag, start_ns=start_ns, stop_ns=stop_ns)
     totals = catalog.totals_by_run()
     rows = [_summary(run, totals.get(run.run_id, _NOTHING)) for run in found]
     if output.is_json:
@@ -138,8 +138,9 @@ def show(run: str, /, *, detector: str | None = None, output: Output = Output())
     detector : str
         Whose run a bare number is.
     """
-    catalog = open_site(output.experiment).catalog()
-    found = catalog.run(full_run_id(run, detector))
+    site = open_site(output.experiment)
+    catalog = site.catalog()
+    found = site.run(full_run_id(run, detector))
     files = catalog.files(found.run_id)
     notes = catalog.notes(found.run_id)
     replicas = {file.file_id: catalog.replicas(file.file_id) for file in files}
@@ -159,8 +160,8 @@ def show(run: str, /, *, detector: str | None = None, output: Output = Output())
             }
         )
         return
-    print(f"{found.run_id}  {shown_time(found.start_ns) or 'start unknown'}  {_duration(found)}")
-    print(f"times from: {found.time_source}    tags: {' '.join(found.tags) or '-'}\n")
+    print_text(f"{found.run_id}  {_times(found)}")
+    print_text(f"times from: {found.time_source}    tags: {' '.join(found.tags) or '-'}\n")
     print_table(
         ("file", "format", "events", "size", "xxh3_128", "defects", "replicas"),
         [
@@ -179,9 +180,9 @@ def show(run: str, /, *, detector: str | None = None, output: Output = Output())
     )
     for file in files:
         for defect in file.defects:
-            print(f"  {file.name}: {defect['kind']} at byte {defect['offset_B']}: {defect['detail']}")
+            print_text(f"  {file.name}: {defect['kind']} at byte {defect['offset_B']}: {defect['detail']}")
     for note in notes:
-        print(f"\n{shown_time(note.time_ns)} {note.author}: {note.text}")
+        print_text(f"\n{shown_time(note.time_ns)} {note.author}: {note.text}")
 
 
 @app.command
@@ -197,12 +198,12 @@ def settings(run: str, /, *, detector: str | None = None, output: Output = Outpu
     detector : str
         Whose run a bare number is.
     """
-    found = open_site(output.experiment).catalog().run(full_run_id(run, detector))
+    found = open_site(output.experiment).run(full_run_id(run, detector))
     if output.is_json:
         print_json({"run_id": found.run_id, "settings": found.settings})
         return
     for key, value in _flat(found.settings):
-        print(f"{key} = {value}")
+        print_text(f"{key} = {value}")
 
 
 @app.command
@@ -227,8 +228,8 @@ def diff(
     detector : str
         Whose runs bare numbers are.
     """
-    catalog = open_site(output.experiment).catalog()
-    runs = [catalog.run(full_run_id(run, detector)) for run in (left, right)]
+    site = open_site(output.experiment)
+    runs = [site.run(full_run_id(run, detector)) for run in (left, right)]
     differences = diff_settings(runs[0].settings, runs[1].settings)
     if output.is_json:
         print_json(
@@ -267,22 +268,16 @@ def note(
     author : str
         Who says so; by default who is logged in.
     """
-    catalog = open_site(output.experiment).catalog()
-    written = catalog.add_note(full_run_id(run, detector), text, author=author or getpass.getuser())
+    for name, words in (("TEXT", text), ("--author", author)):
+        if words is not None and not words.strip():
+            raise UsageError(f"{name} is blank: {words!r}, expected words", where=name, do="write what is to be read")
+    site = open_site(output.experiment)
+    found = site.run(full_run_id(run, detector))
+    written = site.catalog().add_note(found.run_id, text, author=author or getpass.getuser())
     if output.is_json:
         print_json(asdict(written))
     else:
         print_note(f"noted; nualley runs show {written.run_id} shows it")
-
-
-def unknown_detector(detector: str, known: Mapping[str, object]) -> UsageError:
-    """Return the error for a detector that the experiment repository does not describe."""
-    near = nearest(detector, known)
-    return UsageError(
-        f"{detector!r} is not a detector of this experiment",
-        where="--detector",
-        do=f"did you mean {near!r}?" if near else f"one of {', '.join(known)}",
-    )
 
 
 def _summary(run: Run, totals: Totals) -> dict[str, object]:
@@ -305,6 +300,12 @@ def _summary(run: Run, totals: Totals) -> dict[str, object]:
 def _file(file: FileRecord) -> dict[str, object]:
     keys = ("name", "format", "n_events", "channels", "record_length", "size_B", "xxh3_128", "adler32", "defects")
     return {key: getattr(file, key) for key in keys}
+
+
+def _times(run: Run) -> str:
+    if run.start_ns is None:
+        return "start and duration unknown"
+    return f"{shown_time(run.start_ns)}  {_duration(run)}"
 
 
 def _duration(run: Run) -> str | None:

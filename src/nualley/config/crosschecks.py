@@ -1,15 +1,16 @@
-"""What one file says of another: detectors, PVs, formats and drives that must exist elsewhere."""
+"""What one file says of another: detectors, PVs, formats and drives that must exist elsewhere, and their places."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
 from nualley.archive import is_valid_pv_name
 from nualley.config.documents import Document
 from nualley.config.files import BEAM, DETECTORS, DRIVES, EXPERIMENT, PEOPLE, PVS, Repository
-from nualley.config.mistakes import KeyPath, Mistake
+from nualley.config.mistakes import Mistake
+from nualley.config.places import check_places
 from nualley.core import nearest
 
+_MOST_DIGITS = 10
 _OTHER_ROLES = ("processed", "simulation", "user")
 _PV_PLACES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     # file kind, keys, whether the PV must be archived
@@ -17,16 +18,6 @@ _PV_PLACES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     (DETECTORS, ("daq", "pvs", "*"), True),
     (EXPERIMENT, ("epics", "heartbeats", "*"), False),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Use:
-    document: Document
-    path: KeyPath
-    name: str
-
-    def mistake(self, expected: str, near: str = "") -> Mistake:
-        return self.document.mistake(self.path, found=self.name, expected=expected, nearest=near)
 
 
 def check_together(repository: Repository, formats: Sequence[str]) -> Iterator[Mistake]:
@@ -49,36 +40,20 @@ def check_together(repository: Repository, formats: Sequence[str]) -> Iterator[M
     yield from _check_formats(repository, formats)
 
 
-def _uses(repository: Repository, kind: str, keys: tuple[str, ...]) -> Iterator[_Use]:
-    for document in repository.of(kind).values():
-        for path, value in document.find(keys):
-            if isinstance(value, str):
-                yield _Use(document, path, value)
-
-
 def _check_detectors(repository: Repository) -> Iterator[Mistake]:
     known = list(repository.of(DETECTORS))
     named = (
-        _uses(repository, DRIVES, ("drop", "*", "detector")),
-        _uses(repository, PEOPLE, ("people", "*", "detectors", "*")),
+        repository.uses(DRIVES, ("drop", "*", "detector")),
+        repository.uses(PEOPLE, ("people", "*", "detectors", "*")),
     )
     for use in chain(*named):
         if use.name not in known:
             yield use.mistake(f"a detector: {', '.join(known) or 'none yet'}", nearest(use.name, known))
 
 
-def _check_drop_paths(repository: Repository) -> Iterator[Mistake]:
-    first: dict[str, _Use] = {}
-    for use in _uses(repository, DRIVES, ("drop", "*", "path")):
-        taken = first.setdefault(use.name.rstrip("/"), use)
-        if taken is not use:
-            line = taken.document.line(taken.path)
-            yield use.mistake(f"a directory of its own: line {line} watches the same, and a file has one detector")
-
-
 def _check_pv_names(repository: Repository) -> Iterator[Mistake]:
     for kind, keys, _ in _PV_PLACES:
-        for use in _uses(repository, kind, keys):
+        for use in repository.uses(kind, keys):
             if not is_valid_pv_name(use.name):
                 yield use.mistake("the name of a PV: letters, digits and : _ - + [ ] < > ; / # { }, at most one .FIELD")
 
@@ -89,7 +64,7 @@ def _check_pvs_archived(repository: Repository) -> Iterator[Mistake]:
         return  # the PV may stand on a line that could not be read
     archived = [str(path[-1]) for document in groups for path, _ in document.find(("pv", "*"))]
     for kind, keys, must_be_archived in _PV_PLACES:
-        for use in _uses(repository, kind, keys) if must_be_archived else ():
+        for use in repository.uses(kind, keys) if must_be_archived else ():
             if use.name not in archived and is_valid_pv_name(use.name):
                 yield use.mistake("a PV that a file in pvs/ archives", nearest(use.name, archived))
 
@@ -110,10 +85,16 @@ def _check_copies(repository: Repository) -> Iterator[Mistake]:
     n_raw = sum(drive.get("role") not in _OTHER_ROLES for drive in drives)
     for document in repository.of(EXPERIMENT).values():
         for path, value in document.find(("ingest", "copies")):
-            wanted = int(value) if isinstance(value, int | str) and str(value).isdigit() else 0
-            if is_known and wanted > n_raw:
+            if is_known and _count(value) > n_raw:
                 expected = f"at most {n_raw}, the number of drives with role raw or any in {DRIVES}"
                 yield document.mistake(path, found=value, expected=expected)
+
+
+def _count(value: object) -> int:
+    """Return a whole number, also as the environment writes it; 0 for what is reported elsewhere."""
+    if isinstance(value, str):
+        return int(value) if value.isdecimal() and len(value) < _MOST_DIGITS else 0
+    return value if isinstance(value, int) else 0
 
 
 def _drives(document: Document) -> Iterator[dict[str, object]]:
@@ -121,7 +102,7 @@ def _drives(document: Document) -> Iterator[dict[str, object]]:
 
 
 def _check_formats(repository: Repository, formats: Sequence[str]) -> Iterator[Mistake]:
-    for use in _uses(repository, DETECTORS, ("daq", "format")):
+    for use in repository.uses(DETECTORS, ("daq", "format")):
         if use.name not in formats:
             installed = ", ".join(formats) or "none is installed"
             yield use.mistake(f"a raw format: {installed}", nearest(use.name, formats))
@@ -129,7 +110,7 @@ def _check_formats(repository: Repository, formats: Sequence[str]) -> Iterator[M
 
 _CHECKS: tuple[Callable[[Repository], Iterator[Mistake]], ...] = (
     _check_detectors,
-    _check_drop_paths,
+    check_places,
     _check_pv_names,
     _check_pvs_archived,
     _check_pv_groups,

@@ -1,5 +1,6 @@
 """One file of the repository: its values, its lines, and what is wrong with its text."""
 
+import codecs
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -8,6 +9,7 @@ from pathlib import Path
 from nualley.config.mistakes import ENVIRONMENT, KeyPath, Mistake, format_key, format_value
 from nualley.config.positions import key_lines
 from nualley.config.syntax import parse
+from nualley.core import reason
 
 
 class Document:
@@ -46,6 +48,10 @@ class Document:
             if path[:length] in self._lines:
                 return self._lines[path[:length]]
         return 1
+
+    def origin(self, path: KeyPath) -> str:
+        """Return who said a value: ``FILE:LINE``, or the variable of the environment."""
+        return self._variables.get(path) or f"{self.file}:{self.line(path)}"
 
     def find(self, pattern: Sequence[str | int]) -> Iterator[tuple[KeyPath, object]]:
         """Go to every value at a place, where ``*`` stands for any key or index; what has another shape is passed."""
@@ -96,6 +102,8 @@ class Words(str):
 
 
 def _decode(file: str, raw: bytes) -> tuple[str, list[Mistake]]:
+    # a byte order mark at the start is what some editors write, and no mistake
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     try:
         return raw.decode("utf-8"), []
     except UnicodeDecodeError as error:
@@ -143,4 +151,4 @@ def read(file: str, path: Path) -> Document | Mistake:
             return Mistake(file, None, "", "a pipe or a device", "a file that can be read")
         return Document(file, path.read_bytes())
     except OSError as error:
-        return Mistake(file, None, "", (error.strerror or str(error)).lower(), "a file that can be read")
+        return Mistake(file, None, "", reason(error).lower(), "a file that can be read")

@@ -1,6 +1,6 @@
 """Which files make a repository, and which model reads each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from nualley.archive import PvGroup
 from nualley.config.documents import Document, read
-from nualley.config.mistakes import Mistake
+from nualley.config.mistakes import KeyPath, Mistake
 from nualley.config.settings import ExperimentFile
 from nualley.core import nearest
 from nualley.experiment import Beam, Detector, People
@@ -58,20 +58,58 @@ KINDS: Mapping[str, FileKind] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """A name that a file uses.
+
+    Parameters
+    ----------
+    document : Document
+        The file.
+    path : tuple of str and int
+        Where it stands there.
+    name : str
+        The name.
+    """
+
+    document: Document
+    path: KeyPath
+    name: str
+
+    @property
+    def origin(self) -> str:
+        """Who said it: ``FILE:LINE``, or the variable of the environment."""
+        return self.document.origin(self.path)
+
+    def mistake(self, expected: str, near: str = "") -> Mistake:
+        """Return the mistake that something else is expected here."""
+        return self.document.mistake(self.path, found=self.name, expected=expected, nearest=near)
+
+
+@dataclass(frozen=True, slots=True)
 class Repository:
     """All files that could be read.
 
     Parameters
     ----------
+    directory : Path
+        The experiment directory.
     documents : mapping of str to Document
         By path below the experiment directory.
     """
 
+    directory: Path
     documents: Mapping[str, Document]
 
     def of(self, pattern: str) -> Mapping[str, Document]:
         """Return the files of one kind, by the stem of their name, sorted."""
         return {Path(file).stem: self.documents[file] for file in sorted(self.documents) if kind_of(file) == pattern}
+
+    def uses(self, pattern: str, keys: Sequence[str]) -> Iterator[Use]:
+        """Go to every text that stands in files of one kind at a place, where ``*`` stands for any key or index."""
+        for document in self.of(pattern).values():
+            for path, value in document.find(keys):
+                if isinstance(value, str):
+                    yield Use(document, path, value)
 
 
 def kind_of(file: str) -> str:
@@ -106,7 +144,7 @@ def read_repository(directory: Path) -> tuple[Repository, list[Mistake]]:
                 documents[file] = found
                 mistakes.extend(found.mistakes)
     mistakes.extend(_misnamed(directory))
-    return Repository(documents), mistakes
+    return Repository(directory, documents), mistakes
 
 
 def _existing(directory: Path, pattern: str) -> Iterator[str]:

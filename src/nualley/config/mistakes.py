@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 
+from nualley.core import escape_name
+
 ENVIRONMENT = "environment"
 """What stands for a file where a value came from the environment."""
 
@@ -17,6 +19,7 @@ KeyPath = tuple[str | int, ...]
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
 _LONGEST = 80
+_MOST_BITS = 256
 
 
 def format_key(path: KeyPath) -> str:
@@ -52,17 +55,27 @@ def format_value(value: object) -> str:
         return "a table"
     if isinstance(value, str):
         return _shorten(json.dumps(value, ensure_ascii=False))
+    if isinstance(value, Sequence):
+        return _shorten(f"[{', '.join(format_value(item) for item in value)}]")
+    return _shorten(_format_scalar(value))
+
+
+def _format_scalar(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, date | datetime | time):
         return value.isoformat()
-    if isinstance(value, Sequence):
-        return _shorten(f"[{', '.join(format_value(item) for item in value)}]")
-    return _shorten(str(value))
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:  # its digits may be more than Python writes
+        return f"a whole number of {value.bit_length()} bits"
+    return str(value)
 
 
 def _shorten(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _shown(text: str) -> str:
+    return text if text.isprintable() else escape_name(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +99,8 @@ class Mistake:
 
     Notes
     -----
-    Passwords inside addresses are blotted out: mistakes are shown, logged and mailed.
+    Passwords inside addresses are blotted out: mistakes are shown, logged and mailed. A file's name, and what a
+    terminal would obey or could not show, is written as `core.escape_name` does.
     """
 
     file: str
@@ -97,8 +111,9 @@ class Mistake:
     nearest: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("found", "expected"):
-            object.__setattr__(self, name, _PASSWORD.sub(r"\1***@", getattr(self, name)))
+        object.__setattr__(self, "file", escape_name(self.file))
+        for name in ("key", "found", "expected", "nearest"):
+            object.__setattr__(self, name, _shown(_PASSWORD.sub(r"\1***@", getattr(self, name))))
 
     def to_json(self) -> dict[str, str | int | None]:
         """Return what a command prints under ``--json``."""

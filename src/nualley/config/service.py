@@ -165,7 +165,7 @@ def _join(directory: Path, values: Mapping[str, BaseModel]) -> Configuration:
     experiment = cast("ExperimentFile", values[EXPERIMENT])
     return Configuration(
         directory=directory,
-        store=directory / experiment.store,
+        store=directory / experiment.store.expanduser(),
         experiment=experiment,
         detectors=_by_stem(values, DETECTORS, Detector),
         beam=cast("Beam", values[BEAM]),

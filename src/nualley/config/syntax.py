@@ -2,10 +2,17 @@
 
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 from nualley.config.positions import first_broken_line
 
+DEEPEST = 64
+"""Tables and lists may lie in each other so deep, which no settings need: beyond, Python's stack may end."""
+
+_LONGEST_NUMBER = 4000  # digits; Python itself refuses a little later, without saying where
+_NUMBER = re.compile(rf"[0-9_]{{{_LONGEST_NUMBER},}}")
 _MOST_FAULTS = 100  # a file with more is not TOML at all
 _PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 _KEY = r"""(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)"""
@@ -68,12 +75,61 @@ def parse(text: str) -> Parsed:
     while len(faults) < _MOST_FAULTS:
         current = "\n".join(lines)
         try:
-            return Parsed(tomllib.loads(current), current, tuple(faults))
+            values = tomllib.loads(current)
+            if not _is_deep(values):
+                return Parsed(values, current, tuple(faults))
+            fault, stop = _too_deep(lines)
         except tomllib.TOMLDecodeError as error:
             fault, stop = _fault(str(error), lines)
-            faults.append(fault)
-            lines[fault.line - 1 : stop] = [""] * (stop - fault.line + 1)
+        except RecursionError:
+            fault, stop = _too_deep(lines)
+        except ValueError:  # what TOML allows and Python does not
+            fault, stop = _too_long(lines)
+        faults.append(fault)
+        lines[fault.line - 1 : stop] = [""] * (stop - fault.line + 1)
     return Parsed({}, "", tuple(faults))
+
+
+def _is_deep(values: dict[str, object]) -> bool:
+    """Say whether anything lies deeper than `DEEPEST`, without going there by recursion."""
+    level: list[object] = [values]
+    for _ in range(DEEPEST):
+        level = [item for value in level for item in _inner(value)]
+    return bool(level)
+
+
+def _inner(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _too_deep(lines: list[str]) -> tuple[Fault, int]:
+    depths = [0, *accumulate(_n_opened(line) - _n_closed(line) for line in lines)]
+    reached = (depth + _n_opened(line) for depth, line in zip(depths, lines, strict=False))
+    dots = (line.partition("=")[0].count(".") for line in lines)
+    deep = next((number for number, pair in enumerate(zip(reached, dots, strict=True)) if max(pair) >= DEEPEST), 0)
+    start = next(number for number in range(deep, -1, -1) if depths[number] <= 0) + 1
+    is_closed = (number for number in range(deep + 1, len(depths)) if depths[number] <= 0)
+    stop = next(is_closed, None) or _statement_end(start, deep + 1, lines)
+    return Fault(start, _shown(lines, start), f"tables and lists in each other, at most {DEEPEST} deep"), stop
+
+
+def _n_opened(line: str) -> int:
+    return line.count("[") + line.count("{")
+
+
+def _n_closed(line: str) -> int:
+    return line.count("]") + line.count("}")
+
+
+def _too_long(lines: list[str]) -> tuple[Fault, int]:
+    line = next((number for number, text in enumerate(lines, 1) if _NUMBER.search(text)), 1)
+    return Fault(line, _shown(lines, line), f"a number of at most {_LONGEST_NUMBER} digits"), line
+
+
+def _shown(lines: list[str], line: int) -> str:
+    return lines[line - 1].strip()[:80]
 
 
 def _fault(message: str, lines: list[str]) -> tuple[Fault, int]:
@@ -84,7 +140,7 @@ def _fault(message: str, lines: list[str]) -> tuple[Fault, int]:
     else:
         start, stop = _damage(reason, int(match[2]), int(match[3]), lines)
     expected = next((text for prefix, text in _EXPECTED.items() if reason.startswith(prefix)), reason)
-    return Fault(start, lines[start - 1].strip()[:80], expected), stop
+    return Fault(start, _shown(lines, start), expected), stop
 
 
 def _open_end(lines: list[str]) -> int:
@@ -114,9 +170,9 @@ def _statement_start(line: int, lines: list[str]) -> int:
 
 def _statement_end(start: int, line: int, lines: list[str]) -> int:
     text = "".join(lines[start - 1 : line])
-    depth = sum(text.count(mark) for mark in "[{") - sum(text.count(mark) for mark in "]}")
+    depth = _n_opened(text) - _n_closed(text)
     while depth > 0 and line < len(lines) and not _STATEMENT.match(lines[line]):
-        depth += sum(lines[line].count(mark) for mark in "[{") - sum(lines[line].count(mark) for mark in "]}")
+        depth += _n_opened(lines[line]) - _n_closed(lines[line])
         line += 1
     return line
 

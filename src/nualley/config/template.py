@@ -5,7 +5,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from nualley.config.errors import FolderNotEmptyError
-from nualley.core import NualleyError
+from nualley.core import NualleyError, reason
 
 FOLDERS = ("store", "drives/data1", "drop/hpge")
 """Directories that the template's text names."""
@@ -38,7 +38,7 @@ def write_template(directory: Path) -> list[Path]:
         written = [] if entries else _write(directory)
     except OSError as error:
         raise NualleyError(
-            f"a repository cannot be written to {directory}: {error.strerror or error}",
+            f"a repository cannot be written to {directory}: {reason(error)}",
             where=str(error.filename or directory),
             do="choose another directory, or ask for the right to write there",
         ) from error

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from nualley.config.documents import Document, Words, items
 from nualley.config.keys import fields, models_at, valid_keys
 from nualley.config.mistakes import NOTHING, KeyPath, Mistake
-from nualley.core import NualleyError, nearest
+from nualley.core import NualleyError, escape_name, nearest
 
 _NEAR = re.compile(r"did you mean '?\{?([^'?}]+)\}?'?\? ")
 _WORD = re.compile(r"'([^']*)'")
@@ -116,7 +116,7 @@ def _missing(document: Document, loc: KeyPath, model: type[BaseModel]) -> Mistak
 
 def _wrong_name(document: Document, error: ErrorDetails) -> Mistake:
     expected, near = _explain(error)
-    return Mistake(document.file, None, "", f"the file name {error['input']!r}", expected, near)
+    return Mistake(document.file, None, "", f"the file name '{escape_name(error['input'])}'", expected, near)
 
 
 def _wrong(document: Document, error: ErrorDetails) -> Mistake:

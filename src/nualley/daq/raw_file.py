@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from nualley.core import reason
 from nualley.daq.errors import FileShrankError, UnreadableFileError
 
 
@@ -99,7 +100,7 @@ class RawFile:
 
 def _unreadable(path: Path, error: OSError) -> UnreadableFileError:
     return UnreadableFileError(
-        f"the file cannot be read: {error.strerror or error}", where=str(path), do="check the path and who may read it"
+        f"the file cannot be read: {reason(error)}", where=str(path), do="check the path and who may read it"
     )
 
 

@@ -1,6 +1,7 @@
 """A DAQ of the miniature alley: ``python -m nualley.demo.daq``; it takes runs and writes real files."""
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -12,13 +13,12 @@ from pathlib import Path
 import numpy as np
 import structlog
 
-from nualley.core import SECOND_NS
+from nualley.core import SECOND_NS, end_with_parent
 from nualley.demo.control import ControlSender, DaqState
 from nualley.demo.pulses import draw_events
 from nualley.demo.runs import DIGITIZERS, RUN_WRITERS, RunWriter, next_number, note_number, planned_pause
 from nualley.demo.scenarios import Scenario
 from nualley.demo.world import World
-from nualley.testing.processes import die_with_parent
 
 _STEP_S = 0.25
 _REPEAT_S = 1.0  # the state is told again: an IOC that was started anew knows nothing
@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scenario", type=Scenario, default=Scenario.NONE)
     parser.add_argument("--run-seconds", type=float, default=10.0)
     options = parser.parse_args(arguments)
-    die_with_parent(signal.SIGTERM)
+    end_with_parent(signal.SIGTERM, os.environ)
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     plan = DaqPlan(

@@ -1,6 +1,7 @@
 """The IOC of the miniature alley: ``python -m nualley.demo.ioc``; it owns its records and takes no puts."""
 
 import argparse
+import os
 import signal
 import threading
 import time
@@ -10,11 +11,10 @@ from typing import Any
 
 from softioc import asyncio_dispatcher, builder, softioc
 
-from nualley.core import SECOND_NS
+from nualley.core import SECOND_NS, end_with_parent
 from nualley.demo.control import ControlReceiver, DaqState
 from nualley.demo.scenarios import Scenario
 from nualley.demo.world import TRACE_SAMPLES, World
-from nualley.testing.processes import die_with_parent
 
 STATES = ("Stopped", "Running", "Paused")
 _BEAM_PERIOD_S = 0.2
@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--control", required=True, help="name of the socket on which DAQs report")
     parser.add_argument("--prefix", action="append", default=[], help="a detector's part of the PV names")
     options = parser.parse_args(arguments)
-    die_with_parent()
+    end_with_parent(signal.SIGKILL, os.environ)
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     world = World(options.seed, options.scenario)

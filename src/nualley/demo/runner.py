@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from nualley.core import NualleyError, SystemClock
+from nualley.app.stopping import Stop
+from nualley.core import PARENT_PID, SystemClock
 from nualley.demo.control import is_listening
+from nualley.demo.errors import DemoError, stopped
 from nualley.demo.scenarios import Action, Scenario, due_actions
 from nualley.testing.ioc import EpicsPorts, without_epics
 
@@ -20,10 +22,7 @@ _READY_S = 60.0
 _DAQ_STOP_S = 15.0
 _IOC_STOP_S = 5.0
 _TAIL_B = 2000
-
-
-class DemoError(NualleyError, RuntimeError):
-    """A process of the demo did not start or ended by itself."""
+_LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,8 @@ class DemoWorld:
         POT traces shown a second, > 0, at most 60.
     on_progress : callable, optional
         Takes what happens as (word, mapping of values), such as ``("freeze-ioc", {"pid": 7})``.
+    stop : Stop, optional
+        Asked while it waits for its processes.
 
     Notes
     -----
@@ -83,6 +84,7 @@ class DemoWorld:
         run_s: float = 10.0,
         trace_rate_Hz: float = 10.0,
         on_progress: Callable[[str, Mapping[str, object]], None] | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self.directory = directory
         self.detectors = tuple(detectors)
@@ -93,6 +95,7 @@ class DemoWorld:
         self._run_s = run_s
         self._trace_rate_Hz = trace_rate_Hz
         self._progress = on_progress or _silent
+        self._stop = stop or Stop()
         self._control = f"nualley-demo-{os.getpid()}-{secrets.token_hex(8)}"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._polled_s = 0.0
@@ -132,6 +135,8 @@ class DemoWorld:
         ------
         DemoError
             Where a process does not start.
+        DemoStoppedError
+            Where it is to stop before it started.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         self.start_ns = SystemClock().now_ns()
@@ -216,7 +221,9 @@ class DemoWorld:
                 raise self._error("ioc", f"ended with status {status} before it served")
             if time.monotonic() > end_s:
                 raise self._error("ioc", f"did not serve within {_READY_S:g} s")
-            time.sleep(0.02)
+            if self._stop.is_asked:
+                raise stopped("while it started")
+            time.sleep(_LOOK_S)
         self._progress(Action.START_IOC, {"pid": self._processes["ioc"].pid, "address": self.epics_addr_list[0]})
 
     # ---------------------------------------------------------------- processes
@@ -255,7 +262,7 @@ class DemoWorld:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**environ, "NUALLEY_PARENT_PID": str(os.getpid())},
+                env={**environ, PARENT_PID: str(os.getpid())},
                 start_new_session=True,
             )
 
@@ -269,11 +276,11 @@ class DemoWorld:
         for process in ending.values():
             process.send_signal(signal.SIGTERM)
             process.send_signal(signal.SIGCONT)  # one that is frozen would not hear of its end
-        end_s = time.monotonic() + limit_s
+        began_s = time.monotonic()
         for name, process in ending.items():
-            try:
-                process.wait(max(0.1, end_s - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            while process.poll() is None and time.monotonic() - began_s < self._stop.patience_s(limit_s):
+                time.sleep(_LOOK_S)
+            if process.poll() is None:
                 process.kill()
                 process.wait()
             self._progress("end", {"name": name, "status": process.returncode})

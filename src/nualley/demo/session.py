@@ -1,9 +1,9 @@
 """A demo from beginning to end: the alley, the product beside it, and the account at the end."""
 
 import contextlib
+import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,21 +11,28 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from nualley.app.locks import role_state
 from nualley.app.site import Site
+from nualley.app.stopping import Stop
 from nualley.archive import ArchiveMissingError
 from nualley.catalog import ReplicaState
-from nualley.core import ExitCode
+from nualley.config import WebSettings
+from nualley.core import PARENT_PID, ExitCode
+from nualley.demo.errors import DemoError, stopped
+from nualley.demo.places import reserve_port
 from nualley.demo.repository import write_repository
-from nualley.demo.runner import DemoDetector, DemoError, DemoWorld
+from nualley.demo.runner import DemoDetector, DemoWorld
 from nualley.demo.scenarios import Scenario
 
 DETECTORS = {"cenns-10": "CENNS10", "coh-ar-750": "AR750"}
 """Who takes data in the demo: detector -> its part of the PV names."""
 
-FAVOURITE_PORT = 8710
 CONNECT_S = 30.0
+"""Every PV is to be connected and the status page to answer within so long [s]."""
+
 DRAIN_S = 45.0
 _POLL_S = 0.5
+_LOOK_S = 0.02
 _UP_STOP_S = 70.0
 
 Progress = Callable[[str, Mapping[str, object]], None]
@@ -44,34 +51,42 @@ class DemoSession:
         What goes wrong.
     progress : callable
         Takes what happens as (word, values).
+    stop : Stop, optional
+        Asked while time passes; whatever asks, everything is ended in order.
     """
 
-    def __init__(self, directory: Path, *, seed: int, scenario: Scenario, progress: Progress) -> None:
+    def __init__(
+        self, directory: Path, *, seed: int, scenario: Scenario, progress: Progress, stop: Stop | None = None
+    ) -> None:
         self._directory = directory
         self._progress = progress
+        self._stop = stop or Stop()
         experiment = directory / "experiment"
-        port = free_port(FAVOURITE_PORT)
         detectors = [
             DemoDetector(detector, prefix, _FORMATS[detector], experiment / "drop" / detector)
             for detector, prefix in DETECTORS.items()
         ]
-        self.world = DemoWorld(directory / "world", detectors, seed=seed, scenario=scenario, on_progress=progress)
-        configuration = write_repository(experiment, addr_list=self.world.epics_addr_list, port=port)
-        self.site = Site(configuration)
-        self.url = f"http://{configuration.web.host}:{port}/"
+        self.world = DemoWorld(
+            directory / "world", detectors, seed=seed, scenario=scenario, on_progress=progress, stop=self._stop
+        )
+        self._port = reserve_port(WebSettings().port)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._port.close)
+            port = self._port.getsockname()[1]
+            self.site = Site(write_repository(experiment, addr_list=self.world.epics_addr_list, port=port))
+            undo.pop_all()
+        self.url: str | None = None
         self._product: subprocess.Popen[bytes] | None = None
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Run the alley and the product for the length of a ``with`` block; everything ends with it."""
-        try:
+        with contextlib.ExitStack() as ending:
+            ending.callback(self._port.close)
+            ending.callback(self.world.stop)
+            ending.callback(self._stop_product)
             self.world.start(before_daqs=self._start_product)
             yield
-        finally:
-            try:
-                self._stop_product()
-            finally:
-                self.world.stop()
 
     @property
     def product_pid(self) -> int | None:
@@ -91,13 +106,21 @@ class DemoSession:
         Parameters
         ----------
         seconds : float or None
-            How long the DAQs take data [s]; None: until KeyboardInterrupt.
+            How long the DAQs take data [s]; None: until Ctrl-C.
+
+        Raises
+        ------
+        DemoStoppedError
+            Where it was to stop before its end, or was stopped by other means than Ctrl-C: nobody waits for an account.
         """
-        began_s = time.monotonic()
-        while seconds is None or time.monotonic() - began_s < seconds:
+        end_s = math.inf if seconds is None else time.monotonic() + seconds
+        while (rest_s := end_s - time.monotonic()) > 0 and not self._stop.is_asked:
             self.world.poll()
             self._check_product()
-            time.sleep(_POLL_S if seconds is None else max(0.0, min(_POLL_S, began_s + seconds - time.monotonic())))
+            time.sleep(min(_POLL_S, rest_s))
+        is_wanted = seconds is None and self._stop.is_by_hand and not self._stop.is_hastened
+        if self._stop.is_asked and not is_wanted:
+            raise stopped("while the DAQs took data")
 
     def drain(self) -> bool:
         """Stop the DAQs, wait until every finished file is ingested and every run has its times, and stop the product.
@@ -106,11 +129,19 @@ class DemoSession:
         -------
         bool
             Whether all was done within `DRAIN_S`.
+
+        Raises
+        ------
+        DemoStoppedError
+            Where it was asked to stop once more meanwhile.
         """
+        n_asked = self._stop.n_asked
         self.world.thaw_if_frozen()
         self.world.stop_daqs()
         end_s = time.monotonic() + DRAIN_S
         while time.monotonic() < end_s:
+            if self._stop.n_asked > n_asked:
+                raise stopped("while its last files were taken in")
             if self._is_drained():
                 break
             self._check_product()
@@ -149,7 +180,9 @@ class DemoSession:
             "exposure": {detector: amounts.to_json() for detector, amounts in report.detectors.items()},
             "web": {"url": self.url},
         }
-        return found, ExitCode.DONE if is_balanced and runs else ExitCode.NOT_INTACT
+        # who stops it before a DAQ has written anything finds no run, and nothing is missing
+        is_complete = bool(runs) or not self._n_dropped()
+        return found, ExitCode.DONE if is_balanced and is_complete else ExitCode.NOT_INTACT
 
     def _files_are_safe(self) -> bool:
         catalog = self.site.catalog()
@@ -175,17 +208,33 @@ class DemoSession:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**environ, "NUALLEY_SUPERVISED_BY": str(os.getpid())},
+                env={**environ, PARENT_PID: str(os.getpid())},
                 start_new_session=True,
             )
-        self._progress("start-product", {"pid": self._product.pid, "url": self.url})
+        self._progress("start-product", {"pid": self._product.pid})
         end_s = time.monotonic() + CONNECT_S
-        while not self._is_connected():
+        while not (self._is_connected() and self._has_page()):
             self._check_product()
+            if self._stop.is_asked:
+                raise stopped("while it started")
             if time.monotonic() > end_s:
-                self._progress("not-connected", {"after_s": CONNECT_S})
+                self._tell_what_is_missing()
                 return
             time.sleep(0.1)
+
+    def _has_page(self) -> bool:
+        # what the web process of this very store says once it answers: another program may answer at any port
+        self.url = role_state(self.site.configuration.store, "web").url or None
+        return self.url is not None
+
+    def _tell_what_is_missing(self) -> None:
+        if not self._is_connected():
+            self._progress("not-connected", {"after_s": CONNECT_S})
+        if not self._has_page():
+            ended = role_state(self.site.configuration.store, "web").ended
+            self._progress(
+                "no-page", {"why": ended.error.what if ended else "it does not answer", "after_s": CONNECT_S}
+            )
 
     def _is_connected(self) -> bool:
         try:
@@ -207,36 +256,26 @@ class DemoSession:
         if self._product is None:
             return
         product, self._product = self._product, None
+        began_s, n_asked = time.monotonic(), -1
+        while product.poll() is None and time.monotonic() - began_s < _UP_STOP_S:
+            if self._stop.n_asked > n_asked:  # each further request is handed on: it ends its own processes sooner
+                n_asked = self._stop.n_asked
+                product.send_signal(signal.SIGTERM)
+            time.sleep(_LOOK_S)
         if product.poll() is None:
-            product.send_signal(signal.SIGTERM)
-        try:
-            status = product.wait(_UP_STOP_S)
-        except subprocess.TimeoutExpired:
             product.kill()
-            status = product.wait()
-        self._progress("stop-product", {"status": status})
+        self._progress("stop-product", {"status": product.wait()})
 
     def _is_drained(self) -> bool:
-        n_files = sum(
-            1 for drop in self.site.configuration.storage.drop for path in drop.path.rglob("*") if path.is_file()
-        )
         catalog = self.site.catalog()
         totals = catalog.totals()
         runs = catalog.runs()
         has_times = all(run.start_ns is not None and run.stop_ns is not None for run in runs)
-        return totals.n_files + totals.n_quarantined >= n_files and has_times
+        return totals.n_files + totals.n_quarantined >= self._n_dropped() and has_times
+
+    def _n_dropped(self) -> int:
+        drops = self.site.configuration.storage.drop
+        return sum(1 for drop in drops for path in drop.path.rglob("*") if path.is_file())
 
 
 _FORMATS = {"cenns-10": "wavedump", "coh-ar-750": "cohar750-hdf5"}
-
-
-def free_port(favourite: int) -> int:
-    """Return a TCP port of loopback that is free: the favourite one where it is."""
-    for port in (favourite, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise DemoError("no TCP port of 127.0.0.1 is free", do="close programs that hold them")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NoReturn
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from nualley.core import DetectorId, Interval, UsageError
+from nualley.core import DetectorId, Interval, UsageError, escape_name
 from nualley.experiment.dated import Dated, Period, check_disjoint
 from nualley.experiment.quantities import LengthM, MassKg, TimeNs
 
@@ -44,7 +44,7 @@ def _refuse_id(name: str) -> NoReturn:
     words = re.findall(r"[a-z0-9]+", name.lower())
     hint = f"did you mean {'-'.join(words)!r}? " if words else ""
     raise UsageError(
-        f"{name!r} is not the id of a detector",
+        f"'{escape_name(name)}' is not the id of a detector",
         do=f"{hint}use lower-case letters and digits, joined by single hyphens",
     )
 

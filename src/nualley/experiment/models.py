@@ -24,13 +24,6 @@ def _zone(name: str) -> str:
     return name
 
 
-def _home(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise UsageError(f"{path} names a user whom this machine does not know", do="write the whole path") from None
-
-
 class Experiment(BaseModel):
     """What the experiment is called and where its data are kept."""
 
@@ -41,7 +34,7 @@ class Experiment(BaseModel):
     time_zone: Annotated[str, AfterValidator(_zone)] = Field(
         default="UTC", description="IANA time zone in which people there read the clock; data are always in UTC."
     )
-    store: Annotated[Path, AfterValidator(_home)] = Field(
+    store: Path = Field(
         default=Path("store"),
         description="Directory of what happened: archive, catalog, scans. A relative path starts at the experiment "
         "directory.",

@@ -37,7 +37,3 @@ class People(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     people: dict[str, Person] = Field(default_factory=dict, description="Tables [people.<short name>].")
-
-    def with_role(self, role: Role) -> tuple[Person, ...]:
-        """Return those who have a role, in the order of the file."""
-        return tuple(person for person in self.people.values() if role in person.roles)

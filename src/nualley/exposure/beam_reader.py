@@ -1,6 +1,6 @@
-"""Reading the beam day by day and integrating it over any number of stretches in one go."""
+"""Reading the beam day by day, where there are days of data, and integrating it over many stretches in one go."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -9,6 +9,9 @@ from nualley.exposure.integral import BeamHistory, Segments, Sums, integrate, se
 from nualley.exposure.ports import PvHistory
 from nualley.exposure.sources import BeamSources, ScaledPv
 from nualley.physics import History, history_from_rows
+
+_LONGEST_NS = 2**62
+"""Window at most [ns]: half of what int64 holds, so that no difference of times in it overflows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,34 @@ class BeamReader:
             charge_C=self.history(sources.charge_C, start_ns, stop_ns) if sources.charge_C else None,
         )
 
-    def days(self, within: IntervalSet) -> Iterator[tuple[Interval, BeamHistory]]:
-        """Yield the beam of each UTC day that the stretches touch, no more of it than they reach over."""
-        for window in day_windows(within):
+    def beams(self, within: IntervalSet, *further: str) -> Iterator[tuple[Interval, BeamHistory]]:
+        """Yield the beam of each of the stretches' windows, by time.
+
+        Parameters
+        ----------
+        within : IntervalSet
+            The stretches.
+        *further : str
+            PVs that are read in the same windows.
+
+        Yields
+        ------
+        window : Interval
+            See `windows`.
+        beam : BeamHistory
+            The beam over it.
+        """
+        sources = self.sources
+        wanted = (sources.power_W, sources.proton_energy_MeV, sources.rate_Hz, sources.charge_C)
+        pvs = [source.pv for source in wanted if isinstance(source, ScaledPv)]
+        for window in windows(within, lambda time_ns: self._last_samples_ns([*pvs, *further], time_ns)):
             yield window, self.beam(window.start_ns, window.stop_ns)
+
+    def _last_samples_ns(self, pvs: Sequence[str], time_ns: int) -> Iterator[int]:
+        for pv in pvs:
+            times_ns = self._archive.read(pv, time_ns, time_ns).time_ns
+            if times_ns.size:
+                yield int(times_ns[0])
 
     def integrate(self, spans: Sequence[Span]) -> list[Sums]:
         """Integrate over each span; every day is read once.
@@ -95,7 +122,8 @@ class BeamReader:
         """
         totals = [Sums()] * len(spans)
         everything = IntervalSet(interval for span in spans for interval in span.within)
-        for window, beam in self.days(everything):
+        live = {span.live_fraction for span in spans if span.live_fraction}
+        for window, beam in self.beams(everything, *sorted(live)):
             shared = segments(beam, self.sources.beam_on_min_W)
             for index, span in enumerate(spans):
                 within = span.within & IntervalSet((window,))
@@ -110,23 +138,41 @@ class BeamReader:
         return segments(beam.between(start_ns, stop_ns), self.sources.beam_on_min_W, live)
 
 
-def day_windows(within: IntervalSet) -> Iterator[Interval]:
-    """Yield for each UTC day that the stretches touch the window that they reach over in it."""
-    day_ns, start_ns, stop_ns = -1, 0, 0
-    for interval in within:
-        for piece in _days(interval):
-            if piece.start_ns // DAY_NS != day_ns:
-                if stop_ns > start_ns:
-                    yield Interval(start_ns, stop_ns)
-                day_ns, start_ns = piece.start_ns // DAY_NS, piece.start_ns
-            stop_ns = piece.stop_ns
-    if stop_ns > start_ns:
-        yield Interval(start_ns, stop_ns)
+def windows(within: IntervalSet, last_samples_ns: Callable[[int], Iterable[int]]) -> list[Interval]:
+    """Cut stretches into windows that fit into memory: UTC days with samples, and what lies between such days.
+
+    Parameters
+    ----------
+    within : IntervalSet
+        The stretches.
+    last_samples_ns : callable
+        Takes a time [ns since 1970 UTC] and gives, for each PV that has one, the time of its last sample at or before.
+
+    Returns
+    -------
+    list of Interval
+        By time. Each reaches from the first to the last of the stretches in it; years without a sample are one window,
+        so that the number of windows goes with the data and not with the time.
+    """
+    found: list[Interval] = []
+    left = list(within)
+    while left:
+        start_ns = stop_ns = left[-1].stop_ns
+        earliest_ns = _earliest_ns(stop_ns, last_samples_ns(stop_ns - 1))
+        while left and left[-1].stop_ns > earliest_ns:
+            piece = left.pop()
+            start_ns = max(piece.start_ns, earliest_ns)
+            if piece.start_ns < earliest_ns:
+                left.append(Interval(piece.start_ns, earliest_ns))
+        found.append(Interval(start_ns, stop_ns))
+    return found[::-1]
 
 
-def _days(interval: Interval) -> Iterator[Interval]:
-    start_ns = interval.start_ns
-    while start_ns < interval.stop_ns:
-        stop_ns = min((start_ns // DAY_NS + 1) * DAY_NS, interval.stop_ns)
-        yield Interval(start_ns, stop_ns)
-        start_ns = stop_ns
+def _earliest_ns(stop_ns: int, last_samples_ns: Iterable[int]) -> int:
+    day_ns = (stop_ns - 1) // DAY_NS * DAY_NS
+    latest_ns = stop_ns - _LONGEST_NS
+    for sample_ns in last_samples_ns:
+        if sample_ns >= day_ns:
+            return day_ns
+        latest_ns = max(latest_ns, (sample_ns // DAY_NS + 1) * DAY_NS)
+    return latest_ns

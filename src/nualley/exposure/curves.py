@@ -76,9 +76,11 @@ def thin(time_ns: NDArray[np.int64], n_points: int) -> NDArray[np.intp]:
     """
     if time_ns.size <= n_points:
         return np.arange(time_ns.size)
-    # integer division in float64 loses ns, which moves a vertex to the neighbouring cell at worst
-    span_ns = max(int(time_ns[-1] - time_ns[0]), 1)
-    cell = ((time_ns - time_ns[0]).astype(np.float64) / span_ns * (n_points - 1)).astype(np.int64)
+    # differences of int64 wrap, which uint64 reads as what they are; float64 loses ns of them, which moves a vertex to
+    # the neighbouring cell at worst
+    since_ns = (time_ns - time_ns[:1]).view(np.uint64)
+    span_ns = max(int(since_ns[-1]), 1)
+    cell = (since_ns.astype(np.float64) / span_ns * (n_points - 1)).astype(np.int64)
     cell = np.minimum(cell, n_points - 2)
     is_last = np.append(cell[1:] != cell[:-1], True)
     is_last[0] = True

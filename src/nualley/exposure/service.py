@@ -242,7 +242,7 @@ class Exposures:
                 times.setdefault(run.detector, []).append(interval)
         stretches = {name: IntervalSet(times[name]) for name in sorted(times, key=self._order)}
         curves = {name: CurveBuilder(name, n_points) for name in stretches}
-        for window, beam in reader.days(IntervalSet(interval for part in stretches.values() for interval in part)):
+        for window, beam in reader.beams(IntervalSet(interval for part in stretches.values() for interval in part)):
             steps = segments(beam, self._sources.beam_on_min_W)
             for name, part in stretches.items():
                 if within := part & IntervalSet((window,)):
@@ -291,7 +291,7 @@ class Exposures:
 
     def _beam_on(self, reader: BeamReader, within: IntervalSet) -> IntervalSet:
         on = IntervalSet()
-        for _, beam in reader.days(within):
+        for _, beam in reader.beams(within):
             power = beam.power_W
             on = on | power.where((power.value >= self._sources.beam_on_min_W) & (power.value > 0))
         return on

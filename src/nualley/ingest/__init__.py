@@ -3,6 +3,7 @@
 from nualley.ingest.checks import QuarantineCheck, RunTimesCheck, WaitingCheck
 from nualley.ingest.copies import Copies
 from nualley.ingest.decide import join_stretches, run_number
+from nualley.ingest.drives import RegisteredDrives
 from nualley.ingest.errors import (
     CopiesMissing,
     DropProblem,
@@ -20,6 +21,7 @@ from nualley.ingest.models import (
     NumberSource,
     Origin,
     Outcome,
+    OwnPlaces,
     PollReport,
     Readiness,
     RunTime,
@@ -45,6 +47,7 @@ __all__ = [
     "Origin",
     "OtherBytes",
     "Outcome",
+    "OwnPlaces",
     "PathMissing",
     "PollReport",
     "Progress",
@@ -52,6 +55,7 @@ __all__ = [
     "RawFiles",
     "ReaderFailed",
     "Readiness",
+    "RegisteredDrives",
     "RunNumberUnknown",
     "RunTime",
     "RunTimes",

@@ -1,13 +1,16 @@
 """Verified copies of one file on different drives."""
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nualley.catalog import Replica, ReplicaState
-from nualley.core import Clock, Digests, NualleyError, escape_name, unescape_name
+from nualley.catalog import FileRecord, Replica, ReplicaState
+from nualley.core import Clock, Digests, NualleyError, escape_name, format_time, reason, unescape_name
+from nualley.ingest import decide
 from nualley.ingest.errors import CopiesMissing
+from nualley.ingest.ports import Drives
+from nualley.ingest.proof import Finding, examine
 from nualley.storage import (
     DestinationConflict,
     DestinationRefused,
@@ -24,6 +27,7 @@ from nualley.storage import (
     choose_drive,
     place,
     publish,
+    separate,
 )
 
 # the drive's fault, not the file's: another drive may take it
@@ -57,15 +61,18 @@ class Made:
     ----------
     replicas : tuple of Replica
         Those that were made or found by this call, verified.
-    digests : Digests or None
-        Of their bytes; None where none was made.
+    digests : Digests
+        Of their bytes.
+    set_aside : tuple of (Replica, Path)
+        Damaged files that had to give a copy their name, and where they lie now.
     shortfall : NualleyError or None
         Why there are fewer than wanted.
     """
 
     replicas: tuple[Replica, ...]
-    digests: Digests | None
-    shortfall: NualleyError | None
+    digests: Digests
+    set_aside: tuple[tuple[Replica, Path], ...] = ()
+    shortfall: NualleyError | None = None
 
 
 class Copies:
@@ -75,8 +82,8 @@ class Copies:
     ----------
     files : DurableFiles
         The file systems.
-    measure : callable
-        Returns how full the drives are now.
+    drives : Drives
+        How full they are; where they are first written to, they are registered.
     template : str
         ``replica_path`` of ``drives.toml``.
     n_copies : int
@@ -88,14 +95,14 @@ class Copies:
     def __init__(
         self,
         files: DurableFiles,
-        measure: Callable[[], Sequence[DriveUsage]],
+        drives: Drives,
         *,
         template: str,
         n_copies: int,
         clock: Clock,
     ) -> None:
         self._files = files
-        self._measure = measure
+        self._drives = drives
         self._template = template
         self._n_copies = n_copies
         self._clock = clock
@@ -113,41 +120,20 @@ class Copies:
         target : Target
             What the replicas' paths are made of. The file may be refused by now, or another drive's turn may come.
         """
-        for usage in self._measure():
+        for usage in self._drives.usages():
             if _takes_raw(usage):
                 try:
                     self._files.remove_stale_part(self._place(usage.drive, target))
                 except OSError:
                     continue  # it is in nobody's way; a part that cannot be removed shows when its drive is used
 
-    def lost(self, replicas: Sequence[Replica], size_B: int) -> list[Replica]:
-        """Return the replicas that were verified once, lie on a mounted drive, and are not there any more.
-
-        Parameters
-        ----------
-        replicas : sequence of Replica
-            As the catalog knows them.
-        size_B : int
-            Size of the file [B].
-
-        Returns
-        -------
-        list of Replica
-            Those of an unmounted drive are not among them: nothing is known of them now.
-        """
-        mounted = {usage.drive.name for usage in self._measure() if usage.is_mounted}
+    def examine(self, replicas: Sequence[Replica], known: FileRecord, *, reads: bool) -> list[Finding]:
+        """Say how each replica stands; see `proof.examine`."""
+        usage_by_name = {usage.drive.name: usage for usage in self._drives.usages()}
         return [
-            replica
+            examine(replica, known, usage_by_name.get(replica.drive), files=self._files, reads=reads)
             for replica in replicas
-            if replica.state is ReplicaState.VERIFIED and replica.drive in mounted and not self._lies(replica, size_B)
         ]
-
-    def _lies(self, replica: Replica, size_B: int) -> bool:
-        try:
-            found = self._files.state(Path(unescape_name(replica.path)))
-        except OSError:
-            return True  # a folder that may not be searched proves nothing
-        return found is not None and found.size_B == size_B
 
     def make(
         self,
@@ -171,7 +157,7 @@ class Copies:
             Its size [B].
         held : sequence of Replica
             Replicas that the catalog knows; those that are verified count, the others' drives are left alone unless
-            the replica is missing.
+            the replica is missing, or damaged and no other drive takes a copy.
         expected : Digests, optional
             What the file has to hold.
         progress : callable, optional
@@ -186,36 +172,44 @@ class Copies:
         ------
         NualleyError
             Where no copy at all could be made: of `storage.publish` and `storage.choose_drive`.
+        OwnFile
+            Where the file is itself one of the replicas.
+
+        Notes
+        -----
+        A damaged replica is evidence: it is left untouched, and the new copy goes to another drive. Only where no other
+        drive takes it, the damaged file gives way: it is renamed to ``<name>.damaged-<time>`` beside itself, and the
+        copy, read back like every other, takes its name.
         """
-        tried = {replica.drive for replica in held if replica.state is not ReplicaState.MISSING}
-        n_held = sum(replica.state is ReplicaState.VERIFIED for replica in held)
-        made: dict[str, Published] = {}
-        refusals: list[NualleyError] = []
-        while n_held + len(made) < self._n_copies:
+        work = _Work(target, size_B, held)
+        while work.n_copies < self._n_copies:
             try:
-                drive, destination = self._next_place(target, size_B, tried)
-                tried.add(drive.name)
-                step = _step(progress, len(made), self._n_copies - n_held)
+                usage, destination = self._next_place(work)
+                work.tried.add(usage.drive.name)
+                self._drives.register(usage)
+                self._clear_way(work, usage.drive, destination)
+                step = _step(progress, len(work.made), self._n_copies - work.n_held)
                 published = publish(source, destination, files=self._files, expected=expected, progress=step)
             except NoDriveFits as error:
-                refusals.append(error)
+                work.refusals.append(error)
                 break
             except DestinationConflict as error:
-                if not (made or n_held):
+                if not work.n_copies:
                     raise
-                refusals.append(error)
+                work.refusals.append(error)
                 continue
             except _DRIVE_REFUSALS as error:
-                refusals.append(error)
+                work.refusals.append(error)
                 continue
-            made[drive.name] = published
+            if published.is_source:
+                raise decide.own_file(escape_name(os.fspath(source)), f"the replicas on drive {usage.drive.name}")
+            work.made[usage.drive.name] = published
             expected = published.digests
-        return self._made(made, refusals, n_held)
+        return self._made(work, expected)
 
-    def _made(self, made: dict[str, Published], refusals: list[NualleyError], n_held: int) -> Made:
-        n_copies = n_held + len(made)
-        if not n_copies:
-            raise refusals[0]
+    def _made(self, work: "_Work", digests: Digests | None) -> Made:
+        if not work.n_copies or digests is None:
+            raise work.refusals[0]
         now_ns = self._clock.now_ns()
         replicas = tuple(
             Replica(
@@ -224,21 +218,46 @@ class Copies:
                 state=ReplicaState.VERIFIED,
                 verified_ns=now_ns,
             )
-            for name, published in made.items()
+            for name, published in work.made.items()
         )
-        digests = next((published.digests for published in made.values()), None)
-        return Made(replicas, digests, _shortfall(refusals, n_copies, self._n_copies))
+        shortfall = _shortfall(work.refusals, work.n_copies, self._n_copies)
+        return Made(replicas, digests, tuple(work.set_aside), shortfall)
 
-    def _next_place(self, target: Target, size_B: int, tried: Collection[str]) -> tuple[Drive, Path]:
+    def _next_place(self, work: "_Work") -> tuple[DriveUsage, Path]:
         """Return the next drive: one where the name stands already (this was begun before), else the best."""
-        usages = self._measure()
-        for usage in usages:
-            if usage.drive.name not in tried and _takes_raw(usage):
-                destination = self._place(usage.drive, target)
+        usages = self._drives.usages()
+        for usage in separate(usages, work.tried):
+            if _takes_raw(usage):
+                destination = self._place(usage.drive, work.target)
                 if self._is_taken(destination):
-                    return usage.drive, destination
-        drive = choose_drive(usages, size_B, DriveRole.RAW, exclude=tried)
-        return drive, self._place(drive, target)
+                    return usage, destination
+        try:
+            drive = choose_drive(usages, work.size_B, DriveRole.RAW, exclude=work.tried)
+        except NoDriveFits as error:
+            # the drive of a damaged replica comes last, and once
+            try:
+                drive = choose_drive(usages, work.size_B, DriveRole.RAW, exclude=work.tried - work.damaged.keys())
+            except NoDriveFits:
+                raise error from None
+        usage = next(usage for usage in usages if usage.drive.name == drive.name)
+        return usage, self._place(drive, work.target)
+
+    def _clear_way(self, work: "_Work", drive: Drive, destination: Path) -> None:
+        """Give a damaged replica that lies under the final name another one, which says so."""
+        damaged = work.damaged.pop(drive.name, None)
+        if damaged is None or Path(unescape_name(damaged.path)) != destination or not self._is_taken(destination):
+            return
+        stamp = format_time(self._clock.now_ns(), digits=0).replace(":", "").replace("-", "")
+        aside = destination.with_name(f"{destination.name}.damaged-{stamp}")
+        try:
+            self._files.move(destination, aside)
+        except OSError as error:
+            raise DestinationRefused(
+                f"the damaged file {damaged.path} cannot be set aside: {reason(error)}",
+                where=damaged.path,
+                do="look at the drive; keep the damaged file, and give it another name by hand",
+            ) from error
+        work.set_aside.append((damaged, aside))
 
     def _is_taken(self, destination: Path) -> bool:
         try:
@@ -248,6 +267,40 @@ class Copies:
 
     def _place(self, drive: Drive, target: Target) -> Path:
         return place(self._template, drive, detector=target.detector, run=target.number, name=target.name)
+
+
+class _Work:
+    """What is under way for one file: what there is, what was made, and what was refused.
+
+    Parameters
+    ----------
+    target : Target
+        What the replicas' paths are made of.
+    size_B : int
+        Size of the file [B].
+    held : sequence of Replica
+        What the catalog knows.
+    """
+
+    def __init__(self, target: Target, size_B: int, held: Sequence[Replica]) -> None:
+        self.target = target
+        self.size_B = size_B
+        self.n_held = sum(replica.state is ReplicaState.VERIFIED for replica in held)
+        self.tried = {replica.drive for replica in held if replica.state is not ReplicaState.MISSING}
+        good = {replica.drive for replica in held if replica.state is ReplicaState.VERIFIED}
+        self.damaged = {
+            replica.drive: replica
+            for replica in held
+            if replica.state is ReplicaState.DAMAGED and replica.drive not in good
+        }
+        self.made: dict[str, Published] = {}
+        self.set_aside: list[tuple[Replica, Path]] = []
+        self.refusals: list[NualleyError] = []
+
+    @property
+    def n_copies(self) -> int:
+        """Verified copies that there are now."""
+        return self.n_held + len(self.made)
 
 
 def _takes_raw(usage: DriveUsage) -> bool:

@@ -11,8 +11,9 @@ from nualley.catalog import FileRecord, Run, TimeSource
 from nualley.core import SECOND_NS, Digests, NualleyError, escape_name
 from nualley.daq import DefectKind, FileSummary
 from nualley.experiment import RunStretch
-from nualley.ingest.errors import FileRefused, OtherBytes
-from nualley.ingest.models import SIDECAR, Item, Readiness, Rest, RunTime, Stamp
+from nualley.ingest.errors import FileRefused, OtherBytes, OwnFile, Skipped
+from nualley.ingest.models import SIDECAR, Item, OwnPlaces, Readiness, Rest, RunTime, Stamp
+from nualley.storage import placed_detector
 
 # nine digits: no DAQ counts further, and a date with a time of day is no run number
 _FOLDER = re.compile(r"run[-_]?([0-9]{1,9})", re.IGNORECASE)
@@ -182,6 +183,49 @@ def refusal(item: Item, summary: FileSummary) -> NualleyError | None:
         where=item.shown,
         do=f"look at it; name its format in [daq] of detectors/{item.detector}.toml, or move it away",
     )
+
+
+def own_place(path: Path, own: OwnPlaces) -> str:
+    """Say which of nualley's own places a file lies in; empty where in none.
+
+    Parameters
+    ----------
+    path : Path
+        Absolute, links resolved.
+    own : OwnPlaces
+        The places.
+
+    Returns
+    -------
+    str
+        Such as ``the replicas on drive data1``.
+    """
+    if own.store is not None and path.is_relative_to(own.store):
+        return f"the store {escape_name(os.fspath(own.store))}"
+    for drive in own.drives:
+        if placed_detector(own.template, drive, path) in own.detectors:
+            return f"the replicas on drive {drive.name}"
+    return ""
+
+
+def own_file(shown: str, place: str) -> NualleyError:
+    """Return why a file in one of nualley's own places is not taken in."""
+    return OwnFile(
+        f"{shown} lies in {place}: what nualley keeps is not taken in again",
+        where=shown,
+        do="name the files that the DAQ wrote; 'nualley runs show RUN' lists what is there already",
+    )
+
+
+def why_skipped(shown: str, name: str) -> NualleyError:
+    """Return the row of a file that is not taken from a directory because of its name."""
+    if name.startswith("."):
+        why = "hidden"
+    elif name.endswith((".part", ".tmp")):
+        why = "still being written"
+    else:
+        why = "named by ignored in [ingest] of experiment.toml"
+    return Skipped(f"skipped: {shown} is {why}", where=shown, do="name the file itself to take it in")
 
 
 def no_number(item: Item) -> NualleyError:

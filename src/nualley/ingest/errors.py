@@ -3,7 +3,7 @@
 # ruff: noqa: N818
 # an error is named by what happened: DriveFull, RunNotFound
 
-from nualley.core import IntegrityError, NualleyError, UsageError
+from nualley.core import ExitCode, IntegrityError, NualleyError, UnreachableError, UsageError
 
 
 class PathMissing(UsageError, FileNotFoundError):
@@ -34,6 +34,28 @@ class ReaderFailed(NualleyError, RuntimeError):
 
 class CopiesMissing(NualleyError):
     """Fewer verified copies than are wanted could be made; those that were made are recorded."""
+
+
+class OwnFile(UsageError):
+    """A file that lies where nualley itself keeps its replicas or its records: it is no raw file of a DAQ."""
+
+
+class ReplicaDamaged(IntegrityError):
+    """A replica does not hold the bytes that the catalog knows; it was left as it is, or set aside."""
+
+
+class ReplicaLost(IntegrityError):
+    """A replica is not there any more, on a drive that is."""
+
+
+class ReplicaUnproven(UnreachableError):
+    """A replica could not be read, so that nothing is known of it: its drive is missing, or refuses."""
+
+
+class Skipped(NualleyError):
+    """Something in a directory that is not taken in, by its name or its kind; said, and no failure."""
+
+    exit_code = ExitCode.DONE
 
 
 class DropProblem(NualleyError, OSError):

@@ -1,8 +1,8 @@
 """The way of one file: counted, compared with the record, copied, recorded; or left aside with the reason."""
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nualley.catalog import (
@@ -21,12 +21,12 @@ from nualley.catalog import (
     Source,
     SourceState,
 )
-from nualley.core import Clock, Digests, NualleyError, make_run_id
+from nualley.core import Clock, Digests, NualleyError, escape_name, make_run_id, reason
 from nualley.daq import FileSummary
 from nualley.ingest import decide
 from nualley.ingest.copies import Copies, Made, Target
 from nualley.ingest.errors import OtherBytes
-from nualley.ingest.models import IngestedFile, Item, Origin, Outcome, Stamp, make_stamp
+from nualley.ingest.models import IngestedFile, Item, Origin, Outcome, OwnPlaces, Stamp, make_stamp
 from nualley.ingest.ports import Progress, RawFiles
 from nualley.ingest.settings import IngestSettings
 from nualley.storage import DestinationConflict, FileState, SourceChanged, SourceUnreadable, SourceVanished
@@ -38,12 +38,13 @@ _QUARANTINED = (DestinationConflict, FileConflict, ReplicaConflict, OtherBytes)
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A file, its state before it was read, and what it holds."""
+    """A file, its state before it was read, what it holds, and what comes up about its replicas on the way."""
 
     item: Item
     state: FileState
     summary: FileSummary | None = None
     start_ns: int = 0
+    problems: list[NualleyError] = field(default_factory=list)
 
 
 class Intake:
@@ -59,6 +60,8 @@ class Intake:
         Makes the replicas.
     settings : IngestSettings
         Name patterns of sidecars, and of files that are not meant.
+    own : OwnPlaces
+        Where nualley keeps what it was given: nothing is taken from there.
     origin : Origin
         What does the work.
     clock : Clock
@@ -78,9 +81,11 @@ class Intake:
         copies: Copies,
         *,
         settings: IngestSettings,
+        own: OwnPlaces,
         origin: Origin,
         clock: Clock,
     ) -> None:
+        self._own = own
         self._catalog = catalog
         self._raw_files = raw_files
         self._copies = copies
@@ -88,7 +93,7 @@ class Intake:
         self._origin = origin
         self._clock = clock
 
-    def take(self, item: Item, run: Run, progress: Progress | None = None) -> IngestedFile:
+    def take(self, item: Item, run: Run, progress: Progress | None = None, *, rereads: bool = True) -> IngestedFile:
         """Take a file in.
 
         Parameters
@@ -99,6 +104,9 @@ class Intake:
             Its run, with its times as far as they are known.
         progress : callable, optional
             Told name, bytes done and bytes to do.
+        rereads : bool
+            Read back the replicas that a known file has; else only see that they are there with their size. A person
+            asks for the proof; who looks again and again must not read all files for ever.
 
         Returns
         -------
@@ -112,7 +120,8 @@ class Intake:
         """
 
         def work(seen: _Seen) -> IngestedFile:
-            return self._take(seen, run, progress)
+            self.refuse_own(item.path)
+            return self._take(seen, run, progress, rereads=rereads)
 
         return self._guarded(item, work)
 
@@ -133,6 +142,11 @@ class Intake:
         """
         return self._guarded(item, lambda seen: self._quarantine(seen, error))
 
+    def refuse_own(self, path: str) -> None:
+        """Raise OwnFile where a file lies in the store or among the replicas."""
+        if place := decide.own_place(Path(path), self._own):
+            raise decide.own_file(escape_name(path), place)
+
     def digest(self, path: str) -> Digests:
         """Return the digests of a file; SourceVanished and SourceUnreadable where it cannot be read."""
         return self._raw_files.digest(Path(path))
@@ -147,22 +161,25 @@ class Intake:
 
     # ------------------------------------------------------------ the steps
     def _guarded(self, item: Item, work: Callable[[_Seen], IngestedFile]) -> IngestedFile:
+        problems: list[NualleyError] = []
         try:
-            seen = self._look(item)
+            seen = replace(self._look(item), problems=problems)
             if item.stamp is not None and stamp_of(seen.state) != item.stamp:
                 raise _changed(item, item.stamp.size_B, seen.state.size_B)
             return work(seen)
         except CATALOG_DOWN:
             raise
         except NualleyError as error:
-            return IngestedFile(path=item.shown, run_id=_run_id(item), outcome=Outcome.FAILED, error=error)
+            return IngestedFile(
+                path=item.shown, run_id=_run_id(item), outcome=Outcome.FAILED, error=error, problems=tuple(problems)
+            )
 
     def _look(self, item: Item) -> _Seen:
         try:
             state = self._copies.files.state(Path(item.path))
         except OSError as error:
             raise SourceUnreadable(
-                f"{item.shown} cannot be looked at: {error.strerror}",
+                f"{item.shown} cannot be looked at: {reason(error)}",
                 where=item.shown,
                 do="give this user the right to search its folder",
             ) from error
@@ -172,7 +189,7 @@ class Intake:
             )
         return _Seen(item, state, start_ns=self._clock.now_ns())
 
-    def _take(self, seen: _Seen, run: Run, progress: Progress | None) -> IngestedFile:
+    def _take(self, seen: _Seen, run: Run, progress: Progress | None, *, rereads: bool) -> IngestedFile:
         self._copies.clear_parts(_target(seen.item))
         if self.is_sidecar(seen.item.path):
             summary = decide.sidecar_summary()
@@ -182,14 +199,16 @@ class Intake:
         if error := decide.refusal(seen.item, summary):
             return self._quarantine(seen, error)
         try:
-            return self._copy(seen, run, progress)
+            return self._copy(seen, summary, run, rereads=rereads, progress=progress)
         except _QUARANTINED as error:
             return self._quarantine(seen, error)
 
-    def _copy(self, seen: _Seen, run: Run, progress: Progress | None) -> IngestedFile:
+    def _copy(
+        self, seen: _Seen, summary: FileSummary, run: Run, *, rereads: bool, progress: Progress | None
+    ) -> IngestedFile:
         name = decide.shown_name(seen.item.path)
         known = self._catalog.find_file(run.run_id, name)
-        held = self._held(seen.item, known) if known else []
+        held = self._held(seen, known, rereads=rereads) if known else []
         made = self._copies.make(
             Path(seen.item.path),
             _target(seen.item),
@@ -198,28 +217,51 @@ class Intake:
             expected=known.digests if known else None,
             progress=_named(progress, name),
         )
+        for replica, aside in made.set_aside:
+            self._keep(seen.item, replica, aside)
         self._check_unchanged(seen)
-        digests = made.digests or (known.digests if known else None)
-        assert digests is not None
-        return self._record(seen, run, made=made, digests=digests)
+        return self._record(seen, summary, run, made=made)
 
-    def _held(self, item: Item, known: FileRecord) -> Sequence[Replica]:
-        """Compare a newcomer with the file of its name; return the replicas, those that are gone marked so."""
-        if error := decide.conflict(item, known, self.digest(item.path)):
+    def _held(self, seen: _Seen, known: FileRecord, *, rereads: bool) -> list[Replica]:
+        """Compare a newcomer with the file of its name, and return that one's replicas as they were found to stand."""
+        if error := decide.conflict(seen.item, known, self.digest(seen.item.path)):
             raise error
-        for replica in self._copies.lost(self._catalog.replicas(known.file_id), known.size_B):
-            self._catalog.update_replica(replica.replica_id, state=ReplicaState.MISSING)
+        replicas = self._catalog.replicas(known.file_id)
+        looked_at = [replica for replica in replicas if rereads or replica.state is ReplicaState.VERIFIED]
+        findings = self._copies.examine(looked_at, known, reads=rereads)
+        for replica, finding in zip(looked_at, findings, strict=True):
+            if finding.is_proven or finding.state is not replica.state:
+                verified_ns = self._clock.now_ns() if finding.is_proven else None
+                self._catalog.update_replica(replica.replica_id, state=finding.state, verified_ns=verified_ns)
+        seen.problems.extend(finding.problem for finding in findings if finding.problem)
         return self._catalog.replicas(known.file_id)
+
+    def _keep(self, item: Item, replica: Replica, aside: Path) -> None:
+        """Enter where a damaged replica lies that gave its name to a new copy."""
+        try:
+            digests = self._raw_files.digest(aside)
+        except (SourceUnreadable, SourceVanished):
+            digests = Digests(0, "", "")
+        self._catalog.add_quarantined(
+            Quarantined(
+                path=replica.path,
+                reason=f"a damaged replica on {replica.drive} was set aside for a new copy",
+                detector=item.detector,
+                run_id=_run_id(item),
+                size_B=digests.size_B,
+                xxh3_128=digests.xxh3_128,
+                adler32=digests.adler32,
+                kept_at=escape_name(os.fspath(aside)),
+            )
+        )
 
     def _check_unchanged(self, seen: _Seen) -> None:
         after = self._look(seen.item).state
         if after != seen.state:
             raise _changed(seen.item, seen.state.size_B, after.size_B)
 
-    def _record(self, seen: _Seen, run: Run, *, made: Made, digests: Digests) -> IngestedFile:
-        assert seen.summary is not None
-        item, summary = seen.item, seen.summary
-        name = decide.shown_name(item.path)
+    def _record(self, seen: _Seen, summary: FileSummary, run: Run, *, made: Made) -> IngestedFile:
+        item, digests, name = seen.item, made.digests, decide.shown_name(seen.item.path)
         record = FileRecord(
             run_id=run.run_id,
             detector=item.detector,
@@ -255,6 +297,7 @@ class Intake:
             digests=digests,
             replicas=added.replicas,
             error=made.shortfall,
+            problems=tuple(seen.problems),
         )
 
     def _quarantine(self, seen: _Seen, error: NualleyError) -> IngestedFile:
@@ -279,6 +322,7 @@ class Intake:
             summary=seen.summary,
             digests=digests,
             error=error,
+            problems=tuple(seen.problems),
         )
 
     def _remember(self, seen: _Seen, state: SourceState) -> None:
@@ -314,7 +358,8 @@ def _run_id(item: Item) -> str | None:
 
 
 def _target(item: Item) -> Target:
-    assert item.number is not None
+    if item.number is None:
+        raise decide.no_number(item)
     return Target(item.detector, item.number, item.path.rpartition(os.sep)[2])
 
 

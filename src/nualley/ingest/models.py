@@ -1,13 +1,15 @@
 """Values of ingest: files found, what became of each, and what is known of their run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import NamedTuple
 
 from nualley.catalog import Json, Replica
 from nualley.core import Digests, ExitCode, NualleyError, escape_name, format_size
 from nualley.daq import FileSummary
+from nualley.storage import Drive
 
 SIDECAR = "sidecar"
 """Format of a file that stands beside raw files and holds no events, such as the DAQ's configuration."""
@@ -64,12 +66,15 @@ class Found:
         By path.
     problems : tuple of NualleyError
         What could not be looked at, or is no regular file.
+    skipped : tuple of NualleyError
+        Links to files of the same directory, which are found themselves.
     is_directory : bool
         False where the path was that of a single file.
     """
 
     files: tuple[FoundFile, ...]
     problems: tuple[NualleyError, ...] = ()
+    skipped: tuple[NualleyError, ...] = ()
     is_directory: bool = True
 
 
@@ -151,6 +156,28 @@ class Origin:
     host: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class OwnPlaces:
+    """Where nualley keeps what it was given; links are resolved in all paths.
+
+    Parameters
+    ----------
+    store : Path or None
+        The store.
+    drives : tuple of Drive
+        The drives.
+    template : str
+        ``replica_path`` of ``drives.toml``.
+    detectors : frozenset of str
+        Ids of the detectors: below another name, a folder of the same shape is somebody else's.
+    """
+
+    store: Path | None = None
+    drives: tuple[Drive, ...] = ()
+    template: str = ""
+    detectors: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """A file that is to be taken in.
@@ -198,6 +225,8 @@ class IngestedFile:
         All places where its bytes are known to lie.
     error : NualleyError or None
         Why it was refused, failed, or has fewer copies than wanted.
+    problems : tuple of NualleyError
+        What was found of replicas that were known before: damaged, missing, not to be read. Reports list them apart.
     """
 
     path: str
@@ -207,6 +236,7 @@ class IngestedFile:
     digests: Digests | None = None
     replicas: tuple[Replica, ...] = ()
     error: NualleyError | None = None
+    problems: tuple[NualleyError, ...] = ()
 
     @property
     def is_recorded(self) -> bool:
@@ -220,10 +250,10 @@ class IngestedFile:
 
     @property
     def exit_code(self) -> ExitCode:
-        """5 for defects and quarantine, that of the error where there is one."""
+        """5 for defects, quarantine and damage, that of the first error where there is one."""
         if self.outcome is Outcome.QUARANTINED or (self.summary and self.summary.defects):
             return ExitCode.NOT_INTACT
-        return self.error.exit_code if self.error else ExitCode.DONE
+        return _gravest([error.exit_code for error in (self.error, *self.problems) if error])
 
     def to_json(self) -> dict[str, Json]:
         """Return it as the command prints it."""
@@ -262,6 +292,13 @@ class IngestedFile:
 _N_SHOWN = 5
 
 
+def _gravest(codes: Sequence[ExitCode]) -> ExitCode:
+    """Return 5 where it is among them, else the first that is not 0."""
+    if ExitCode.NOT_INTACT in codes:
+        return ExitCode.NOT_INTACT
+    return next((code for code in codes if code), ExitCode.DONE)
+
+
 def _described(summary: FileSummary) -> str:
     channels = f", channels {' '.join(map(str, summary.channels))}" if summary.channels else ""
     length = f" of {summary.record_length} samples" if summary.record_length else ""
@@ -297,7 +334,7 @@ class IngestReport:
     notes : tuple of str
         What the user should know, such as times that were not used.
     problems : tuple of NualleyError
-        What could not be looked at.
+        What could not be looked at, is not taken in by its name, or was found of replicas that were known before.
     """
 
     run_id: str | None
@@ -309,10 +346,7 @@ class IngestReport:
     @property
     def exit_code(self) -> ExitCode:
         """5 where a file has defects or was quarantined, else that of the first error, else 0."""
-        codes = [file.exit_code for file in self.files] + [problem.exit_code for problem in self.problems]
-        if ExitCode.NOT_INTACT in codes:
-            return ExitCode.NOT_INTACT
-        return next((code for code in codes if code), ExitCode.DONE)
+        return _gravest([*(file.exit_code for file in self.files), *(problem.exit_code for problem in self.problems)])
 
     def to_json(self) -> dict[str, Json]:
         """Return it as the command prints it."""
@@ -341,7 +375,7 @@ class PollReport:
     n_done : int
         Of these, done before.
     n_ignored : int
-        Files whose name says that they are not meant, such as temporary ones.
+        Files whose name says that they are not meant, such as temporary ones, and links to files that are found anyway.
     n_waiting_by_readiness : mapping of Readiness to int
         Files that are not finished.
     n_deferred : int
@@ -353,7 +387,7 @@ class PollReport:
     completed_runs : tuple of str
         Runs whose times became known.
     problems : tuple of NualleyError
-        What could not be looked at.
+        What could not be looked at, or was found of replicas that were known before.
     """
 
     n_files: int

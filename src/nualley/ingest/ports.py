@@ -1,12 +1,13 @@
 """What ingest needs of the world: drop directories, raw files, and when runs were."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from nualley.core import Digests
 from nualley.daq import FileSummary
 from nualley.ingest.models import Found, RunTime
+from nualley.storage import DriveUsage
 
 Progress = Callable[[str, int, int], None]
 """Told the (escaped) name of a file, bytes done and bytes to do [B]; what it raises stops the copy, which is undone."""
@@ -18,13 +19,25 @@ class DropFiles(Protocol):
     def walk(self, directory: Path) -> Found:
         """Return the regular files below a directory.
 
-        Symbolic links are not followed: one that leads to a file of the same directory is left out, for the file is
+        Symbolic links are not followed: one that leads to a file of the same directory is skipped, for the file is
         found itself; any other is a problem. What cannot be read is a problem, never an error.
         """
         ...
 
     def find(self, path: Path) -> Found | None:
         """Return one file (a link is followed) or all below a directory; None where nothing is there."""
+        ...
+
+
+class Drives(Protocol):
+    """The drives of the experiment, each known again by its marker."""
+
+    def usages(self) -> Sequence[DriveUsage]:
+        """Return how full they are now; a bare mount point, or another drive in the place of one, is missing."""
+        ...
+
+    def register(self, usage: DriveUsage) -> None:
+        """Mark a drive that is written to for the first time, and enter it; StorageError where that fails."""
         ...
 
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nualley.catalog import Catalog, Run, RunNotFound, TimeSource
-from nualley.core import NualleyError, UnreachableError, UsageError, escape_name, make_run_id, split_run_id
+from nualley.core import (
+    NualleyError,
+    UnreachableError,
+    UsageError,
+    escape_name,
+    format_time,
+    make_run_id,
+    split_run_id,
+)
 from nualley.ingest import decide
 from nualley.ingest.errors import NothingToIngest, PathMissing, RunNumberUnknown
 from nualley.ingest.intake import Intake
@@ -15,6 +23,7 @@ from nualley.ingest.ports import DropFiles, Progress, RunTimes
 from nualley.storage import SourceUnreadable, SourceVanished
 
 _AUTHOR = "nualley"
+_N_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,7 @@ class Ingest:
 
         Raises
         ------
-        PathMissing, NothingToIngest, RunNumberUnknown, UsageError
+        PathMissing, NothingToIngest, OwnFile, RunNumberUnknown, UsageError
             Before anything is done.
         CatalogError, CatalogUnreachable, CatalogDamaged
             Where the record cannot be used.
@@ -111,7 +120,7 @@ class Ingest:
             number_source=source,
             files=tuple(taken),
             notes=tuple(notes),
-            problems=tuple(problems),
+            problems=(*problems, *(problem for file in taken for problem in file.problems)),
         )
 
     # ------------------------------------------------------------ when a run was
@@ -169,7 +178,8 @@ class Ingest:
                 f"the times of run {run_id} are unknown: no archived run PV tells, and no --start and --stop were given"
             ]
         if given and (run.start_ns, run.stop_ns) != (given.start_ns, given.stop_ns):
-            used = f"[{run.start_ns}, {run.stop_ns}) by {run.time_source.value}"
+            start, stop = ("unknown" if ns is None else format_time(ns, digits=3) for ns in (run.start_ns, run.stop_ns))
+            used = f"{start} to {stop} (UTC, by {run.time_source.value})"
             return [f"--start and --stop were not used: run {run_id} has the times {used}"]
         return []
 
@@ -183,18 +193,19 @@ class Ingest:
             if found is None:
                 missing.append(escape_name(os.fspath(path)))
                 continue
-            meant = (file for file in found.files if not (found.is_directory and self._intake.is_ignored(file.path)))
-            files.update((file.path, file) for file in meant)
-            problems += found.problems
+            problems += (*found.problems, *found.skipped)
+            for file in found.files:
+                self._intake.refuse_own(file.path)
+                if found.is_directory and self._intake.is_ignored(file.path):
+                    problems.append(decide.why_skipped(escape_name(file.path), file.path.rpartition(os.sep)[2]))
+                else:
+                    files[file.path] = file
         if missing:
             raise PathMissing(
                 f"there is nothing at {', '.join(missing)}", where=missing[0], do="name files or directories that exist"
             )
         if not files:
-            if problems:
-                raise problems[0]
-            shown = ", ".join(escape_name(os.fspath(path)) for path in paths)
-            raise NothingToIngest(f"there is no file in {shown}", where=shown, do="name a directory that holds files")
+            raise _nothing(paths, problems)
         return list(files.values()), problems
 
     def _numbers(self, files: Sequence[FoundFile], detector: str, given: int | None) -> tuple[list[int], NumberSource]:
@@ -233,6 +244,15 @@ class Ingest:
             if (record.detector, record.name, record.digests) == (detector, name, digests)
         ]
         return min(same, default=None)
+
+
+def _nothing(paths: Sequence[Path], problems: Sequence[NualleyError]) -> NualleyError:
+    failed = next((problem for problem in problems if problem.exit_code), None)
+    shown = ", ".join(escape_name(os.fspath(path)) for path in paths)
+    skipped = "".join(f"; {problem.what}" for problem in problems[:_N_NAMED])
+    return failed or NothingToIngest(
+        f"there is no file to take in {shown}{skipped}", where=shown, do="name a directory that holds files"
+    )
 
 
 def _given(start_ns: int | None, stop_ns: int | None) -> GivenTimes | None:

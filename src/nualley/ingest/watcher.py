@@ -106,7 +106,8 @@ class Watcher:
         # one look may add at most half of what finishes a file, so that a jump of the clock alone finishes none
         self._step_limit_ns = max(self._settle_ns // 2, round(2 * settings.poll_s * SECOND_NS))
         self._longest_wait_ns = round(max(settings.retry_limit_s, settings.poll_s) * SECOND_NS)
-        self._stamp_by_done_path: dict[str, Stamp] | None = None
+        self._stamp_by_done_path: dict[str, Stamp] = {}
+        self._is_done_loaded = False
         self._rest_by_path: dict[str, Rest] = {}
         self._tries_by_path: dict[str, _Tries] = {}
         self._tries_by_run: dict[tuple[str, int], _Tries] = {}
@@ -146,22 +147,23 @@ class Watcher:
 
     # ------------------------------------------------------------ what is there
     def _load_done(self) -> None:
-        if self._stamp_by_done_path is None:
+        if not self._is_done_loaded:
             detectors = {drop.detector for drop in self._drops}
             self._stamp_by_done_path = {
                 unescape_name(source.path): Stamp(source.size_B, source.mtime_ns, source.inode)
                 for detector in sorted(detectors)
                 for source in self._catalog.sources(detector)
             }
+            self._is_done_loaded = True
 
     def _pending(self, poll: _Poll) -> dict[str, Item]:
         """Return the files that are not done, by path."""
-        assert self._stamp_by_done_path is not None
         done = self._stamp_by_done_path
         pending: dict[str, Item] = {}
         for drop in self._drops:
             found = self._drop_files.walk(drop.path)
             poll.problems += found.problems
+            poll.n_ignored += len(found.skipped)
             for file in found.files:
                 if self._is_ignored(file):
                     poll.n_ignored += 1
@@ -214,6 +216,7 @@ class Watcher:
                 taken = self._take(item, run, progress)
                 self._keep_in_mind(item, taken)
                 poll.files.append(taken)
+                poll.problems += taken.problems
                 is_news = is_news or taken.is_recorded
         if is_news and number is not None:
             self._tries_by_run.setdefault((detector, number), _Tries(0, poll.now_ns))
@@ -231,7 +234,6 @@ class Watcher:
 
     def _is_done_by_others(self, poll: _Poll, item: Item) -> bool:
         """Whether somebody took the file in by hand since this process began."""
-        assert self._stamp_by_done_path is not None
         source = self._catalog.find_source(item.shown)
         if source is None:
             return False
@@ -245,10 +247,9 @@ class Watcher:
     def _take(self, item: Item, run: Run | None, progress: Progress | None) -> IngestedFile:
         if run is None:
             return self._intake.refuse(item, decide.no_number(item))
-        return self._intake.take(item, run, progress)
+        return self._intake.take(item, run, progress, rereads=False)
 
     def _keep_in_mind(self, item: Item, taken: IngestedFile) -> None:
-        assert self._stamp_by_done_path is not None
         stamp = self._rest_by_path[item.path].stamp
         if taken.is_settled:
             self._stamp_by_done_path[item.path] = stamp

@@ -182,7 +182,7 @@ def history_from_rows(
     time_ns = np.maximum(rows.time_ns[is_used], start_ns)
     if not time_ns.size or time_ns[0] > start_ns:
         time_ns, value = np.insert(time_ns, 0, start_ns), np.insert(value, 0, np.nan)
-    dark = blackouts(rows.links) | IntervalSet.of(min(alive_until_ns, FOREVER.stop_ns), FOREVER.stop_ns)
+    dark = blackouts(rows.links) | IntervalSet.of(min(alive_until_ns, stop_ns), stop_ns)
     return _darkened(History(start_ns, stop_ns, time_ns, value), dark)
 
 

@@ -16,7 +16,7 @@ class BusEndpointError(ConfigurationError):
 
 
 class BusMessageError(UsageError):
-    """A message that JSON cannot carry."""
+    """A mapping that is no event of a live value."""
 
 
 class BusFrameError(IntegrityError):

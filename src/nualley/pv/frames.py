@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nualley.core import dump_json
 from nualley.pv.errors import BusFrameError
-from nualley.pv.messages import plain
 
 _HEADER = struct.Struct("<2s8sQ")
 _MAGIC = b"n1"
@@ -51,12 +51,11 @@ def encode(frame: Frame) -> list[bytes]:
 
     Raises
     ------
-    BusMessageError
+    UsageError
         Where the message holds something that JSON cannot carry.
     """
     header = _HEADER.pack(_MAGIC, frame.session, frame.sequence)
-    text = json.dumps(plain(frame.message), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return [frame.topic.encode(), header, text.encode()]
+    return [frame.topic.encode(), header, dump_json(frame.message).encode()]
 
 
 def decode(parts: Sequence[bytes]) -> Frame:

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from nualley.core import to_json
 from nualley.pv.errors import BusMessageError
 from nualley.pv.models import Connection, Life, Limits, Metadata, PvEvent, PvValue, Sample, ValueType
 
@@ -18,54 +18,6 @@ _DTYPES = {
     ValueType.FLOAT32_ARRAY: "float32",
     ValueType.INT32_ARRAY: "int32",
 }
-
-
-def plain(value: object) -> Any:
-    """Return a value as JSON may carry it: NaN and inf are None, arrays and tuples are lists.
-
-    Parameters
-    ----------
-    value : object
-        Numbers, texts, mappings with text keys, sequences, NumPy arrays and scalars.
-
-    Returns
-    -------
-    object
-        Made of None, bool, int, float, str, list and dict only.
-
-    Raises
-    ------
-    BusMessageError
-        Where something in it has no place in JSON.
-    """
-    if isinstance(value, Mapping):
-        return {_key(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):  # a NumPy array or scalar, without loading NumPy to ask
-        return plain(value.tolist())
-    return _plain_scalar(value)
-
-
-def _plain_scalar(value: object) -> bool | int | float | str | None:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    raise BusMessageError(
-        f"{value!r} is a {type(value).__name__}, which JSON cannot carry",
-        do="send numbers, texts, lists and mappings only",
-    )
-
-
-def _key(key: object) -> str:
-    if isinstance(key, str):
-        return key
-    raise BusMessageError(f"the key {key!r} is a {type(key).__name__}, expected a text", do="use texts as keys")
 
 
 def event_message(event: PvEvent) -> dict[str, Any]:
@@ -86,7 +38,7 @@ def event_message(event: PvEvent) -> dict[str, Any]:
     >>> event_message(Life("127.0.0.1:5064", 7))
     {'kind': 'life', 'ioc': '127.0.0.1:5064', 'last_heard_ns': 7}
     """
-    return {"kind": _NAMES[type(event)], **plain(asdict(event))}
+    return {"kind": _NAMES[type(event)], **to_json(event)}
 
 
 def event_from_message(message: Mapping[str, Any]) -> PvEvent:

@@ -1,8 +1,14 @@
 """How EPICS is reached: the table [epics] of experiment.toml."""
 
+import ipaddress
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from nualley.core import UsageError
+
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})")  # underscores: some sites' machines have them
 
 
 def _words(value: object) -> object:
@@ -10,7 +16,31 @@ def _words(value: object) -> object:
     return tuple(value.split()) if isinstance(value, str) else value
 
 
+def _address(text: str) -> str:
+    host, colon, port = text.partition(":")
+    if not _is_host(host) or (colon and not _is_port(port)):
+        raise UsageError(
+            f"{text!r} is no address of Channel Access", do='write "HOST" or "HOST:PORT", such as "127.0.0.1:5064"'
+        )
+    return text
+
+
+def _is_host(host: str) -> bool:
+    if re.fullmatch(r"[\d.]+", host):
+        try:
+            ipaddress.IPv4Address(host)
+        except ValueError:
+            return False
+        return True
+    return _HOST.fullmatch(host) is not None
+
+
+def _is_port(port: str) -> bool:
+    return port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535
+
+
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+Addresses = Annotated[tuple[Annotated[str, AfterValidator(_address)], ...], BeforeValidator(_words)]
 
 
 class EpicsSettings(BaseModel):
@@ -21,18 +51,19 @@ class EpicsSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    addr_list: Words = Field(
+    addr_list: Addresses = Field(
         default=(), description="Addresses that PVs are searched at: host or host:port (EPICS_CA_ADDR_LIST)."
     )
     auto_addr_list: bool = Field(
         default=True, description="Whether PVs are also searched on every attached network (EPICS_CA_AUTO_ADDR_LIST)."
     )
-    name_servers: Words = Field(
+    name_servers: Addresses = Field(
         default=(), description="Name servers asked over TCP: host or host:port (EPICS_CA_NAME_SERVERS)."
     )
     max_array_bytes: int | None = Field(
         default=None,
         ge=16384,
+        le=2**31 - 1,
         description="Largest array taken [B] (EPICS_CA_MAX_ARRAY_BYTES); left out: as large as the IOC sends.",
     )
     life_s: float = Field(

@@ -1,7 +1,7 @@
 """Drives, how full they are, and the one durable verified copy."""
 
 from nualley.storage.checks import DriveCheck
-from nualley.storage.decide import choose_drive, place
+from nualley.storage.decide import choose_drive, place, placed_detector, separate
 from nualley.storage.errors import (
     DestinationBusy,
     DestinationConflict,
@@ -18,13 +18,24 @@ from nualley.storage.errors import (
     UnsafeName,
     VerifyFailed,
 )
-from nualley.storage.models import Drive, DriveRole, DriveUsage, FileState, NotedUsage, Published, VolumeState
+from nualley.storage.models import (
+    MARKER_NAME,
+    Drive,
+    DriveMarker,
+    DriveRole,
+    DriveUsage,
+    FileState,
+    NotedUsage,
+    Published,
+    VolumeState,
+)
 from nualley.storage.ports import DurableFiles, OpenFile, Part, Volumes
-from nualley.storage.publication import Progress, publish, publish_made
+from nualley.storage.publication import Progress, publish, publish_made, read_back
 from nualley.storage.service import measure_drive, measure_drives
 from nualley.storage.settings import DriveSettings, DropSettings, PurgeSettings, StorageSettings
 
 __all__ = [
+    "MARKER_NAME",
     "DestinationBusy",
     "DestinationConflict",
     "DestinationRefused",
@@ -33,6 +44,7 @@ __all__ = [
     "DriveCheck",
     "DriveFailing",
     "DriveFull",
+    "DriveMarker",
     "DriveReadOnly",
     "DriveRole",
     "DriveSettings",
@@ -60,6 +72,9 @@ __all__ = [
     "measure_drive",
     "measure_drives",
     "place",
+    "placed_detector",
     "publish",
     "publish_made",
+    "read_back",
+    "separate",
 ]

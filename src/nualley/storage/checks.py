@@ -30,7 +30,10 @@ def _check(usage: DriveUsage) -> CheckResult:
     path = escape_name(os.fspath(drive.path))
     if not usage.is_mounted:
         return CheckResult(
-            name, CheckState.FAILED, f"{path} is missing: {usage.error}", "mount it or correct its path in drives.toml"
+            name,
+            CheckState.FAILED,
+            f"{path} is missing: {usage.error}",
+            "mount it or correct its path in drives.toml; a new drive gets a name of its own there",
         )
     filled = (
         f"{path} is filled to {100 * usage.fill_fraction:.1f} % (limit {100 * drive.limit_fraction:.3g} %), "
@@ -46,5 +49,12 @@ def _check(usage: DriveUsage) -> CheckResult:
             CheckState.FAILED,
             f"{path} cannot be written to",
             "mount it for writing or give this user the right to write there",
+        )
+    if usage.shares_with:
+        return CheckResult(
+            name,
+            CheckState.WARNING,
+            f"{filled}; on one file system with {', '.join(usage.shares_with)}: copies there count once",
+            "give each drive in drives.toml a file system of its own",
         )
     return CheckResult(name, CheckState.OK, filled)

@@ -1,12 +1,13 @@
 """Policies of storage as pure functions: where a file lies, and which drive takes it."""
 
 import os
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from nualley.core import escape_name, format_size
 from nualley.storage.errors import NoDriveFits, UnsafeName
-from nualley.storage.models import Drive, DriveRole, DriveUsage
+from nualley.storage.models import MARKER_NAME, Drive, DriveMarker, DriveRole, DriveUsage
 
 
 def place(template: str, drive: Drive, *, detector: str, run: int | str, name: str) -> Path:
@@ -53,6 +54,73 @@ def place(template: str, drive: Drive, *, detector: str, run: int | str, name: s
     return Path(drive.path, *(part.format(**words) for part in parts))
 
 
+def placed_detector(template: str, drive: Drive, path: Path) -> str | None:
+    """Return of which detector a file is that lies where `place` would put it; None where it lies elsewhere.
+
+    Parameters
+    ----------
+    template : str
+        ``replica_path`` of the settings, which were validated.
+    drive : Drive
+        The drive.
+    path : Path
+        Absolute, links resolved like those of the drive's path.
+
+    Returns
+    -------
+    str or None
+        The word in the detector's place, which need not be a detector; None also where the run is no number.
+
+    Examples
+    --------
+    >>> drive = Drive("data1", Path("/data1"))
+    >>> placed_detector("{drive}/{detector}/raw/{run}/{name}", drive, Path("/data1/cenns-10/raw/42/wave0.dat"))
+    'cenns-10'
+    >>> placed_detector("{drive}/{detector}/raw/{run}/{name}", drive, Path("/data1/buffer/wave0.dat"))
+    """
+    if not path.is_relative_to(drive.path):
+        return None
+    words = {"detector": "(?P<detector>[^/]+)", "run": "[0-9]+", "name": "[^/]+"}
+    _, *parts = template.split("/")
+    pattern = "/".join(re.sub(r"\\{(\w+)\\}", lambda key: words[key[1]], re.escape(part)) for part in parts)
+    found = re.fullmatch(pattern, os.fspath(path.relative_to(drive.path)), re.DOTALL)
+    return found["detector"] if found else None
+
+
+def stranger(drive: Drive, marker: DriveMarker | None, id_by_name: Mapping[str, str]) -> str:
+    """Say why what lies at a drive's path is not that drive.
+
+    Parameters
+    ----------
+    drive : Drive
+        The drive.
+    marker : DriveMarker or None
+        What the volume there says it is.
+    id_by_name : mapping of str to str
+        Ids of the drives that were used before.
+
+    Returns
+    -------
+    str
+        Empty where it is the drive, or one that was never used.
+    """
+    expected = id_by_name.get(drive.name)
+    if marker is None:
+        return f"it is not the drive that was registered: its marker {MARKER_NAME} is missing" if expected else ""
+    if expected is not None and marker.drive_id != expected:
+        return (
+            f"it is not the drive that was registered: its marker {MARKER_NAME} says {marker.drive} "
+            f"{marker.drive_id}, expected {expected}"
+        )
+    other = next((name for name, known in id_by_name.items() if known == marker.drive_id and name != drive.name), "")
+    return f"its marker {MARKER_NAME} says that it is drive {other}" if other else ""
+
+
+def separate(usages: Sequence[DriveUsage], exclude: Collection[str]) -> list[DriveUsage]:
+    """Return the drives that are not excluded and lie on no device of one that is: two copies there are one."""
+    return [usage for usage in usages if usage.drive.name not in exclude and not set(usage.shares_with) & set(exclude)]
+
+
 def choose_drive(usages: Sequence[DriveUsage], size_B: int, role: DriveRole, exclude: Collection[str] = ()) -> Drive:
     """Return the drive that takes the bytes: of the role, writable, below its limit afterwards, the most free first.
 
@@ -65,7 +133,7 @@ def choose_drive(usages: Sequence[DriveUsage], size_B: int, role: DriveRole, exc
     role : DriveRole
         What it is; a drive of role ``any`` takes everything.
     exclude : collection of str
-        Names of drives that are not wanted, such as those that hold a copy already.
+        Names of drives that are not wanted, such as those that hold a copy already; nor are drives on the same device.
 
     Returns
     -------
@@ -88,6 +156,7 @@ def _refusal(usage: DriveUsage, size_B: int, role: DriveRole, exclude: Collectio
     reasons = (
         (drive.role not in (role, DriveRole.ANY), f"is for {drive.role} data"),
         (drive.name in exclude, "is not wanted here"),
+        (bool(set(usage.shares_with) & set(exclude)), f"is on one file system with {_listed(usage, exclude)}"),
         (not usage.is_mounted, f"is missing: {usage.error}"),
         (not usage.is_writable, "is read-only"),
         (usage.available_B < size_B, f"has {format_size(usage.available_B)} free"),
@@ -99,11 +168,13 @@ def _refusal(usage: DriveUsage, size_B: int, role: DriveRole, exclude: Collectio
     return next((reason for applies, reason in reasons if applies), "")
 
 
+def _listed(usage: DriveUsage, names: Collection[str]) -> str:
+    return " and ".join(name for name in usage.shares_with if name in names)
+
+
 def _no_drive_fits(usages: Sequence[DriveUsage], size_B: int, role: DriveRole, exclude: Collection[str]) -> NoDriveFits:
     usable = [
-        usage
-        for usage in usages
-        if usage.is_writable and usage.drive.name not in exclude and usage.drive.role in (role, DriveRole.ANY)
+        usage for usage in separate(usages, exclude) if usage.is_writable and usage.drive.role in (role, DriveRole.ANY)
     ]
     others = "; ".join(
         f"{usage.drive.name} {_refusal(usage, size_B, role, exclude)}" for usage in usages if usage not in usable

@@ -56,7 +56,7 @@ class Drive:
     limit_fraction : float
         Filled part above which nothing more is written, 0 to 1.
     must_be_mounted : bool
-        The path has to be a mount point, else the drive counts as missing.
+        The path has to be a mount point, else the drive counts as missing, also before its first use.
     noted : NotedUsage or None
         Size and fill as somebody wrote them down.
     """
@@ -67,6 +67,26 @@ class Drive:
     limit_fraction: float = 0.97
     must_be_mounted: bool = False
     noted: NotedUsage | None = None
+
+
+MARKER_NAME = ".nualley-drive"
+"""A file in a drive's root by which the drive is known again: the empty folder below an unmounted drive lacks it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriveMarker:
+    """What a drive says it is.
+
+    Parameters
+    ----------
+    drive : str
+        The name that it had when it was marked: for people.
+    drive_id : str
+        By which it is known again, wherever it is mounted.
+    """
+
+    drive: str
+    drive_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +107,8 @@ class VolumeState:
         Something is mounted at this very path.
     is_writable : bool
         Mounted for writing, and this user may write there.
+    marker : DriveMarker or None
+        What the volume says it is; None where nobody marked it yet.
     """
 
     size_B: int
@@ -95,6 +117,7 @@ class VolumeState:
     device: int
     is_mount_point: bool
     is_writable: bool
+    marker: DriveMarker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +136,8 @@ class DriveUsage:
         It may be written to.
     device : int or None
         Device number: mounts of one device share their bytes; None where the drive is missing.
+    shares_with : tuple of str
+        Drives on the same device: a copy on each of them is one copy.
     error : str
         Why it is missing; empty where it is not.
     """
@@ -124,6 +149,7 @@ class DriveUsage:
     is_mounted: bool = False
     is_writable: bool = False
     device: int | None = None
+    shares_with: tuple[str, ...] = ()
     error: str = ""
 
     @property

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from nualley.storage.models import FileState, VolumeState
+from nualley.storage.models import DriveMarker, FileState, VolumeState
 
 
 class OpenFile(Protocol):
@@ -49,6 +49,10 @@ class Part(OpenFile, Protocol):
 
     def write(self, chunk: memoryview) -> None:
         """Append all of the bytes."""
+        ...
+
+    def set_writable(self, *, is_writable: bool) -> None:
+        """Let its owner open it by name for writing, or nobody."""
         ...
 
     def set_mtime(self, mtime_ns: int) -> None:
@@ -100,6 +104,10 @@ class DurableFiles(Protocol):
         """Wait until the directory's entries are on the drive."""
         ...
 
+    def move(self, source: Path, destination: Path) -> None:
+        """Rename within a folder and make that durable; FileExistsError where the name is taken, never overwriting."""
+        ...
+
     def available_B(self, path: Path) -> int:
         """Return the bytes that a user may still write at the path, or at the nearest folder above that exists [B]."""
         ...
@@ -110,4 +118,11 @@ class Volumes(Protocol):
 
     def state(self, path: Path) -> VolumeState:
         """Return what the file system says of itself; OSError where the path is no directory."""
+        ...
+
+    def mark(self, path: Path, name: str) -> DriveMarker:
+        """Return the marker of a volume; where it has none, write one for a drive of that name first, durably.
+
+        StorageError where it cannot be written.
+        """
         ...

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nualley.core import Digester, Digests
+from nualley.core import Digester, Digests, reason
 from nualley.storage.errors import DestinationConflict, DigestMismatch, SourceChanged, VerifyFailed
 from nualley.storage.models import FileState, Published
 from nualley.storage.ports import DurableFiles, OpenFile, Part
@@ -73,6 +73,31 @@ def publish(
             digests = steps.read_source(source, opened, expected)
             return steps.compare(digests)
         return steps.copy(source, opened, expected)
+
+
+def read_back(path: Path, *, files: DurableFiles) -> Digests:
+    """Return the digests of what a drive gives back of a file, not of what memory still holds of it.
+
+    Parameters
+    ----------
+    path : Path
+        A regular file; a link is not followed.
+    files : DurableFiles
+        The file systems.
+
+    Returns
+    -------
+    Digests
+        Of its bytes.
+
+    Raises
+    ------
+    SourceVanished, SourceUnreadable
+        It is not there, or cannot be read.
+    """
+    with reading(path), files.open(path, is_link_followed=False) as opened:
+        opened.drop_cache()
+        return _digest(opened.read_into)
 
 
 def publish_made(
@@ -153,7 +178,9 @@ class _Steps:
         with part:
             try:
                 with self._writing():
+                    part.set_writable(is_writable=True)
                     make(part.path)
+                    part.set_writable(is_writable=False)
                     part.rewind()
                     digests = _digest(part.read_into)
                 self._settle(part, digests)
@@ -181,7 +208,7 @@ class _Steps:
             try:
                 there = self.files.open(self.destination, is_link_followed=False)
             except OSError as error:
-                raise _conflict(self.destination, f"no file that can be read lies there ({error.strerror})") from error
+                raise _conflict(self.destination, f"no file that can be read lies there ({reason(error)})") from error
             with there:
                 there.sync()
                 there.drop_cache()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nualley.core import NualleyError, escape_name, format_size
+from nualley.core import NualleyError, escape_name, format_size, reason
 from nualley.storage.errors import (
     DestinationBusy,
     DestinationRefused,
@@ -50,7 +50,7 @@ def vanished(source: Path) -> SourceVanished:
 def _reason(error: OSError) -> str:
     if error.errno == errno.EINVAL:
         return "it is not a regular file"
-    return f"{error.strerror} ({errno.errorcode.get(error.errno or 0, 'no errno')})"
+    return f"{reason(error)} ({errno.errorcode.get(error.errno or 0, 'no errno')})"
 
 
 def _reading_remedy(error: OSError) -> str:

@@ -7,14 +7,15 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from nualley.core import UsageError, nearest, parse_duration_ns, parse_quantity
+from nualley.core import DAY_NS, UsageError, nearest, parse_duration_ns, parse_quantity
 from nualley.storage.models import Drive, DriveRole, NotedUsage
 
 DEFAULT_REPLICA_PATH = "{drive}/{detector}/raw/{run}/{name}"
 TEMPLATE_KEYS = ("drive", "detector", "run", "name")
 
+_LONGEST_NS = 100 * 365 * DAY_NS
 _NAME = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
 
 
@@ -27,7 +28,12 @@ def _fraction(value: object) -> object:
 
 
 def _duration_ns(value: object) -> object:
-    return parse_duration_ns(value) if isinstance(value, str) else _refuse_number(value, "7d")
+    if not isinstance(value, str):
+        return _refuse_number(value, "7d")
+    duration_ns = parse_duration_ns(value)
+    if duration_ns > _LONGEST_NS:  # times are 64 bits wide
+        raise UsageError(f"{value!r} is longer than 100 years", do='write a shorter time, such as "7d"')
+    return duration_ns
 
 
 def _refuse_number(value: object, example: str) -> object:
@@ -125,8 +131,8 @@ class DriveSettings(_Table):
     )
     mounted: bool = Field(
         default=False,
-        description="True: while the path is no mount point the drive counts as missing, so that an unmounted drive's "
-        "empty folder is not filled instead.",
+        description="True: while the path is no mount point the drive counts as missing, also at first use. Later the "
+        "marker that it got then tells it from the empty folder below it.",
     )
     noted: NotedSettings | None = Field(default=None, description="Size and fill as somebody wrote them down.")
 
@@ -164,18 +170,6 @@ class StorageSettings(_Table):
         default_factory=dict, description="The drives by name."
     )
     drop: tuple[DropSettings, ...] = Field(default=(), description="Directories that ingest watches.")
-
-    @model_validator(mode="after")
-    def _no_shared_paths(self) -> "StorageSettings":
-        names_by_path: dict[Path, str] = {}
-        for name, drive in self.drives.items():
-            other = names_by_path.setdefault(drive.path, name)
-            if other != name:
-                raise UsageError(
-                    f"drives {other!r} and {name!r} share the path {drive.path}",
-                    do="give each drive its own path: two copies on one disk are not two copies",
-                )
-        return self
 
     def resolve(self, directory: Path) -> "StorageSettings":
         """Return the same settings with every relative path starting at ``directory``.

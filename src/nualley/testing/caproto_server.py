@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -10,8 +12,8 @@ from typing import Any
 import caproto
 from caproto.asyncio.server import Context
 
-from nualley.core import SECOND_NS
-from nualley.testing.processes import die_with_parent, say
+from nualley.core import SECOND_NS, end_with_parent
+from nualley.testing.processes import say
 
 _EPICS_EPOCH_S = 631_152_000  # 1990-01-01, where EPICS begins to count
 
@@ -72,7 +74,7 @@ async def _serve() -> None:
 
 def main() -> None:
     """Serve the records of the first line, then obey every further line until stdin ends."""
-    die_with_parent()
+    end_with_parent(signal.SIGKILL, os.environ)
     asyncio.run(_serve())
 
 

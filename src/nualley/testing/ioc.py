@@ -236,5 +236,6 @@ class Ioc:
 
     @property
     def _running(self) -> Child:
-        assert self._child is not None, "the IOC does not run"
+        if self._child is None:
+            raise ChildError("the IOC does not run", where=self.implementation, do="start it first: Ioc.start()")
         return self._child

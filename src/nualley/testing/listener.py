@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -10,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Self, TypeVar
 
-from nualley.core import UnreachableError
+from nualley.core import UnreachableError, end_with_parent
 from nualley.pv import EpicsSettings, PvEvent, PvRequest, event_from_message, event_message
-from nualley.testing.processes import Child, die_with_parent, say
+from nualley.testing.processes import Child, say
 
 E = TypeVar("E", bound=PvEvent)
 
@@ -149,7 +150,7 @@ async def _listen() -> None:
 
 def main() -> None:
     """Listen to what the first line asks for, and say every event."""
-    die_with_parent()
+    end_with_parent(signal.SIGKILL, os.environ)
     asyncio.run(_listen())
 
 

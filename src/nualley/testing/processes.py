@@ -1,45 +1,24 @@
 """Child processes that speak JSON lines, and that never outlive who started them."""
 
-import ctypes
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import IO, Any, cast
 
-from nualley.core import NualleyError
+from nualley.core import PARENT_PID, NualleyError
 
-_PR_SET_PDEATHSIG = 1
 _MARK = "@"  # EPICS prints banners on the same pipe: only marked lines are ours
 _TAIL_LINES = 40
 
 
 class ChildError(NualleyError, RuntimeError):
     """A child process of the test kit ended, did not answer or refused."""
-
-
-def die_with_parent(signal_number: int = signal.SIGKILL) -> None:
-    """Ask the kernel to send a signal to this process when its parent ends (Linux).
-
-    Parameters
-    ----------
-    signal_number : int
-        The signal, ``SIGKILL`` unless there is something to put in order.
-
-    Notes
-    -----
-    The kernel means the parent's *thread*: start children from a thread that stays. A parent that ended before this
-    call is noticed by the parent id that it leaves behind.
-    """
-    parent = int(os.environ.get("NUALLEY_PARENT_PID", os.getppid()))
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal_number), 0, 0, 0)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal_number)
 
 
 def say(reply: Mapping[str, object]) -> None:
@@ -78,9 +57,12 @@ class Child:
             stderr=subprocess.STDOUT,
             text=True,
             bufsize=1,
-            env={**environ, "NUALLEY_PARENT_PID": str(os.getpid()), "PYTHONUNBUFFERED": "1"},
+            env={**environ, PARENT_PID: str(os.getpid()), "PYTHONUNBUFFERED": "1"},
             start_new_session=True,
         )
+        # pipes, as asked for above
+        self._commands = cast("IO[str]", self.process.stdin)
+        self._answers = cast("IO[str]", self.process.stdout)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -129,9 +111,8 @@ class Child:
 
     def send(self, **command: object) -> None:
         """Send a command that has no answer."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
+        self._commands.write(json.dumps(command) + "\n")
+        self._commands.flush()
 
     def signal(self, signal_number: int) -> None:
         """Send it a signal, if it still runs."""
@@ -144,12 +125,9 @@ class Child:
             self.process.kill()
         self.process.wait()
         self._reader.join(timeout=5)
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except BrokenPipeError:
-                    continue  # unsent commands die with it
+        for pipe in (self._commands, self._answers):
+            with suppress(BrokenPipeError):  # unsent commands die with it
+                pipe.close()
 
     def _reply(self, purpose: str, limit_s: float) -> dict[str, Any]:
         try:
@@ -165,8 +143,7 @@ class Child:
         return reply
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self._answers:
             if line.startswith(_MARK):
                 self._on_line(json.loads(line[len(_MARK) :]))
             else:

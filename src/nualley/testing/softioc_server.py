@@ -2,6 +2,8 @@
 
 import ctypes
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -10,8 +12,8 @@ from typing import Any
 import numpy as np
 from softioc import asyncio_dispatcher, builder, fields, imports, softioc
 
-from nualley.core import SECOND_NS
-from nualley.testing.processes import die_with_parent, say
+from nualley.core import SECOND_NS, end_with_parent
+from nualley.testing.processes import say
 
 _DTYPES = {
     "float64-array": "float64",
@@ -98,7 +100,7 @@ _COMMANDS = {"set": _set, "alarm": _alarm, "field": _field}
 
 def main() -> None:
     """Serve the records of the first line, then obey every further line until stdin ends."""
-    die_with_parent()
+    end_with_parent(signal.SIGKILL, os.environ)
     specs = json.loads(sys.stdin.readline())["records"]
     records = {spec["name"]: _MAKERS[spec["kind"]](spec) for spec in specs}
     builder.LoadDatabase()

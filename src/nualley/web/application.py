@@ -1,9 +1,9 @@
 """The web application: pages, the stream, and what the page's script and others ask for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from fastapi import FastAPI, Request
@@ -11,15 +11,15 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
 from nualley import __version__
+from nualley.web.answers import StrictJsonResponse, status_json
+from nualley.web.daemon_thread import DaemonThread
 from nualley.web.hub import Hub
 from nualley.web.models import Status
 from nualley.web.observer import Observer
 from nualley.web.pages import PARTS, STATIC, Pages
 from nualley.web.ports import Site
-from nualley.web.security import LOOPBACK_NAMES, Guard, host_name
+from nualley.web.security import LOOPBACK_NAMES, Guard
 from nualley.web.status import status
-from nualley.web.strict_json import StrictJsonResponse, plain, status_json
-from nualley.web.workers import Worker
 
 TICK_S = 1.0
 """The status is made anew so often, and whenever the live bus speaks [s]."""
@@ -30,6 +30,8 @@ SHORTEST_TICK_S = 0.4
 FIRST_LOOKS_S = 3.0
 """The server answers once every part was looked at, or after this long [s]."""
 
+_EVENTS = "text/event-stream"
+_Answer = TypeVar("_Answer", bound=Callable[..., Any])
 _log = structlog.get_logger()
 
 
@@ -45,7 +47,7 @@ class StatusService:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._pages = Pages()
-        self._writer = Worker("nualley-web-writer")
+        self._writer = DaemonThread("nualley-web-writer")
         self.observer = Observer(site)
         self.hub = Hub()
         self.status = self._make_status()
@@ -95,14 +97,12 @@ class StatusService:
 
     def _news(self) -> dict[str, Any]:
         beam, live = self.status.beam, self.status.live
-        news = {
+        return {
             "time_ns": self.status.time_ns,
             "message_ns": live.message_ns,
             "power_W": beam.power_W,
             "version": __version__,
         }
-        found: dict[str, Any] = plain(news)
-        return found
 
     def page(self) -> str:
         """Return the status page as it is now."""
@@ -151,34 +151,46 @@ def create_app(site: Site) -> FastAPI:
     app.state.service = service
     _add_routes(app, service, site)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    names = LOOPBACK_NAMES | {host_name(site.configuration.web.host)}
-    app.add_middleware(Guard, names=names)
+    app.add_middleware(Guard, names=LOOPBACK_NAMES | {site.configuration.web.host.lower()})
     return app
 
 
+def _page(app: FastAPI, path: str, **described: Any) -> Callable[[_Answer], _Answer]:
+    """Register what answers to GET, and to HEAD, of which the server sends no body."""
+
+    def register(answer: _Answer) -> _Answer:
+        app.head(path, include_in_schema=False)(answer)
+        return app.get(path, **described)(answer)
+
+    return register
+
+
 def _add_routes(app: FastAPI, service: StatusService, site: Site) -> None:
-    @app.get("/", response_class=HTMLResponse, summary="The status page")
+    @_page(app, "/", response_class=HTMLResponse, summary="The status page")
     async def status_page() -> HTMLResponse:
         return HTMLResponse(service.page())
+
+    @app.head("/events", include_in_schema=False)
+    async def events_head() -> Response:
+        return Response(media_type=_EVENTS)
 
     @app.get("/events", summary="What changes of the status page, as server-sent events")
     async def events(request: Request, after: str = "") -> StreamingResponse:
         last_id = request.headers.get("last-event-id") or after
-        return StreamingResponse(
-            service.hub.follow(last_id), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
-        )
+        headers = {"X-Accel-Buffering": "no"}
+        return StreamingResponse(service.hub.follow(last_id), media_type=_EVENTS, headers=headers)
 
-    @app.get("/api/status", summary="All that the status page says")
+    @_page(app, "/api/status", summary="All that the status page says")
     async def status_as_json() -> Response:
         return StrictJsonResponse(status_json(service.status))
 
-    @app.get("/api/beam/power", summary="Beam power of the last hour, in steps")
+    @_page(app, "/api/beam/power", summary="Beam power of the last hour, in steps")
     async def beam_power() -> Response:
         observed = service.observer.power()
         trouble = observed.trouble(site.clock.now_ns())
         return StrictJsonResponse({"curve": observed.value, "trouble": trouble})
 
-    @app.get("/api/health", summary="Whether the server answers")
+    @_page(app, "/api/health", summary="Whether the server answers")
     async def health() -> Response:
         live = service.status.live
         return StrictJsonResponse(

@@ -1,6 +1,6 @@
 """What can go wrong when the status page is to be served."""
 
-from nualley.core import ConfigurationError, NualleyError
+from nualley.core import ConfigurationError, ExitCode, NualleyError
 
 
 class HostNotLoopbackError(ConfigurationError):
@@ -12,6 +12,7 @@ class PortRefusedError(ConfigurationError):
 
 
 class PortTakenError(NualleyError, OSError):
-    """Somebody else listens at the address of the status page."""
+    """Somebody else listens at the address of the status page; no second try finds it free."""
 
+    exit_code = ExitCode.CONFIGURATION
     __str__ = NualleyError.__str__

@@ -1,10 +1,11 @@
 """The stream of server-sent events: what changed of the page, to each browser as fast as it takes it."""
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+
+from nualley.core import dump_json
 
 HEARTBEAT_S = 1.0
 """A browser hears something at least so often [s]."""
@@ -53,11 +54,6 @@ class Hub:
     def event_id(self) -> str:
         """Id of the newest state."""
         return f"{self.session}-{self._number}"
-
-    @property
-    def n_followers(self) -> int:
-        """How many browsers follow."""
-        return len(self._followers)
 
     def html(self, target: str) -> str:
         """Return the newest state of a fragment; empty where there is none."""
@@ -137,8 +133,7 @@ class Hub:
         return [fragment for fragment in changed.values() if fragment.within not in changed]
 
     def _news(self, *, is_live: bool) -> str:
-        text = json.dumps(self._live, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-        return event_text(text, name="live" if is_live else "silence")
+        return event_text(dump_json(self._live), name="live" if is_live else "silence")
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

@@ -10,12 +10,12 @@ import structlog
 from nualley.catalog import Run, Totals
 from nualley.core import SECOND_NS, unit_factor
 from nualley.exposure import Delivered, RunExposure
+from nualley.web.daemon_thread import DaemonThread
 from nualley.web.live import LiveFeed, trouble_of
 from nualley.web.observations import ArchiveSeen, Observations, Observed, RunsSeen
 from nualley.web.ports import Site
 from nualley.web.power import SPAN_NS, PowerCurve, power_curve
 from nualley.web.status import day_start_ns
-from nualley.web.workers import Worker
 
 N_RUNS = 20
 """So many of the last runs are shown."""
@@ -31,7 +31,7 @@ class _Look:
     """How one part of the site is looked at."""
 
     part: str
-    worker: Worker
+    thread: DaemonThread
     every_s: float
     work: Callable[[], Any]
     after: str = ""  # the part whose first look it needs
@@ -48,9 +48,9 @@ class Observer:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._archive = Worker("nualley-web-archive")
-        self._catalog = Worker("nualley-web-catalog")
-        self._drives = Worker("nualley-web-drives")
+        self._archive = DaemonThread("nualley-web-archive")
+        self._catalog = DaemonThread("nualley-web-catalog")
+        self._drives = DaemonThread("nualley-web-drives")
         self._settled: dict[tuple[str, int | None, int | None], RunExposure] = {}
         self._observed: dict[str, Observed[Any]] = {}
         self.feed = LiveFeed(site.live, site.clock)
@@ -103,8 +103,8 @@ class Observer:
 
     def stop(self) -> None:
         """Let the threads end; does not wait for one that hangs."""
-        for worker in (self._archive, self._catalog, self._drives):
-            worker.stop()
+        for thread in (self._archive, self._catalog, self._drives):
+            thread.stop()
 
     async def _repeat(self, look: _Look) -> None:
         if look.after:
@@ -121,7 +121,7 @@ class Observer:
         held = self._part(look.part)
         self._observed[look.part] = replace(held, busy_since_ns=begun_ns)
         try:
-            value = await look.worker.do(look.work)
+            value = await look.thread.do(look.work)
             self._observed[look.part] = Observed(value, now_ns())
         except Exception as error:  # noqa: BLE001  # the outermost loop: whatever a part says is shown on the page
             failure = trouble_of(error)
@@ -130,10 +130,10 @@ class Observer:
             self._observed[look.part] = replace(held, failure=failure, busy_since_ns=None)
         return max(0, now_ns() - begun_ns) / SECOND_NS
 
-    # -------------------------------------------------------------- the looks; each runs in its worker's thread
+    # -------------------------------------------------------------- the looks; each runs in its own thread
     def _look_at_archive(self) -> ArchiveSeen:
         reader = self._site.archive()
-        return ArchiveSeen(tuple(reader.last()), reader.ledger(), reader.registry().time_ns)
+        return ArchiveSeen(tuple(reader.last()), reader.ledger(), reader.account().time_ns)
 
     def _look_at_power(self) -> PowerCurve:
         reader, source = self._site.archive(), self._site.configuration.beam.power

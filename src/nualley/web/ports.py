@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from nualley.archive import LastValue, Ledger
+from nualley.archive import Account, LastValue, Ledger
 from nualley.catalog import Run, Totals
 from nualley.config import Configuration
 from nualley.core import Clock
@@ -12,24 +12,10 @@ from nualley.pv import Subscriber
 from nualley.storage import DriveUsage
 
 
-class Commits(Protocol):
-    """How far an archive is synced."""
-
-    @property
-    def time_ns(self) -> int:
-        """When the last commit was made [ns since 1970 UTC]; 0 where there is none."""
-        ...
-
-    @property
-    def seq(self) -> int:
-        """Last receipt number that is durable."""
-        ...
-
-
 class Archive(Protocol):
     """The archive's reader, as far as the pages need it."""
 
-    def registry(self) -> Commits:
+    def account(self) -> Account:
         """Return how far it is synced."""
         ...
 

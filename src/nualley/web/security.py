@@ -1,5 +1,7 @@
 """What every answer carries, and whose question is answered: nothing from elsewhere, nobody from elsewhere."""
 
+import re
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,10 +27,11 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+_HOST = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def host_name(header: str) -> str:
+def host_name(header: str) -> str | None:
     """Return the name in a Host header, without its port.
 
     Parameters
@@ -38,17 +41,18 @@ def host_name(header: str) -> str:
 
     Returns
     -------
-    str
-        In lower case.
+    str or None
+        In lower case; None where it is no host with or without a port.
 
     Examples
     --------
     >>> host_name("[::1]:8710"), host_name("LocalHost:80"), host_name("127.0.0.1")
     ('::1', 'localhost', '127.0.0.1')
+    >>> host_name("127.0.0.1:8710@evil.example") is None
+    True
     """
-    if header.startswith("["):
-        return header[1:].partition("]")[0].lower()
-    return header.partition(":")[0].lower()
+    match = _HOST.fullmatch(header)
+    return (match[1] or match[2]).lower() if match else None
 
 
 class Guard:
@@ -84,11 +88,11 @@ class Guard:
                 headers["Cache-Control"] = "no-cache" if is_code else "no-store"
             await send(message)
 
-        name = host_name(Headers(scope=scope).get("host", ""))
-        if name in self._names:
+        host = Headers(scope=scope).get("host", "")
+        if host_name(host) in self._names:
             await self._app(scope, receive, send_with_headers)
             return
         refusal = PlainTextResponse(
-            f"this page answers to {', '.join(sorted(self._names))}, not to {name[:80]!r}\n", status_code=421
+            f"this page answers to {', '.join(sorted(self._names))}, not to {host[:80]!r}\n", status_code=421
         )
         await refusal(scope, receive, send_with_headers)

@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterator
 import structlog
 import uvicorn
 
+from nualley.core import reason
 from nualley.web.application import create_app
 from nualley.web.errors import HostNotLoopbackError, PortRefusedError, PortTakenError
+from nualley.web.listeners import listener_of
 from nualley.web.ports import Site
 
 SHUTDOWN_S = 2
 """Answers that are under way get so long when the server stops [s]."""
 
 _PRIVILEGED = 1024
+_LAST_PORT = 65535
 _log = structlog.get_logger()
 
 
@@ -174,13 +177,14 @@ def _check_loopback(host: str) -> None:
 def _refused(host: str, port: int, error: OSError) -> PortTakenError | PortRefusedError:
     where = f"experiment.toml: web.port, {host}:{port}"
     if error.errno == errno.EADDRINUSE:
+        other = port + 1 if port < _LAST_PORT else port - 1
         return PortTakenError(
-            f"port {port} of {host} is taken by another process",
+            f"port {port} of {host} is taken by {listener_of(port)}",
             where=where,
-            do=f"find it with: ss -ltnp 'sport = :{port}'; or choose another port: NUALLEY_WEB__PORT={port + 1}",
+            do=f"end it, having looked: ss -ltnp 'sport = :{port}'; or choose another port: NUALLEY_WEB__PORT={other}",
         )
     hint = f"ports below {_PRIVILEGED} belong to root: choose a higher one" if port < _PRIVILEGED else "choose another"
-    return PortRefusedError(f"port {port} of {host} cannot be opened: {error.strerror}", where=where, do=hint)
+    return PortRefusedError(f"port {port} of {host} cannot be opened: {reason(error)}", where=where, do=hint)
 
 
 def address(listener: socket.socket) -> str:

@@ -1,5 +1,6 @@
 """One lock per store and role."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 
 from nualley.app.errors import RoleTakenError
 from nualley.app.locks import hold_role, role_state
+from nualley.core import ConfigurationError
 
 HOLDER = """
 import sys
@@ -22,7 +24,7 @@ with hold_role(Path(sys.argv[1]), "archive"):
 def test_a_second_holder_is_refused_and_told_who_the_first_is(tmp_path):
     with hold_role(tmp_path, "archive"), hold_role(tmp_path, "worker"):
         with (
-            pytest.raises(RoleTakenError, match=rf"'archive' .* is held by process {os.getpid()} on") as caught,
+            pytest.raises(RoleTakenError, match=rf"'archive' is held by process {os.getpid()} on") as caught,
             hold_role(tmp_path, "archive"),
         ):
             pass
@@ -44,6 +46,35 @@ def test_a_killed_holder_gives_its_role_back(tmp_path):
         process.wait()
     with hold_role(tmp_path, "archive"):
         pass
+
+
+def test_a_holder_says_where_it_answers_until_it_ends(tmp_path):
+    with hold_role(tmp_path, "web") as held:
+        assert role_state(tmp_path, "web").url == ""
+        held.note_address("http://127.0.0.1:9/")
+        assert role_state(tmp_path, "web").url == "http://127.0.0.1:9/"
+    assert role_state(tmp_path, "web").url == "", "nobody answers there any more"
+
+
+def test_why_the_last_holder_could_not_go_on_is_readable_until_the_next_one(tmp_path):
+    with pytest.raises(ConfigurationError), hold_role(tmp_path, "web"):
+        raise ConfigurationError("port 9 is taken", where="web.port", do="choose another")
+    ended = role_state(tmp_path, "web").ended
+    assert ended is not None
+    assert (ended.pid, ended.error.what, ended.error.do) == (os.getpid(), "port 9 is taken", "choose another")
+    with hold_role(tmp_path, "web"):
+        assert role_state(tmp_path, "web").ended is None
+    assert role_state(tmp_path, "web").ended is None
+
+
+def test_a_note_that_finds_no_room_does_not_cost_the_role(tmp_path, monkeypatch):
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("nualley.app.locks.os.pwrite", full)
+    with hold_role(tmp_path, "archive"):
+        assert role_state(tmp_path, "archive").is_held
+        assert role_state(tmp_path, "archive").holder == "a process that has just started"
 
 
 def test_a_store_that_does_not_exist_has_no_holders(tmp_path):

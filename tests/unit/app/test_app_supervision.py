@@ -1,13 +1,8 @@
-"""When a process that ended is started again, and how units for systemd read."""
-
-import configparser
-from pathlib import Path
+"""When a process that ended is started again."""
 
 import pytest
 
 from nualley.app.supervision import HEALTHY_S, LONGEST_DELAY_S, Restarts, is_hopeless
-from nualley.app.systemd import units
-from nualley.core import UsageError
 
 
 def test_quick_ends_wait_longer_each_time():
@@ -30,20 +25,3 @@ def test_a_long_run_makes_the_next_end_the_first_again():
 )
 def test_a_wrong_configuration_is_not_mended_by_starting_again(code, hopeless):
     assert is_hopeless(code) is hopeless
-
-
-def test_units_start_each_role_and_escape_what_systemd_expands():
-    texts = units(experiment=Path("/data/my 100% $exp"), name="50% done", user="coherent", roles=("archive", "web"))
-    assert list(texts) == ["nualley-archive.service", "nualley-web.service"]
-    unit = configparser.RawConfigParser(strict=False)
-    unit.optionxform = str  # type: ignore[assignment,method-assign]
-    unit.read_string(texts["nualley-archive.service"])
-    assert unit["Service"]["User"] == "coherent"
-    assert unit["Service"]["ExecStart"].endswith("up archive --experiment '/data/my 100%% $$exp'")
-    assert unit["Unit"]["Description"] == "nualley archive of 50%% done"
-
-
-def test_units_do_not_run_as_root():
-    with pytest.raises(UsageError, match="would run as root") as caught:
-        units(experiment=Path("/x"), name="x", user="root", roles=("archive",))
-    assert "--user" in caught.value.do

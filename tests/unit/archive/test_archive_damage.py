@@ -93,7 +93,7 @@ def test_what_was_damaged_is_kept(bench):
     assert kept.stat().st_size == edges_B[3] - edges_B[2]
 
 
-@pytest.mark.parametrize("left_B", [None, 0, 12, 16, "middle of the fourth"])
+@pytest.mark.parametrize("left_B", [None, 0, 12, 24, "middle of the fourth"])
 @pytest.mark.parametrize("then", [restart, only_read])
 def test_a_log_shorter_than_its_mark_is_a_loss(bench, left_B, then):
     edges_B = write_story(bench)

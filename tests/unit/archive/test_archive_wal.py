@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from zlib_ng import zlib_ng
 
 from nualley.archive.columns import log_schema, value_array
 from nualley.archive.commits import Commit, Note
@@ -10,6 +11,7 @@ from nualley.archive.errors import ArchiveNewerError
 from nualley.archive.models import Account
 from nualley.archive.wal import (
     FRAME_HEADER,
+    SEGMENT_HEADER,
     Survey,
     check_version,
     encode_commit,
@@ -103,9 +105,14 @@ def test_zeroed_blocks_end_what_can_be_read():
 def test_a_segment_of_a_newer_nualley_is_refused():
     check_version(encode_segment_header(5), "x")
     # no header at all is damage, which the commits' numbers tell
-    check_version(b"\0" * 16, "x")
+    check_version(b"\0" * SEGMENT_HEADER.size, "x")
+    flipped = bytearray(encode_segment_header(5))
+    flipped[6] ^= 1
+    check_version(bytes(flipped), "x")
+    magic, segment = b"NUWALv2\n", (6).to_bytes(8, "little")
+    newer = magic + segment + zlib_ng.crc32(magic + segment).to_bytes(8, "little")
     with pytest.raises(ArchiveNewerError, match="version 2, this nualley knows 1") as caught:
-        check_version(b"NUWALv2\n" + bytes(8), "wal/0/00000006.wal")
+        check_version(newer, "wal/0/00000006.wal")
     assert caught.value.where == "wal/0/00000006.wal"
 
 

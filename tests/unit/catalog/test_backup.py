@@ -13,8 +13,7 @@ from nualley.catalog.adapters.backup import backup, inspect, restore
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
 from nualley.catalog.errors import CatalogNewer, CatalogNotEmpty
 from nualley.catalog.models import CatalogContent
-from nualley.core import ExitCode
-from nualley.storage import DestinationConflict
+from nualley.core import ExitCode, UsageError
 from nualley.storage.adapters.posix import PosixFiles
 from tests.unit.catalog.records import make_activity, make_file, make_replica, make_run
 
@@ -31,6 +30,7 @@ def filled(catalog: SqlCatalog) -> SqlCatalog:
 
 def test_a_backup_holds_all_and_is_one_read_only_file(filled: SqlCatalog, location: Path, tmp_path: Path) -> None:
     file = tmp_path / "backups" / "catalog.backup"
+    file.parent.mkdir()
     content = backup(location, file, files=FILES)
     assert content.n_rows_by_table["run"] == content.n_rows_by_table["file"] == 1
     assert inspect(file) == content
@@ -44,9 +44,17 @@ def test_a_backup_holds_all_and_is_one_read_only_file(filled: SqlCatalog, locati
 def test_a_backup_never_overwrites(filled: SqlCatalog, location: Path, tmp_path: Path) -> None:
     file = tmp_path / "catalog.backup"
     file.write_bytes(b"precious")
-    with pytest.raises(DestinationConflict):
+    with pytest.raises(UsageError, match=r"catalog\.backup is there already") as caught:
         backup(location, file, files=FILES)
+    assert caught.value.exit_code == ExitCode.USAGE
     assert file.read_bytes() == b"precious"
+
+
+def test_a_backup_makes_no_folder(filled: SqlCatalog, location: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"there is no folder .*/nonexist") as caught:
+        backup(location, tmp_path / "nonexist" / "a", files=FILES)
+    assert caught.value.exit_code == ExitCode.USAGE
+    assert not (tmp_path / "nonexist").exists()
 
 
 def test_a_backup_of_nothing_or_of_a_server(tmp_path: Path) -> None:
@@ -149,7 +157,8 @@ def test_a_restore_that_did_not_bring_the_backup_back_is_told(
     filled: SqlCatalog, location: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backup(location, tmp_path / "b", files=FILES)
-    monkeypatch.setattr(backups, "_overwrite", lambda _file, path: open_catalog(path).close())
+    monkeypatch.setattr(backups, "_overwrite", lambda _file, _path: None)
+    open_catalog(tmp_path / "new.sqlite").close()
     with pytest.raises(CatalogDamaged, match="the copy holds 0 rows"):
         restore(tmp_path / "b", tmp_path / "new.sqlite", files=FILES, now_ns=0)
 
@@ -174,3 +183,31 @@ def test_every_row_and_column_counts_in_the_digest(filled: SqlCatalog, location:
     filled.update_run("cenns-10-42", stop_reason="trip")
     assert inspect(location).n_rows_by_table == before.n_rows_by_table
     assert inspect(location).xxh3_128 != before.xxh3_128
+
+
+@pytest.mark.parametrize("raw", [b"", b"no database" * 1000])
+def test_a_damaged_catalog_is_kept_aside_and_replaced(
+    filled: SqlCatalog, location: Path, tmp_path: Path, raw: bytes
+) -> None:
+    content = backup(location, tmp_path / "b", files=FILES)
+    filled.close()
+    location.write_bytes(raw)
+    with pytest.raises(CatalogNotEmpty, match=r"is damaged .*; the backup was not restored") as caught:
+        restore(tmp_path / "b", location, files=FILES, now_ns=0)
+    assert "give --replace" in caught.value.do
+    assert location.read_bytes() == raw
+    assert restore(tmp_path / "b", location, files=FILES, replace=True, now_ns=0) == content
+    aside = location.with_name("catalog.sqlite.damaged-19700101T000000Z")
+    assert aside.read_bytes() == raw
+    location.write_bytes(raw)
+    restore(tmp_path / "b", location, files=FILES, replace=True, now_ns=0)
+    assert aside.with_name(f"{aside.name}-2").read_bytes() == raw
+
+
+def test_a_lost_catalog_is_brought_back(filled: SqlCatalog, location: Path, tmp_path: Path) -> None:
+    content = backup(location, tmp_path / "b", files=FILES)
+    filled.close()
+    location.unlink()
+    assert restore(tmp_path / "b", location, files=FILES, now_ns=0) == content
+    with open_catalog(location) as again:
+        assert len(again.runs()) == 1

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,8 +17,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from nualley.catalog import CatalogDamaged, CatalogError, CatalogMissing, CatalogUnreachable
-from nualley.catalog.adapters import database, schema, tables
+from nualley.catalog import CatalogDamaged, CatalogMissing, CatalogUnreachable
+from nualley.catalog.adapters import database, schema, sqlite_file, tables
 from nualley.catalog.adapters.database import open_database
 from nualley.catalog.adapters.mounts import file_system_type, find_type
 from nualley.catalog.adapters.refusals import translated
@@ -110,10 +111,8 @@ def test_a_reader_does_not_make_a_catalog(tmp_path: Path) -> None:
         open_catalog(path, create=False)
     assert "runs ingest" in caught.value.do
     assert not path.exists()
-    path.touch()
-    with pytest.raises(CatalogMissing):
-        open_catalog(path, create=False)
     open_catalog(path).close()
+    open_catalog(path, create=False).close()
 
 
 def test_a_newer_catalog_is_refused_and_not_changed(location: Path) -> None:
@@ -127,14 +126,14 @@ def test_a_newer_catalog_is_refused_and_not_changed(location: Path) -> None:
 def test_an_older_catalog_is_brought_up_to_date_by_a_writer_only(
     location: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "VERSIONS", (*schema.VERSIONS, "0002"))
-    monkeypatch.setattr(schema, "HEAD", "0002")
-    with pytest.raises(CatalogOutdated, match="has version 0001, this nualley reads 0002"):
+    monkeypatch.setattr(schema, "VERSIONS", (*schema.VERSIONS, "0099"))
+    monkeypatch.setattr(schema, "HEAD", "0099")
+    with pytest.raises(CatalogOutdated, match=f"has version {schema.VERSIONS[-2]}, this nualley reads 0099"):
         open_catalog(location, create=False)
     migrated: list[str] = []
-    monkeypatch.setattr(schema, "migrate", lambda _connection: migrated.append("0002"))
+    monkeypatch.setattr(schema, "migrate", lambda _connection: migrated.append("0099"))
     open_catalog(location).close()
-    assert migrated == ["0002"]
+    assert migrated == ["0099"]
 
 
 def test_who_waited_for_its_turn_finds_the_tables_made(location: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +147,9 @@ def test_another_database_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "other.sqlite"
     execute(path, "CREATE TABLE photos (name TEXT)")
     for create in (True, False):
-        with pytest.raises(CatalogError, match="it holds the tables photos"):
+        with pytest.raises(CatalogDamaged, match="it holds the tables photos") as caught:
             open_catalog(path, create=create)
+        assert "nualley catalog restore" in caught.value.do
     assert execute(path, "SELECT name FROM sqlite_master") == [("photos",)]
 
 
@@ -162,9 +162,77 @@ def test_what_is_no_database_is_damaged(tmp_path: Path) -> None:
     assert path.read_bytes() == b"not a database" * 100
 
 
+@pytest.mark.parametrize("create", [True, False])
+def test_an_emptied_catalog_is_damaged_and_stays_so(location: Path, create: bool) -> None:
+    location.write_bytes(b"")
+    with pytest.raises(CatalogDamaged, match=r"empty file \(0 B\)") as caught:
+        open_catalog(location, create=create)
+    assert (caught.value.exit_code, location.stat().st_size) == (ExitCode.NOT_INTACT, 0)
+    assert "nualley catalog restore FILE --replace" in caught.value.do
+
+
+@pytest.mark.parametrize("size_B", [50, 100, 511, 512, 4096, 5000, 8192])
+def test_a_truncated_catalog_is_damaged(location: Path, size_B: int) -> None:
+    location.write_bytes(location.read_bytes()[:size_B])
+    for create in (True, False):
+        with pytest.raises(CatalogDamaged, match="damaged|no database") as caught:
+            open_catalog(location, create=create)
+        assert "nualley catalog restore" in caught.value.do
+    assert location.stat().st_size == size_B
+
+
+def test_a_catalog_without_its_tables_is_damaged(location: Path, tmp_path: Path) -> None:
+    execute(location, "DROP TABLE note")
+    with pytest.raises(CatalogDamaged, match="the catalog lacks the tables note"):
+        open_catalog(location)
+    bare = tmp_path / "bare.sqlite"
+    execute(bare, "PRAGMA user_version = 1")
+    with pytest.raises(CatalogDamaged, match="it holds no table"):
+        open_catalog(bare)
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_catalog_that_is_gone_is_not_begun_anew(tmp_path: Path, create: bool) -> None:
+    path = tmp_path / "catalog.sqlite"
+    open_catalog(path).close()
+    path.unlink()
+    with pytest.raises(CatalogDamaged, match=r"the catalog is gone: catalog\.sqlite\.made beside it says") as caught:
+        open_catalog(path, create=create)
+    assert "nualley catalog restore" in caught.value.do
+    assert not path.exists()
+    (tmp_path / "catalog.sqlite.made").unlink()
+    open_catalog(path).close()
+
+
+def test_a_catalog_from_before_the_remark_gets_it(location: Path) -> None:
+    open_catalog(location).close()
+    assert location.with_name("catalog.sqlite.made").exists()
+
+
+def test_a_catalog_is_never_seen_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, seen = tmp_path / "catalog.sqlite", []
+    migrate = schema.migrate
+
+    def look(connection: Connection) -> None:
+        migrate(connection)
+        seen.append(path.exists())
+
+    monkeypatch.setattr(schema, "migrate", look)
+    open_catalog(path).close()
+    assert seen == [False]
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["catalog.sqlite", "catalog.sqlite.made"]
+
+
+def test_what_one_left_who_was_killed_while_making_is_removed(tmp_path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        (tmp_path / f".catalog.sqlite.new{suffix}").write_bytes(b"torn")
+    open_catalog(tmp_path / "catalog.sqlite").close()
+    assert not list(tmp_path.glob(".catalog.sqlite.new*"))
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(CatalogUnwritable, match="the folder of the catalog cannot be made"):
+    with pytest.raises(CatalogUnwritable, match="the catalog cannot be made: Not a directory|File exists"):
         open_catalog(tmp_path / "file" / "catalog.sqlite")
 
 
@@ -358,3 +426,97 @@ def test_metadata_and_engine_agree_on_a_plain_database(tmp_path: Path) -> None:
     tables.metadata.create_all(engine)
     assert set(inspect(engine).get_table_names()) == set(tables.metadata.tables)
     engine.dispose()
+
+
+# ---------------------------------------------------------------- a place where this user may not write
+@pytest.fixture
+def closed(location: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a catalog whose folder this user may not write to, as far as one asks."""
+    with open_catalog(location) as catalog:
+        catalog.register_run(make_run(1))
+    monkeypatch.setattr(sqlite_file, "is_writable", lambda _path: False)
+    return location
+
+
+def names_beside(path: Path) -> list[str]:
+    return sorted(found.name for found in path.parent.iterdir())
+
+
+def test_reading_there_leaves_nothing_behind(closed: Path) -> None:
+    before = names_beside(closed)
+    with open_catalog(closed) as catalog:
+        assert [run.number for run in catalog.runs()] == [1]
+        assert names_beside(closed) == before
+        with pytest.raises(CatalogUnwritable, match="open for reading only") as caught:
+            catalog.register_run(make_run(2))
+        assert "give this user the right" in caught.value.do
+
+
+def test_what_is_written_later_is_seen_also_while_it_is_in_the_log(
+    closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = open_catalog(closed)
+    with monkeypatch.context() as others:
+        others.setattr(sqlite_file, "is_writable", lambda _path: True)
+        writer = open_catalog(closed)
+    writer.register_run(make_run(2))
+    assert not sqlite_file.is_quiet(closed)
+    assert [run.number for run in reader.runs()] == [1, 2]
+    writer.close()
+    assert sqlite_file.is_quiet(closed)
+    assert [run.number for run in reader.runs()] == [1, 2]
+    reader.close()
+
+
+def test_a_write_in_the_middle_of_a_reading_is_told(closed: Path) -> None:
+    opened = open_database(closed, create=False)
+    with (
+        pytest.raises(CatalogUnreachable, match="was written to while it was read") as caught,
+        opened.reading() as connection,
+    ):
+        connection.exec_driver_sql("SELECT * FROM run").all()
+        execute(closed, "UPDATE run SET run_type = 'x'")
+    assert caught.value.exit_code == ExitCode.UNREACHABLE
+    opened.close()
+
+
+def test_damage_is_told_as_damage_where_nobody_wrote(closed: Path) -> None:
+    closed.write_bytes(closed.read_bytes()[:8192])
+    with pytest.raises(CatalogDamaged):
+        open_catalog(closed)
+
+
+def test_who_may_write_by_now_writes(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_catalog(closed) as catalog:
+        monkeypatch.undo()
+        catalog.register_run(make_run(2))
+        assert len(catalog.runs()) == 2
+
+
+# ---------------------------------------------------------------- no room
+@pytest.mark.parametrize("name", ["SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE", "SQLITE_CANTOPEN", "SQLITE_FULL"])
+@pytest.mark.parametrize(("free_B", "n_inodes"), [(4096, 10), (10**9, 0)])
+def test_a_full_drive_is_called_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, free_B: int, n_inodes: int
+) -> None:
+    volume = SimpleNamespace(f_bavail=free_B, f_frsize=1, f_files=100, f_favail=n_inodes)
+    monkeypatch.setattr("nualley.catalog.adapters.refusals.os.statvfs", lambda _path: volume)
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = name
+    with (
+        pytest.raises(
+            CatalogUnwritable, match=rf"the drive under the catalog is full: .*\({free_B} B\) free"
+        ) as caught,
+        translated("x", tmp_path / "catalog.sqlite"),
+    ):
+        raise error
+    assert "make room on the store's drive" in caught.value.do
+    assert "SMART" not in str(caught.value)
+
+
+def test_a_failing_drive_with_room_is_called_failing(tmp_path: Path) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_READ"
+    with pytest.raises(CatalogUnwritable, match="failed") as caught, translated("x", tmp_path / "catalog.sqlite"):
+        raise error
+    assert "SMART" in caught.value.do

@@ -1,5 +1,7 @@
 """What one file says of another."""
 
+import pytest
+
 from tests.unit.config.conftest import Broken
 
 HPGE = "detectors/hpge.toml"
@@ -17,14 +19,6 @@ def test_a_person_for_an_unknown_detector(repository: Broken) -> None:
     repository.write("people.toml", '[people.ada]\nname = "Ada"\ndetectors = [\n  "hpge",\n  "hpg",\n]\n')
     mistake = repository.only()
     assert (mistake.key, mistake.line, mistake.nearest) == ("people.ada.detectors[1]", 5, "hpge")
-
-
-def test_two_drops_on_one_directory(repository: Broken) -> None:
-    first = repository.line("drives.toml", 'path = "drop/hpge"')
-    repository.append("drives.toml", '\n[[drop]]\npath = "drop/hpge/"\ndetector = "hpge"\n')
-    mistake = repository.only()
-    assert mistake.key == "drop[1].path"
-    assert f"line {first} watches the same" in mistake.expected
 
 
 def test_a_beam_pv_that_no_group_archives(repository: Broken) -> None:
@@ -98,3 +92,13 @@ def test_values_of_a_wrong_shape_are_passed_over(repository: Broken) -> None:
         ("drives.toml", "drives"),
         ("people.toml", "people"),
     }
+
+
+@pytest.mark.parametrize("value", ["0x" + "f" * 5000, "9" * 30])
+def test_copies_beyond_all_measure(repository: Broken, value: str) -> None:
+    repository.replace("experiment.toml", "copies = 1", f"copies = {value}")
+    assert repository.only().expected.startswith("at most 1")
+
+
+def test_copies_in_digits_that_are_no_number(repository: Broken) -> None:
+    assert repository.only(NUALLEY_INGEST__COPIES="\u00b2").expected == "a whole number"

@@ -1,5 +1,7 @@
 """Files that are missing, unreadable, wrongly named or not text."""
 
+import codecs
+import json
 import os
 
 import pytest
@@ -78,3 +80,20 @@ def test_a_pipe_in_place_of_a_file_is_a_mistake_and_no_wait(tmp_path):
     found = read("beam.toml", tmp_path / "beam.toml")
     assert isinstance(found, Mistake)
     assert found.found == "a pipe or a device"
+
+
+def test_a_byte_order_mark_is_no_mistake(repository: Broken) -> None:
+    path = repository.directory / "beam.toml"
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert repository.check() == []
+
+
+def test_a_file_name_that_is_not_utf8_is_shown_reversibly(repository: Broken) -> None:
+    (repository.directory / "detectors" / os.fsdecode(b"a\xff.toml")).write_text("name = 3\n")
+    mistakes = repository.check()
+    assert {mistake.file for mistake in mistakes} == {"detectors/a\\xff.toml"}
+    assert mistakes[0].found == "the file name 'a\\xff'"
+    assert "'a\\xff' is not the id of a detector" in mistakes[0].expected
+    for mistake in mistakes:
+        str(mistake).encode()
+        json.dumps(mistake.to_json(), ensure_ascii=False).encode()

@@ -64,3 +64,13 @@ def test_keys_that_need_quotes_get_them() -> None:
 def test_order_is_by_file_and_line_without_doubles() -> None:
     a1, a10, b = (Mistake(file, line, "", "", "") for file, line in (("a", 1), ("a", 10), ("b", None)))
     assert order([b, a10, a1, a10]) == [a1, a10, b]
+
+
+def test_a_number_of_many_digits_is_described() -> None:
+    assert format_value(1 << 20000) == "a whole number of 20001 bits"
+
+
+def test_a_terminal_is_told_nothing() -> None:
+    mistake = Mistake("a\x1b.toml", 1, "k\n", "\x1b[2J\udcff", "\x07", "\u202e")
+    assert (mistake.file, mistake.key, mistake.found) == ("a\\x1b.toml", "k\\x0a", "\\x1b[2J\\xff")
+    assert (mistake.expected, mistake.nearest) == ("\\x07", "\\xe2\\x80\\xae")

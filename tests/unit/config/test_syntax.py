@@ -69,3 +69,37 @@ def test_what_is_not_toml_at_all_ends() -> None:
     parsed = parse("<html>\n" * 500)
     assert parsed.values == {}
     assert len(parsed.faults) == 100
+
+
+@pytest.mark.parametrize(
+    ("deep", "line"),
+    [
+        ("[" * 20000 + "]" * 20000, 2),
+        ("[" * 20000, 2),
+        ("[" * 65 + "]" * 65, 2),
+        ("[\n" * 100 + "]\n" * 100, 2),
+        ("{ b = " * 70 + "1" + " }" * 70, 2),
+    ],
+)
+def test_what_lies_too_deep_is_a_fault_on_its_line(deep: str, line: int) -> None:
+    parsed = parse(f"[x.y]\na = {deep}\n[z]\nc = 1\n")
+    assert [(fault.line, fault.expected) for fault in parsed.faults] == [
+        (line, "tables and lists in each other, at most 64 deep")
+    ]
+    assert parsed.values == {"x": {"y": {}}, "z": {"c": 1}}
+
+
+def test_keys_that_are_too_deep_are_a_fault_on_their_line() -> None:
+    parsed = parse(f"a = 1\n{'b.' * 2000}c = 1\nd = 2\n")
+    assert [fault.line for fault in parsed.faults] == [2]
+    assert parsed.values == {"a": 1, "d": 2}
+
+
+def test_as_deep_as_allowed() -> None:
+    assert parse(f"a = {'[' * 62 + ']' * 62}\n").faults == ()
+
+
+def test_a_number_that_python_does_not_take() -> None:
+    parsed = parse(f"a = 1\nb = {'9' * 5000}\nc = 2\n")
+    assert [(fault.line, fault.expected) for fault in parsed.faults] == [(2, "a number of at most 4000 digits")]
+    assert parsed.values == {"a": 1, "c": 2}

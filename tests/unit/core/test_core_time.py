@@ -41,6 +41,12 @@ def test_times_are_read_to_the_nanosecond(text, time_ns):
         ("-2m", "'m' is a unit of length", "min"),
         ("", "is not a time", "ISO 8601"),
         ("2026-11-23T00:30.5Z", "is not a time", "ISO 8601"),
+        ("٢٠٢٦-11-23", "is not a time", "ISO 8601"),
+        ("0001-01-01", "expected a time from 1677-09-21T00:12:44Z to 2262-04-11T23:47:16Z", "in that range"),
+        ("9999-12-31T23:59:59-14:00", "'9999-12-31T23:59:59-14:00' is out of range", "in that range"),
+        ("1677-09-21", "out of range", "in that range"),
+        ("-1e400d", "'1e400 d' is too large to be a number", "a finite number of ns"),
+        ("-300000d", "'300000d' is too long, expected at most 292 years", "7d"),
     ],
 )
 def test_what_is_no_time_is_refused_with_what_would_be(text, what, do):
@@ -50,7 +56,14 @@ def test_what_is_no_time_is_refused_with_what_would_be(text, what, do):
     assert do in caught.value.do
 
 
-@pytest.mark.parametrize("time_ns", [0, 1, -1, NOW_NS, 2**62, -(2**61)])
+def test_the_range_that_is_named_works() -> None:
+    assert parse_time_ns("1677-09-21T00:12:44Z", 0) == -(2**63) + 854_775_808
+    assert parse_time_ns("2262-04-11T23:47:16.854775807Z", 0) == 2**63 - 1
+    with pytest.raises(UsageError, match="out of range"):
+        parse_time_ns("2262-04-11T23:47:16.854775808Z", 0)
+
+
+@pytest.mark.parametrize("time_ns", [0, 1, -1, NOW_NS, 2**62, -(2**61), 2**63 - 1, -(2**63)])
 def test_what_is_written_is_read_as_it_was(time_ns):
     assert parse_time_ns(format_time(time_ns), 0) == time_ns
 
@@ -60,7 +73,9 @@ def test_cut_digits_are_dropped_and_never_rounded_into_the_next_second():
     assert format_time(-1, digits=0) == "1969-12-31T23:59:59Z"
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90 s", 90), ("7d", 604800), ("1h30min", 5400), ("1.5 h", 5400)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90 s", 90), ("7d", 604800), ("1h30min", 5400), ("1.5 h", 5400), ("1e3s", 1000)]
+)
 def test_durations_are_read(text, seconds):
     assert parse_duration_ns(text) == seconds * SECOND_NS
 

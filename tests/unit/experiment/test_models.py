@@ -13,16 +13,6 @@ def test_defaults() -> None:
     assert (experiment.time_zone, experiment.store) == ("UTC", Path("store"))
 
 
-def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/ada")
-    assert Experiment.model_validate({"name": "X", "store": "~/store"}).store == Path("/home/ada/store")
-
-
-def test_an_unknown_user_is_refused() -> None:
-    with pytest.raises(ValidationError, match="names a user whom this machine does not know"):
-        Experiment.model_validate({"name": "X", "store": "~no-such-user-here/store"})
-
-
 def known_zones(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(models, "available_timezones", lambda: set(names))
 

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from nualley.experiment import People, Role
 
 
-def test_people_by_role_in_the_order_of_the_file() -> None:
+def test_people_in_the_order_of_the_file() -> None:
     people = People.model_validate(
         {
             "people": {
@@ -16,8 +16,9 @@ def test_people_by_role_in_the_order_of_the_file() -> None:
             }
         }
     )
-    assert [person.name for person in people.with_role(Role.SHIFTER)] == ["Zoe", "Ada"]
-    assert people.with_role(Role.STUDENT) == ()
+    assert list(people.people) == ["z", "a", "m"]
+    assert people.people["z"].roles == (Role.SHIFTER, Role.EXPERT)
+    assert people.people["m"].roles == ()
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,9 @@ class FakeArchive:
         self.n_reads += 1
         found = self.pvs.get(pv, FakePv([]))
         times = np.array([at(s) for s, _ in found.samples], dtype=np.int64)
-        first = max(int(np.searchsorted(times, start_ns, side="right")) - 1, 0)
-        last = int(np.searchsorted(times, stop_ns, side="left"))
-        last = max(last, first)
+        n_before = int(np.searchsorted(times, start_ns, side="right"))
+        first = max(n_before - 1, 0)
+        last = max(int(np.searchsorted(times, stop_ns, side="left")), n_before)
         values = [value for _, value in found.samples[first:last]]
         is_text = any(isinstance(value, str) for value in values)
         severity = [found.severities.get(s, 0) for s, _ in found.samples[first:last]]

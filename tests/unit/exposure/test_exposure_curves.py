@@ -81,3 +81,4 @@ def test_thinning_keeps_first_and_last() -> None:
     assert thin(times, 3).tolist() == [0, 3, 7]
     assert thin(np.zeros(5, dtype=np.int64), 3).tolist() == [0, 4]
     assert thin(np.empty(0, dtype=np.int64), 3).tolist() == []
+    assert thin(np.array([-(2**63), -(2**62), 0, 2**63 - 1]), 3).tolist() == [0, 1, 3], "longer than int64 can count"

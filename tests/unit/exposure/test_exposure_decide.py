@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from nualley.core import DAY_NS, SECOND_NS, Interval, IntervalSet
-from nualley.exposure.beam_reader import day_windows
+from nualley.exposure.beam_reader import windows
 from nualley.exposure.decide import OPEN_GRACE_NS, fates, known_until_ns, run_interval, whole_protons
 from nualley.exposure.integral import Sums
 from nualley.exposure.models import Amounts, Fate, sum_of_amounts
@@ -55,11 +55,42 @@ def test_sums_of_no_runs_are_null() -> None:
     assert sum_of_amounts([Amounts(n_pulses=2), Amounts(n_pulses=3)]).n_pulses == 5
 
 
-def test_days_are_read_once_and_no_further_than_needed() -> None:
+def every_second(time_ns: int) -> list[int]:
+    """Return the last sample of a PV that posts all the time."""
+    return [time_ns - time_ns % SECOND_NS]
+
+
+def test_days_with_samples_are_read_once_and_no_further_than_needed() -> None:
     within = IntervalSet([Interval(5, 10), Interval(20, DAY_NS + 3), Interval(3 * DAY_NS + 1, 3 * DAY_NS + 2)])
-    assert list(day_windows(within)) == [
+    assert windows(within, every_second) == [
         Interval(5, DAY_NS),
         Interval(DAY_NS, DAY_NS + 3),
         Interval(3 * DAY_NS + 1, 3 * DAY_NS + 2),
     ]
-    assert list(day_windows(IntervalSet())) == []
+    assert windows(IntervalSet(), every_second) == []
+
+
+def test_years_without_samples_are_one_window() -> None:
+    asked: list[int] = []
+
+    def last_samples_ns(time_ns: int) -> list[int]:
+        asked.append(time_ns)
+        posted = (1000 * DAY_NS + 7, 2000 * DAY_NS + 7, 2000 * DAY_NS + 9)
+        return [sample_ns for sample_ns in posted if sample_ns <= time_ns][-1:]
+
+    within = IntervalSet([Interval(0, 500 * DAY_NS), Interval(700 * DAY_NS, 3000 * DAY_NS)])
+    assert windows(within, last_samples_ns) == [
+        Interval(0, 1000 * DAY_NS),
+        Interval(1000 * DAY_NS, 1001 * DAY_NS),
+        Interval(1001 * DAY_NS, 2000 * DAY_NS),
+        Interval(2000 * DAY_NS, 2001 * DAY_NS),
+        Interval(2001 * DAY_NS, 3000 * DAY_NS),
+    ]
+    assert len(asked) == 5
+
+
+def test_no_window_is_longer_than_int64_can_count() -> None:
+    found = windows(IntervalSet.of(-(2**63), 2**63 - 1), lambda _: ())
+    assert len(found) == 4
+    assert max(window.duration_ns for window in found) == 2**62
+    assert IntervalSet(found) == IntervalSet.of(-(2**63), 2**63 - 1)

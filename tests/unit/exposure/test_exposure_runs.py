@@ -261,13 +261,25 @@ def test_an_open_run_that_has_just_begun_is_empty_not_wrong() -> None:
     assert found.amounts.pot == 0.0
 
 
-def test_a_long_run_is_read_day_by_day() -> None:
-    service = make_exposures(steady(), [FakeRun("a-1", at(0), at(3 * 86400))], detectors=[A])
+@pytest.mark.parametrize(
+    ("days_with_posts", "n_reads"),
+    [
+        # per day with a post: one look for its last, then the four PVs; per stretch without: four looks, four PVs
+        ((), 5 + 8),
+        ((1,), 2 * 5 + 8),
+        ((1, 2), 3 * 5 + 8),
+        ((1, 999), 3 * 5 + 2 * 8),
+    ],
+)
+def test_what_is_read_goes_with_the_data_and_not_with_the_time(days_with_posts: tuple[int, ...], n_reads: int) -> None:
+    posts = [(-100.0, 1.0), *((86400.0 * day, 1.0) for day in days_with_posts)]
+    stop_s = 86400.0 * (1000 if 999 in days_with_posts else 3)
+    service = make_exposures(steady(POWER=FakePv(list(posts))), [FakeRun("a-1", at(0), at(stop_s))], detectors=[A])
     (found,) = service.exposures().runs
-    assert found.amounts.pot == pytest.approx(3 * 86400 * RATE, rel=1e-14)
+    assert found.amounts.pot == pytest.approx(stop_s * RATE, rel=1e-14)
     archive = service._archive
     assert isinstance(archive, FakeArchive)
-    assert archive.n_reads == 4 * 4  # four beam PVs, parts of four UTC days
+    assert archive.n_reads == n_reads
     assert archive.asked_alive == {"POWER": 1, "ENERGY": 1, "RATE": 1, "CHARGE": 1}  # one answer for all days
 
 

@@ -2,20 +2,34 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
 from nualley.core import Clock, SystemClock, digest_file, unescape_name
 from nualley.daq import DaqSettings
-from nualley.ingest import Copies, Ingest, IngestSettings, Intake, Origin, Watcher
+from nualley.ingest import Copies, Ingest, IngestSettings, Intake, Origin, OwnPlaces, RegisteredDrives, Watcher
 from nualley.ingest.adapters.posix import PosixDropFiles
 from nualley.ingest.adapters.raw import DaqRawFiles, DetectorFormat
-from nualley.storage import Drive, DriveRole, DropSettings, DurableFiles, measure_drives
+from nualley.storage import MARKER_NAME, Drive, DriveMarker, DriveRole, DropSettings, DurableFiles, Volumes, VolumeState
 from nualley.storage.adapters.posix import PosixFiles, PosixVolumes
 from tests.unit.ingest.world import TEMPLATE, MemoryRunTimes
 
 DETECTOR = "hpge"
+
+
+class SeparateVolumes:
+    """The real volumes, but each path as a device of its own: folders of one file system stand for drives."""
+
+    def __init__(self) -> None:
+        self._volumes = PosixVolumes()
+
+    def state(self, path: Path) -> VolumeState:
+        return replace(self._volumes.state(path), device=path.stat().st_ino)
+
+    def mark(self, path: Path, name: str) -> DriveMarker:
+        return self._volumes.mark(path, name)
 
 
 class RealSite:
@@ -30,6 +44,7 @@ class RealSite:
         settings: IngestSettings | None = None,
         clock: Clock | None = None,
         files: DurableFiles | None = None,
+        volumes: Volumes | None = None,
         wrap_catalog: Callable[[SqlCatalog], Any] = lambda catalog: catalog,
     ) -> None:
         self.folder = folder
@@ -46,16 +61,21 @@ class RealSite:
         self.run_times = MemoryRunTimes()
         self.raw_files = DaqRawFiles({DETECTOR: DetectorFormat("wavedump", DaqSettings())})
         drop_files = PosixDropFiles()
-        volumes = PosixVolumes()
         self.copies = Copies(
             files or PosixFiles(),
-            lambda: measure_drives(self.drives, volumes),
+            RegisteredDrives(self.drives, volumes or SeparateVolumes(), self.catalog),
             template=TEMPLATE,
             n_copies=self.settings.copies,
             clock=self.clock,
         )
         self.intake = Intake(
-            self.catalog, self.raw_files, self.copies, settings=self.settings, origin=Origin(), clock=self.clock
+            self.catalog,
+            self.raw_files,
+            self.copies,
+            settings=self.settings,
+            own=OwnPlaces(None, tuple(self.drives), TEMPLATE, frozenset((DETECTOR,))),
+            origin=Origin(),
+            clock=self.clock,
         )
         self.ingest = Ingest(self.catalog, self.intake, run_times=self.run_times, drop_files=drop_files)
         self.watcher = Watcher(
@@ -88,5 +108,6 @@ class RealSite:
                     assert path not in known
                     known.add(path)
         lying = {os.fspath(path) for drive in self.drives for path in drive.path.rglob("*") if not path.is_dir()}
+        lying -= {os.fspath(drive.path / MARKER_NAME) for drive in self.drives}
         assert lying == known
         return n_by_file

@@ -56,6 +56,11 @@ def test_a_link_inside_is_left_out_for_its_file_is_found(drop: Path) -> None:
     (drop / "latest").symlink_to("run1")
     found = PosixDropFiles().walk(drop)
     assert (parts(found), found.problems) == (["run1/wave0.dat"], ())
+    root = os.path.realpath(drop)
+    assert [row.what for row in found.skipped] == [
+        f"skipped: {root}/latest is a link to {root}/run1, which is found itself",
+        f"skipped: {root}/latest.dat is a link to {root}/run1/wave0.dat, which is found itself",
+    ]
 
 
 def test_links_that_lead_out_or_nowhere_are_told_and_not_followed(drop: Path, tmp_path: Path) -> None:

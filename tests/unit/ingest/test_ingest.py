@@ -17,7 +17,16 @@ from nualley.ingest import (
     RunNumberUnknown,
     RunTime,
 )
-from nualley.storage import DestinationConflict, DigestMismatch, DriveFull, NoDriveFits, SourceChanged, SourceVanished
+from nualley.ingest.errors import OwnFile, ReplicaDamaged, ReplicaLost, ReplicaUnproven, Skipped
+from nualley.storage import (
+    DestinationConflict,
+    DigestMismatch,
+    DriveFull,
+    DropSettings,
+    NoDriveFits,
+    SourceChanged,
+    SourceVanished,
+)
 from tests.unit.ingest.world import DROP, NOW_NS, World, digests_of, drop_problem
 
 DATA = b"RAWee!"
@@ -90,8 +99,32 @@ def test_sidecars_are_files_of_the_run_without_events(world: World) -> None:
 def test_temporary_files_of_a_directory_are_not_taken_unless_named(world: World) -> None:
     world.put("run1/wave0.dat")
     hidden = world.put("run1/.wave0.dat.Ab3")
-    assert len(world.ingest.ingest_paths([DROP / "run1"], "cenns-10").files) == 1
+    world.put("run1/wave1.dat.part")
+    report = world.ingest.ingest_paths([DROP / "run1"], "cenns-10")
+    assert len(report.files) == 1
+    assert [problem.what for problem in report.problems] == [
+        "skipped: /drop/run1/.wave0.dat.Ab3 is hidden",
+        "skipped: /drop/run1/wave1.dat.part is still being written",
+    ]
+    assert report.exit_code is ExitCode.DONE
     assert len(world.ingest.ingest_paths([hidden], "cenns-10").files) == 1
+
+
+def test_a_name_that_the_settings_ignore_is_said_too(world: World) -> None:
+    world.settings = IngestSettings(ignored=("*.log",))
+    world.start()
+    world.put("run1/daq.log")
+    with pytest.raises(NothingToIngest, match=r"no file to take in /drop; skipped: /drop/run1/daq.log is named by ign"):
+        world.ingest.ingest_paths([DROP], "cenns-10")
+
+
+def test_a_link_that_is_found_itself_is_a_row(world: World) -> None:
+    world.put("run1/wave0.dat")
+    world.drop_files.skipped = (Skipped("skipped: /drop/latest is a link to /drop/run1", where="/drop/latest"),)
+    report = world.ingest.ingest_paths([DROP], "cenns-10")
+    assert report.to_json()["problems"][0]["what"] == "skipped: /drop/latest is a link to /drop/run1"
+    assert report.exit_code is ExitCode.DONE
+    assert world.poll().n_ignored == 1
 
 
 def test_names_that_are_no_text_keep_their_bytes(world: World) -> None:
@@ -203,6 +236,192 @@ def test_where_the_catalog_fails_nothing_goes_on(world: World) -> None:
     world.catalog.fails_with = CatalogUnreachable("locked", where="catalog", do="wait")
     with pytest.raises(CatalogUnreachable, match="locked"):
         world.ingest.ingest_paths([path], "cenns-10", run=1)
+
+
+# ---------------------------------------------------------------- what became of the replicas since
+FIRST, SECOND = Path("/data1/cenns-10/raw/1/wave0.dat"), Path("/data2/cenns-10/raw/1/wave0.dat")
+
+
+def taken(world: World, *, n_drives: int = 2) -> Path:
+    """Take a file in once, on a world of so many drives."""
+    for name in list(world.volumes)[n_drives:]:
+        del world.volumes[name]
+    path = world.put("run1/wave0.dat", b"RAWee")
+    world.ingest.ingest_paths([path], "cenns-10")
+    world.clock.advance(10)
+    return path
+
+
+def states(world: World) -> dict[str, str]:
+    return {row.path: row.state.value for row in world.catalog.replica_by_id.values()}
+
+
+def test_a_replica_is_read_back_and_its_proof_dated_anew(world: World) -> None:
+    path = taken(world)
+    world.files.calls.clear()
+    report = world.ingest.ingest_paths([path], "cenns-10")
+    assert report.exit_code is ExitCode.DONE
+    assert report.files[0].replicas[0].verified_ns == world.clock.time_ns
+    assert world.files.names_of("drop_cache") == [FIRST]  # the drive is asked, not memory
+    assert not world.files.names_of("write")
+
+
+def test_an_altered_byte_in_a_replica_is_found_and_a_copy_made_on_another_drive(world: World) -> None:
+    path = taken(world)
+    world.files.rot(FIRST, b"RAWed")
+    report = world.ingest.ingest_paths([path], "cenns-10")
+    assert report.exit_code is ExitCode.NOT_INTACT
+    (problem,) = report.problems
+    assert isinstance(problem, ReplicaDamaged)
+    assert problem.what.startswith("the replica of cenns-10-1/wave0.dat on data1 is damaged: it holds xxh3_128 ")
+    assert report.to_json()["problems"][0]["code"] == 5
+    assert states(world) == {str(FIRST): "damaged", str(SECOND): "verified"}
+    assert (world.files.get(FIRST), world.files.get(SECOND)) == (b"RAWed", b"RAWee")  # evidence stays untouched
+
+
+def test_without_another_drive_the_damaged_file_is_set_aside(world: World) -> None:
+    path = taken(world, n_drives=1)
+    world.files.put(FIRST, b"RAW")
+    report = world.ingest.ingest_paths([path], "cenns-10")
+    assert report.exit_code is ExitCode.NOT_INTACT
+    assert report.files[0].error is None
+    aside = FIRST.with_name("wave0.dat.damaged-20261118T110650Z")
+    assert (world.files.get(aside), world.files.get(FIRST)) == (b"RAW", b"RAWee")
+    assert states(world) == {str(FIRST): "verified"}
+    (kept,) = world.catalog.quarantined()
+    assert (kept.path, kept.kept_at, kept.size_B, kept.run_id) == (str(FIRST), str(aside), 3, "cenns-10-1")
+    assert kept.reason == "a damaged replica on data1 was set aside for a new copy"
+    assert len(world.catalog.activities()) == 2
+    again = world.ingest.ingest_paths([path], "cenns-10")
+    assert again.exit_code is ExitCode.DONE
+
+
+def test_a_damaged_file_that_cannot_be_set_aside_stays(world: World) -> None:
+    path = taken(world, n_drives=1)
+    world.files.rot(FIRST, b"RAWxx")
+
+    def refuse(call: str, _at: Path) -> None:
+        if call == "move":
+            raise OSError(30, "Read-only file system")
+
+    world.files.hook = refuse
+    report = world.ingest.ingest_paths([path], "cenns-10")
+    (found,) = report.files
+    assert found.outcome is Outcome.FAILED
+    assert "cannot be set aside: Read-only file system" in str(found.error)
+    assert isinstance(report.problems[0], ReplicaDamaged)  # told although no copy could be made
+    assert report.exit_code is ExitCode.NOT_INTACT
+    assert world.files.get(FIRST) == b"RAWxx"
+
+
+def test_a_replica_that_is_gone_is_told(world: World) -> None:
+    path = taken(world)
+    del world.files.names[FIRST]
+    report = world.ingest.ingest_paths([path], "cenns-10")
+    assert isinstance(report.problems[0], ReplicaLost)
+    assert "on data1 is missing: nothing is at /data1/cenns-10/raw/1/wave0.dat" in report.problems[0].what
+    assert report.exit_code is ExitCode.NOT_INTACT
+    assert states(world) == {str(FIRST): "verified"}
+    assert world.files.get(FIRST) == b"RAWee"
+
+
+def test_a_replica_on_a_missing_drive_is_not_called_verified_anew(world: World) -> None:
+    path = taken(world)
+    before = dict(world.catalog.replica_by_id)
+    world.volumes["data1"].is_mounted = False
+    report = world.ingest.ingest_paths([path], "cenns-10")
+    assert isinstance(report.problems[0], ReplicaUnproven)
+    assert "on data1 was not read: the drive is missing: nothing is mounted there" in report.problems[0].what
+    assert report.exit_code is ExitCode.UNREACHABLE
+    assert world.catalog.replica_by_id == before
+    assert world.copies_of("wave0.dat") == [str(FIRST)]
+    del world.volumes["data1"]
+    report = world.ingest.ingest_paths([path], "cenns-10")
+    assert "drives.toml names no such drive" in report.problems[0].what
+
+
+def test_a_replica_that_the_drive_does_not_give_back_is_not_verified(world: World) -> None:
+    path = taken(world)
+
+    def fail(call: str, at: Path) -> None:
+        if call == "read" and at == FIRST:
+            raise OSError(5, "Input/output error")
+
+    world.files.hook = fail
+    report = world.ingest.ingest_paths([path], "cenns-10")
+    assert "Input/output error" in report.problems[0].what
+    assert states(world) == {str(FIRST): "unverified", str(SECOND): "verified"}
+
+
+def test_a_folder_that_may_not_be_searched_proves_nothing(world: World) -> None:
+    path = taken(world)
+
+    def refuse(call: str, at: Path) -> None:
+        if call == "state" and at == FIRST:
+            raise OSError(13, "Permission denied")
+
+    world.files.hook = refuse
+    report = world.ingest.ingest_paths([path], "cenns-10")
+    assert "was not read: Permission denied" in report.problems[0].what
+    assert states(world) == {str(FIRST): "verified"}
+
+
+# ---------------------------------------------------------------- nualley's own files
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/data1/cenns-10/raw/1/wave0.dat", "the replicas on drive data1"),
+        ("/store/quarantine/wave0.dat", "the store /store"),
+    ],
+)
+def test_what_nualley_keeps_is_not_taken_in_again(world: World, path: str, place: str) -> None:
+    world.files.put(Path(path), b"RAWee")
+    for named in (Path(path), Path(path).parent):
+        with pytest.raises(OwnFile, match=f"{path} lies in {place}") as caught:
+            world.ingest.ingest_paths([named], "cenns-10")
+        assert caught.value.exit_code is ExitCode.USAGE
+    assert not world.catalog.runs()
+
+
+def test_a_folder_of_the_same_shape_on_a_drive_is_somebody_else_s(world: World) -> None:
+    world.files.put(Path("/data1/buffer/raw/1/wave0.dat"), b"RAWee")
+    (found,) = world.ingest.ingest_paths([Path("/data1/buffer/raw/1/wave0.dat")], "cenns-10", run=1).files
+    assert found.outcome is Outcome.INGESTED
+
+
+def test_the_watcher_takes_nothing_from_there_either(world: World) -> None:
+    world.drops = [DropSettings(path=Path("/data1"), detector="cenns-10")]
+    world.start()
+    world.files.put(Path("/data1/cenns-10/raw/9/run1.dat"), b"RAWee")
+    (found,) = world.settle().files
+    assert isinstance(found.error, OwnFile)
+    assert not world.catalog.file_by_id
+
+
+def test_a_source_that_is_the_replica_is_no_copy(world: World) -> None:
+    path = world.put("run1/wave0.dat", b"RAWee")
+    world.files.names[FIRST] = world.files.names[path]
+    (found,) = world.ingest.ingest_paths([path], "cenns-10").files
+    assert isinstance(found.error, OwnFile)
+    assert found.exit_code is ExitCode.USAGE
+    assert not world.catalog.file_by_id
+
+
+# ---------------------------------------------------------------- drives on one file system
+def test_two_drives_on_one_file_system_hold_one_copy(world: World) -> None:
+    world.settings = IngestSettings(copies=2)
+    world.start()
+    world.volumes["data1"].shares_with, world.volumes["data2"].shares_with = ("data2",), ("data1",)
+    path = world.put("run1/wave0.dat")
+    (found,) = world.ingest.ingest_paths([path], "cenns-10").files
+    assert isinstance(found.error, CopiesMissing)
+    assert "data2 is on one file system with data1" in found.error.what
+    assert world.copies_of("wave0.dat") == [str(FIRST)]
+
+
+def test_only_drives_that_are_written_to_are_registered(world: World) -> None:
+    taken(world)
+    assert world.drives.registered == ["data1"]
 
 
 # ---------------------------------------------------------------- the source changes
@@ -474,7 +693,7 @@ def test_paths_that_are_not_there_stop_everything(world: World) -> None:
 
 def test_an_empty_directory_is_told(world: World) -> None:
     world.files.directories.add(DROP / "run1")
-    with pytest.raises(NothingToIngest, match="there is no file in /drop/run1"):
+    with pytest.raises(NothingToIngest, match="there is no file to take in /drop/run1"):
         world.ingest.ingest_paths([DROP / "run1"], "cenns-10")
 
 
@@ -516,8 +735,10 @@ def test_the_run_pvs_win_over_given_times_and_that_is_said(world: World) -> None
     world.tell_run(1, -100, -50)
     report = world.ingest.ingest_paths([world.put("run1/wave0.dat")], "cenns-10", start_ns=10, stop_ns=20)
     assert times(world)[2] == "pv"
-    assert report.notes[0].startswith("--start and --stop were not used: run cenns-10-1 has the times [")
-    assert report.notes[0].endswith(") by pv")
+    assert report.notes[0] == (
+        "--start and --stop were not used: run cenns-10-1 has the times 2026-11-18T11:05:00.000Z to "
+        "2026-11-18T11:05:50.000Z (UTC, by pv)"
+    )
 
 
 def test_unknown_times_stay_null_and_are_told(world: World) -> None:

@@ -1,5 +1,7 @@
 """The drop directories, looked at again and again."""
 
+from pathlib import Path
+
 import pytest
 
 from nualley.catalog import CatalogUnreachable, SourceState
@@ -125,6 +127,28 @@ def test_a_file_that_grows_after_it_was_taken_in_is_quarantined_once(world: Worl
     assert len(world.catalog.quarantined()) == 1
     world.put("run1/wave0.dat", b"RAWeee")
     assert outcomes(world.settle()) == [("run1/wave0.dat", "quarantined")]
+
+
+def test_the_watcher_reads_no_replica_again(world: World) -> None:
+    world.put("run1/wave0.dat")
+    world.settle()
+    world.files.calls.clear()
+    world.put("run1/wave0.dat")
+    world.settle()
+    replica = Path("/data1/cenns-10/raw/1/wave0.dat")
+    assert replica not in [path for call, path in world.files.calls if call == "read"]
+
+
+def test_the_watcher_tells_of_a_replica_that_is_gone(world: World) -> None:
+    world.put("run1/wave0.dat")
+    world.settle()
+    del world.files.names[Path("/data1/cenns-10/raw/1/wave0.dat")]
+    world.put("run1/wave0.dat")
+    report = world.settle()
+    assert [problem.what.partition(":")[0] for problem in report.problems] == [
+        "the replica of cenns-10-1/wave0.dat on data1 is missing"
+    ]
+    assert report.is_idle
 
 
 def test_a_touched_file_is_read_once_more_and_then_done(world: World) -> None:

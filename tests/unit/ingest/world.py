@@ -23,7 +23,7 @@ from nualley.catalog import (
 from nualley.catalog.decide import check_same_bytes, complete_run
 from nualley.core import SECOND_NS, Digester, Digests, NualleyError, UnreachableError, escape_name
 from nualley.daq import Defect, DefectKind, FileSummary
-from nualley.ingest import Copies, Ingest, IngestSettings, Intake, Origin, PollReport, RunTime, Watcher
+from nualley.ingest import Copies, Ingest, IngestSettings, Intake, Origin, OwnPlaces, PollReport, RunTime, Watcher
 from nualley.ingest.errors import DropProblem
 from nualley.ingest.models import Found, FoundFile, make_stamp
 from nualley.storage import Drive, DriveRole, DriveUsage, DropSettings, SourceUnreadable, SourceVanished
@@ -92,12 +92,12 @@ class MemoryCatalog:
         self.register_run(run)
         record = known or replace(file, file_id=next(self._numbers), created_ns=NOW_NS)
         self.file_by_id[record.file_id] = record
-        n_before = len(self.replicas(record.file_id))
+        before = self.replicas(record.file_id)
         for replica in replicas:
             there = self.replica_at(replica.drive, replica.path)
             number = there.replica_id if there else next(self._numbers)
             self.replica_by_id[number] = replace(replica, replica_id=number, file_id=record.file_id, created_ns=NOW_NS)
-        if activity and (known is None or len(self.replicas(record.file_id)) > n_before):
+        if activity and (known is None or self.replicas(record.file_id) != before):
             self.activity_rows.append(replace(activity, activity_id=next(self._numbers)))
         return FileAdded(record, tuple(self.replicas(record.file_id)), already_there=known is not None)
 
@@ -231,11 +231,12 @@ class MemoryDropFiles:
 
     files: MemoryFiles
     problem_by_folder: dict[Path, NualleyError] = field(default_factory=dict)
+    skipped: tuple[NualleyError, ...] = ()
 
     def walk(self, directory: Path) -> Found:
         problem = self.problem_by_folder.get(directory)
         found = [self._found(path, directory) for path in self.files.names if path.is_relative_to(directory)]
-        return Found(tuple(sorted(found)), (problem,) if problem else ())
+        return Found(tuple(sorted(found)), (problem,) if problem else (), self.skipped)
 
     def find(self, path: Path) -> Found | None:
         if path in self.files.names:
@@ -257,18 +258,38 @@ class Volume:
     room_B: int = 10**9
     is_mounted: bool = True
     is_writable: bool = True
+    shares_with: tuple[str, ...] = ()
 
     def usage(self) -> DriveUsage:
         if not self.is_mounted:
             return DriveUsage(self.drive, error="nothing is mounted there")
         return DriveUsage(
             self.drive,
+            shares_with=self.shares_with,
             size_B=10**10,
             used_B=10**9,
             available_B=self.room_B,
             is_mounted=True,
             is_writable=self.is_writable,
         )
+
+
+@dataclass
+class MemoryDrives:
+    """The drives of the world; those that were written to."""
+
+    volumes: dict[str, Volume]
+    registered: list[str] = field(default_factory=list)
+
+    def usages(self) -> list[DriveUsage]:
+        return [volume.usage() for volume in self.volumes.values()]
+
+    def register(self, usage: DriveUsage) -> None:
+        if usage.drive.name not in self.registered:
+            self.registered.append(usage.drive.name)
+
+
+OWN = OwnPlaces(Path("/store"), template=TEMPLATE, detectors=frozenset(("cenns-10",)))
 
 
 class World:
@@ -287,6 +308,7 @@ class World:
             name: Volume(Drive(name, Path("/", name), DriveRole.RAW), room_B=10**9 - index)
             for index, name in enumerate(names)
         }
+        self.drives = MemoryDrives(self.volumes)
         self.once_unmounted: set[Path] = set()  # drives, for those who tell stories of them
         self.drops = [DropSettings(path=DROP, detector="cenns-10")]
         self.start()
@@ -295,7 +317,7 @@ class World:
         """Begin as a new process would: nothing but files and catalog is left."""
         self.copies = Copies(
             self.files,
-            lambda: [volume.usage() for volume in self.volumes.values()],
+            self.drives,
             template=TEMPLATE,
             n_copies=self.settings.copies,
             clock=self.clock,
@@ -305,6 +327,7 @@ class World:
             self.raw_files,
             self.copies,
             settings=self.settings,
+            own=replace(OWN, drives=tuple(volume.drive for volume in self.volumes.values())),
             origin=Origin("0.1.0", "abc", "daq1"),
             clock=self.clock,
         )

@@ -33,6 +33,11 @@ def test_a_silent_value_holds_as_long_as_the_ioc_lives() -> None:
     assert steps(history(rows([(-500, 7.0)]))) == [(0, 7.0)]
 
 
+def test_a_value_does_not_hold_in_a_far_future() -> None:
+    far = FOREVER.stop_ns + 100
+    assert steps(history(rows([(-500, 7.0)]), start=far, stop=far + 10, alive=50)) == [(far, None)]
+
+
 def test_the_last_sample_at_or_before_the_start_counts() -> None:
     found = history(rows([(-9, 1.0), (-5, 2.0), (0, 3.0), (50, 4.0), (100, 5.0)]))
     assert steps(found) == [(0, 3.0), (50, 4.0)]

@@ -1,13 +1,14 @@
 """The Channel Access source, with aioca played by us: what it subscribes to, and what it makes of updates."""
 
 import asyncio
+import threading
 from types import SimpleNamespace
 
 import pytest
 from epicscorelibs.ca import cadef, dbr
 
 from nualley.pv import Connection, EpicsSettings, EpicsStartedError, Metadata, PvRefusedError, PvRequest, Sample
-from nualley.pv.adapters import ca
+from nualley.pv.adapters import ca, ca_hosts
 
 
 class Value(float):
@@ -35,7 +36,7 @@ class Aioca:
         self.made = []
         self.n_purged = 0
         self.native = dbr.DBR_DOUBLE
-        self.host = "localhost:5064"
+        self.host = "127.0.0.1:5064"
         self.answers_ok = True
         self.asked = []
 
@@ -85,7 +86,6 @@ def aioca(monkeypatch):
     monkeypatch.setattr(ca.cadef, "ca_element_count", lambda _: 1)
     monkeypatch.setattr(ca.CaSource, "_environment", None)
     monkeypatch.setattr(ca, "os", SimpleNamespace(environ={}))
-    monkeypatch.setattr(ca.socket, "gethostbyname", {"localhost": "127.0.0.1"}.__getitem__)
     return fake
 
 
@@ -119,15 +119,76 @@ async def test_the_connection_is_told_before_the_sample_with_a_numeric_host(aioc
     await source.stop()
 
 
-async def test_a_host_that_cannot_be_resolved_keeps_its_name(aioca, monkeypatch):
-    def fail(_):
-        raise OSError("no such host")
+class Dns:
+    """Answers when it is told to."""
 
-    monkeypatch.setattr(ca.socket, "gethostbyname", fail)
-    source, events = await started(["A"])
-    aioca.made[0].callback(Value(1.5))
-    assert events[0].ioc == "localhost:5064"
+    def __init__(self, monkeypatch):
+        self.asked = []
+        self.may_answer = threading.Event()
+        monkeypatch.setattr(ca_hosts.socket, "gethostbyname", self.gethostbyname)
+
+    def gethostbyname(self, host):
+        self.asked.append(host)
+        assert self.may_answer.wait(10)
+        if host == "one-way":
+            raise OSError("no such host")
+        return {"ioc": "10.0.0.7"}[host]
+
+    async def answer(self, source):
+        self.may_answer.set()
+        await asyncio.gather(*source._hosts._lookups.values())
+
+
+async def test_a_slow_dns_holds_up_neither_the_loop_nor_other_pvs(aioca, monkeypatch):
+    dns = Dns(monkeypatch)
+    source, events = await started(["A", "B", "C"])
+    a, b, c = (made.callback for made in (aioca.made[0], aioca.made[2], aioca.made[4]))
+    aioca.host = "ioc:5064"
+    a(Value(1.0))
+    a(Value(2.0))
+    c(Value(7.0))
+    a(LOST)
+    a(Value(3.0))
+    assert events == []
+    aioca.host = "127.0.0.1:5064"
+    b(Value(9.0))
+    assert [event.pv for event in events] == ["B", "B"]
+    del events[:]
+    aioca.host = "<disconnected>"  # what libca says of both by the time that DNS answers
+    await dns.answer(source)
+    told = [event for event in events if event.pv == "A"]
+    said = [event.is_connected if isinstance(event, Connection) else event.value for event in told]
+    assert said == [True, 1.0, 2.0, False, True, 3.0]
+    assert [event.ioc for event in told if isinstance(event, Connection)] == ["10.0.0.7:5064"] * 3
+    assert [event.pv for event in events if event not in told] == ["C", "C"]
+    assert dns.asked == ["ioc"]  # once for all PVs
+    aioca.host = "ioc:5064"
+    c(LOST)
+    c(Value(8.0))
+    assert dns.asked == ["ioc"]
     await source.stop()
+
+
+async def test_a_host_that_cannot_be_resolved_keeps_its_name(aioca, monkeypatch):
+    dns = Dns(monkeypatch)
+    source, events = await started(["A"])
+    aioca.host = "one-way:5064"
+    aioca.made[0].callback(Value(1.5))
+    await dns.answer(source)
+    assert events[0].ioc == "one-way:5064"
+    await source.stop()
+
+
+async def test_who_stops_does_not_wait_for_dns(aioca, monkeypatch):
+    dns = Dns(monkeypatch)
+    source, events = await started(["A"])
+    aioca.host = "ioc:5064"
+    aioca.made[0].callback(Value(1.5))
+    await asyncio.sleep(0)
+    await source.stop()
+    assert not dns.may_answer.is_set()
+    assert events == []
+    dns.may_answer.set()
 
 
 async def test_metadata_are_told_when_they_change_only(aioca):

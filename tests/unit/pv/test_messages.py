@@ -16,7 +16,6 @@ from nualley.pv import (
     event_from_message,
     event_message,
 )
-from nualley.pv.messages import plain
 
 NS = 1_700_000_000_123_456_789
 
@@ -65,22 +64,6 @@ def test_nan_travels_as_null():
     message = event_message(sample(np.array([1.0, np.nan]), ValueType.FLOAT64_ARRAY))
     assert message["value"] == [1.0, None]
     assert np.isnan(event_from_message(message).value[1])
-
-
-def test_plain_takes_numpy_scalars_and_drops_inf():
-    assert plain({"a": np.float64(1.5), "b": (np.int32(2), math.inf), "c": np.float64("nan"), "d": True}) == {
-        "a": 1.5,
-        "b": [2, None],
-        "c": None,
-        "d": True,
-    }
-
-
-def test_what_json_cannot_carry_is_refused_by_name():
-    with pytest.raises(BusMessageError, match=r"\{1\} is a set, which JSON cannot carry"):
-        plain({"a": {1}})
-    with pytest.raises(BusMessageError, match="the key 1 is a int, expected a text"):
-        plain({1: "a"})
 
 
 @pytest.mark.parametrize("message", [{}, {"kind": "sample"}, {"kind": "life", "ioc": "a"}, {"kind": "no"}])

@@ -51,6 +51,12 @@ class MemoryFiles:
         self.names[path] = node
         self.directories.update(path.parents)
 
+    def rot(self, path: Path, data: bytes) -> None:
+        """Let the drive give back other bytes than were written."""
+        node = self.names[path]
+        node.data[:] = data
+        node.on_device = data
+
     def get(self, path: Path) -> bytes | None:
         """Return the bytes under a name, None where there is none."""
         node = self.names.get(path)
@@ -150,6 +156,13 @@ class MemoryFiles:
         entries |= {path: None for path in self.directories if path.parent == directory}
         self.durable[directory] = entries
 
+    def move(self, source: Path, destination: Path) -> None:
+        self.record("move", destination)
+        self.directories.update(destination.parents)
+        if destination in self.names:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(destination))
+        self.names[destination] = self.names.pop(source)
+
     def available_B(self, path: Path) -> int:
         return self.room_B - sum(len(node.data) for node in self.names.values())
 
@@ -219,6 +232,9 @@ class MemoryPart(MemoryFile):
         self.node.data += bytes(chunk)
         self.node.is_cached = True
         self.offset = len(self.node.data)
+
+    def set_writable(self, *, is_writable: bool) -> None:
+        self.files.record("set_writable" if is_writable else "set_read_only", self.path)
 
     def set_mtime(self, mtime_ns: int) -> None:
         self.files.record("set_mtime", self.path)

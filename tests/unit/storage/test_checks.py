@@ -42,3 +42,10 @@ def test_every_failure_says_what_to_do() -> None:
     usages = [DriveUsage(DRIVE), DriveUsage(DRIVE, 10, 5, 5, is_mounted=True)]
     usages.append(DriveUsage(DRIVE, 100, 99, 1, is_mounted=True, is_writable=True))
     assert all(found.do for found in DriveCheck(lambda: usages)())
+
+
+def test_drives_on_one_file_system_are_told() -> None:
+    usage = DriveUsage(DRIVE, 100, 50, 50, is_mounted=True, is_writable=True, device=1, shares_with=("data1", "data2"))
+    state, detail = check(usage)
+    assert state is CheckState.WARNING
+    assert detail.endswith("50 B free; on one file system with data1, data2: copies there count once")

@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from nualley.core import ExitCode
-from nualley.storage import Drive, DriveRole, DriveUsage, NoDriveFits, UnsafeName, choose_drive, place
+from nualley.storage import (
+    Drive,
+    DriveRole,
+    DriveUsage,
+    NoDriveFits,
+    UnsafeName,
+    choose_drive,
+    place,
+    placed_detector,
+    separate,
+)
 from nualley.storage.settings import DEFAULT_REPLICA_PATH
 
 TiB = 2**40
@@ -105,3 +115,37 @@ def test_a_name_that_would_lead_elsewhere_is_refused(key: str, name: str) -> Non
     with pytest.raises(UnsafeName, match="cannot be a folder or file name") as caught:
         place(DEFAULT_REPLICA_PATH, DRIVE, **words)
     assert caught.value.what.startswith(key)
+
+
+@pytest.mark.parametrize(
+    ("path", "detector"),
+    [
+        ("/data1/cenns-10/raw/42/wave0.dat", "cenns-10"),
+        ("/data1/buffer/raw/42/a\n.dat", "buffer"),
+        ("/data1/cenns-10/raw/run42/wave0.dat", None),
+        ("/data1/cenns-10/raw/42/deeper/wave0.dat", None),
+        ("/data1/cenns-10/wave0.dat", None),
+        ("/data2/cenns-10/raw/42/wave0.dat", None),
+    ],
+)
+def test_what_lies_in_a_replica_s_place_is_told(path: str, detector: str | None) -> None:
+    assert placed_detector(DEFAULT_REPLICA_PATH, DRIVE, Path(path)) == detector
+
+
+def test_dots_and_joined_words_of_a_template_stand_for_themselves() -> None:
+    template = "{drive}/v1.0/run-{run}/{detector}/{name}"
+    assert placed_detector(template, DRIVE, Path("/data1/v1.0/run-42/hpge/a.dat")) == "hpge"
+    assert placed_detector(template, DRIVE, Path("/data1/v1x0/run-42/hpge/a.dat")) is None
+
+
+# ---------------------------------------------------------------- one device is one copy
+def test_a_drive_on_the_device_of_one_that_holds_a_copy_is_not_chosen() -> None:
+    usages = [
+        usage("data1", used_TiB=10, shares_with=("data2",)),
+        usage("data2", used_TiB=10, shares_with=("data1",)),
+        usage("data3", used_TiB=90),
+    ]
+    assert choose_drive(usages, TiB, DriveRole.RAW, exclude={"data1"}).name == "data3"
+    assert [found.drive.name for found in separate(usages, {"data2"})] == ["data3"]
+    with pytest.raises(NoDriveFits, match="data2 is on one file system with data1"):
+        choose_drive(usages[:2], TiB, DriveRole.RAW, exclude={"data1"})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nualley.storage import Drive, measure_drive, publish_made
 from nualley.storage.adapters import posix
 from nualley.storage.adapters.posix import PosixFiles, PosixVolumes, part_path, rename_exclusively
 from nualley.storage.ports import DurableFiles, Part
@@ -331,3 +332,61 @@ def test_a_volume_that_is_a_file_or_nothing_is_refused(tmp_path: Path) -> None:
         PosixVolumes().state(tmp_path / "file")
     with pytest.raises(FileNotFoundError):
         PosixVolumes().state(tmp_path / "absent")
+
+
+# ---------------------------------------------------------------- names that are given up, and markers
+def test_a_file_is_moved_and_never_onto_another(world: World) -> None:
+    old, new = world.root / "a.dat", world.root / "a.dat.damaged"
+    world.put(old, b"abc")
+    world.files.move(old, new)
+    assert (world.get(old), world.get(new)) == (None, b"abc")
+    world.put(old, b"def")
+    with pytest.raises(FileExistsError):
+        world.files.move(old, new)
+    assert (world.get(old), world.get(new)) == (b"def", b"abc")
+
+
+def test_a_move_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    (tmp_path / "a").write_bytes(b"abc")
+    PosixFiles().move(tmp_path / "a", tmp_path / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_volume_is_marked_once_and_known_again(tmp_path: Path) -> None:
+    volumes = PosixVolumes()
+    assert volumes.state(tmp_path).marker is None
+    marker = volumes.mark(tmp_path, "data1")
+    assert marker.drive == "data1"
+    assert len(marker.drive_id) == 32
+    assert volumes.mark(tmp_path, "other") == marker == volumes.state(tmp_path).marker
+    assert [path.name for path in tmp_path.iterdir()] == [".nualley-drive"]
+    assert stat.S_IMODE((tmp_path / ".nualley-drive").stat().st_mode) == 0o444
+
+
+def test_a_marker_can_be_read_by_everybody_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        PosixVolumes().mark(tmp_path, "data1")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / ".nualley-drive").stat().st_mode) == 0o444
+
+
+@pytest.mark.parametrize("text", ["", "drive = 1\n", "not TOML", "\xff"])
+def test_a_marker_that_makes_no_sense_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".nualley-drive").write_text(text, encoding="latin-1")
+    usage = measure_drive(Drive("d", tmp_path), PosixVolumes())
+    assert usage.error == "its marker .nualley-drive cannot be understood"
+    with pytest.raises(OSError, match="cannot be understood"):
+        PosixVolumes().mark(tmp_path, "d")
+
+
+def test_a_part_is_open_for_writing_only_while_it_is_made(tmp_path: Path) -> None:
+    modes: list[int] = []
+    publish_made(tmp_path / "made", lambda part: modes.append(part.stat().st_mode), files=PosixFiles())
+    assert modes[0] & stat.S_IWUSR  # else nobody but root could make it by its name
+    assert not (tmp_path / "made").stat().st_mode & 0o222

@@ -76,7 +76,6 @@ def test_defaults_of_a_drive() -> None:
         ('[drives.d]\npath = "d"\ncolour = "red"', "colour"),
         ('[drives.d]\nrole = "raw"', "path"),
         ('[drives."a/b"]\npath = "d"', "is not a name for a drive"),
-        ('[drives.a]\npath = "d"\n[drives.b]\npath = "d"', "two copies on one disk"),
         ('[drives.d]\npath = "d"\nnoted = {size = 124, used = "9 %"}', 'such as "124 TiB"'),
         ('[drives.d]\npath = "d"\nnoted = {size = "124 TiB", used = "190 %"}', "less than or equal to 1"),
         ('[[drop]]\npath = "d"\ndetector = "a"\npurge = {copies = 1, min_age = "7d"}', "greater than or equal to 2"),

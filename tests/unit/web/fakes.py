@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from nualley.archive import ArchiveMissingError, LastValue, Ledger, PvState
+from nualley.archive import Account, ArchiveMissingError, LastValue, Ledger, PvState
 from nualley.catalog import Run, TimeSource, Totals
 from nualley.config import Configuration
 from nualley.core import DAY_NS, SECOND_NS, make_run_id, parse_time_ns
@@ -93,26 +93,20 @@ def seen(*values: LastValue, **changes: Any) -> Observations:
 
 
 @dataclass
-class Commits:
-    time_ns: int = NOW_NS - SECOND_NS
-    seq: int = 1000
-
-
-@dataclass
 class FakeArchive:
     """An archive's reader with the values that it is given."""
 
     values: dict[str, LastValue] = field(default_factory=dict)
-    account: Ledger = LEDGER
+    ledger_now: Ledger = LEDGER
 
-    def registry(self) -> Commits:
-        return Commits()
+    def account(self) -> Account:
+        return Account(number=1, n_received=LEDGER.received, seq=1000, time_ns=NOW_NS - SECOND_NS)
 
     def last(self, pvs: Sequence[str] = ()) -> list[LastValue]:
         return [self.values[pv] for pv in pvs or sorted(self.values)]
 
     def ledger(self) -> Ledger:
-        return self.account
+        return self.ledger_now
 
     def history(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:
         return table([(start_ns, 1.4, 0), (stop_ns - 60 * SECOND_NS, 1.3, 0)])

@@ -214,7 +214,13 @@ async def test_this_machine_is_answered(site: FakeSite, host: str) -> None:
         assert (await client.get("/api/health", headers={"host": host})).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example:8710", "127.0.0.1.evil.example", "localhost.evil.example", ""])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example:8710", "127.0.0.1.evil.example", "localhost.evil.example", ""),
+        *("127.0.0.1:8710@evil.example", "127.0.0.1:abc", "localhost:", "[::1", "[::1]x:1", "127.0.0.1 evil.example"),
+    ],
+)
 async def test_another_name_is_refused(site: FakeSite, host: str) -> None:
     async with browsing(site) as client:
         answer = await client.get("/api/status", headers={"host": host})
@@ -234,6 +240,16 @@ async def test_code_that_did_not_change_is_not_sent_again(site: FakeSite) -> Non
 async def test_pages_that_load_code_from_elsewhere_and_files_beside_are_not_there(site: FakeSite, path: str) -> None:
     async with browsing(site) as client:
         assert (await client.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/events", "/api/status", "/api/beam/power", "/api/health", "/static/status.js"])
+async def test_head_answers_as_get_does(site: FakeSite, path: str) -> None:
+    async with browsing(site) as client:
+        answer = await client.head(path)
+        described = (await client.get("/api/openapi.json")).json()
+    assert answer.status_code == 200
+    assert answer.content == b""
+    assert all(set(methods) == {"get"} for methods in described["paths"].values())
 
 
 async def test_nothing_can_be_written(site: FakeSite) -> None:

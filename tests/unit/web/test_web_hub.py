@@ -126,11 +126,11 @@ async def test_streams_end_when_the_hub_closes() -> None:
     hub = Hub()
     stream = hub.follow()
     await read(stream, 1)
-    assert hub.n_followers == 1
+    assert len(hub._followers) == 1
     hub.close()
     rest = [event async for event in stream]
     assert len(rest) <= 1
-    assert hub.n_followers == 0
+    assert not hub._followers
 
 
 async def test_who_leaves_is_forgotten() -> None:
@@ -138,7 +138,7 @@ async def test_who_leaves_is_forgotten() -> None:
     stream = hub.follow()
     await read(stream, 1)
     await stream.aclose()  # type: ignore[attr-defined]
-    assert hub.n_followers == 0
+    assert not hub._followers
 
 
 def test_no_line_end_cuts_an_event_in_two() -> None:

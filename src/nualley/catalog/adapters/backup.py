@@ -2,21 +2,21 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from urllib.parse import quote_from_bytes
 
 import xxhash
 
-from nualley.catalog.adapters import schema
+from nualley.catalog.adapters import schema, sqlite_file
 from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, open_database
 from nualley.catalog.adapters.refusals import translated
 from nualley.catalog.errors import CatalogDamaged, CatalogError, CatalogMissing, CatalogNewer, CatalogNotEmpty
 from nualley.catalog.models import CatalogContent
-from nualley.core import escape_name, format_time
+from nualley.core import UsageError, escape_name, format_time
 from nualley.storage import DurableFiles, publish_made
 
 _CHUNK_ROWS = 10_000
+_VERSION_TABLE = "alembic_version"
 
 
 def backup(location: Path | str, file: Path, *, files: DurableFiles) -> CatalogContent:
@@ -27,7 +27,7 @@ def backup(location: Path | str, file: Path, *, files: DurableFiles) -> CatalogC
     location : Path or str
         The catalog; only SQLite can be copied this way.
     file : Path
-        The copy's final name; never overwritten. It is a SQLite file like the catalog itself.
+        The copy's final name, in a folder that is there; never overwritten. It is a SQLite file like the catalog.
     files : DurableFiles
         The file systems.
 
@@ -38,6 +38,8 @@ def backup(location: Path | str, file: Path, *, files: DurableFiles) -> CatalogC
 
     Raises
     ------
+    UsageError
+        Where the folder is not there, or something has that name; a mistyped path must not look like a backup.
     CatalogMissing, CatalogDamaged, CatalogUnreachable
         The catalog cannot be read.
     CatalogError
@@ -46,6 +48,7 @@ def backup(location: Path | str, file: Path, *, files: DurableFiles) -> CatalogC
         The copy cannot be written.
     """
     path = _sqlite_file(location)
+    _check_destination(file)
     with _reading(path) as source:
         content = _content(source, path)
 
@@ -73,9 +76,10 @@ def restore(
     files : DurableFiles
         The file systems.
     replace : bool
-        Overwrite a catalog that holds something; it is backed up beside itself first.
+        Also where a catalog is there that holds something: it is backed up beside itself first. One that is damaged
+        is kept beside itself as it is.
     now_ns : int
-        The time now, for the name of that backup [ns since 1970 UTC].
+        The time now, for the name of that copy [ns since 1970 UTC].
 
     Returns
     -------
@@ -98,16 +102,12 @@ def restore(
     """
     path = _sqlite_file(location)
     content = inspect(file)
-    if _holds_something(path):
-        if not replace:
-            raise CatalogNotEmpty(
-                f"{escape_name(str(path))} already holds a catalog; the backup was not restored",
-                where=escape_name(str(file)),
-                do="give --replace if the backup is to take its place (a backup of it is made first)",
-            )
-        stamp = format_time(now_ns, digits=0).replace(":", "").replace("-", "")
-        backup(path, path.with_name(f"{path.name}.before-restore-{stamp}"), files=files)
-    _overwrite(file, path)
+    if path.exists():
+        _give_way(path, file, replace=replace, files=files, now_ns=now_ns)
+    if path.exists():
+        _overwrite(file, path)  # in one transaction, which those who have it open see as a whole
+    else:
+        sqlite_file.make_whole(path, lambda new: _overwrite(file, new))
     with _reading(path) as restored:
         _compare(_content(restored, path), content, path)
     # an older backup is brought up to date; and the write-ahead log is switched on again
@@ -159,13 +159,51 @@ def _sqlite_file(location: Path | str) -> Path:
     )
 
 
-def _holds_something(path: Path) -> bool:
-    if not path.exists() or not path.stat().st_size:
-        return False
+def _check_destination(file: Path) -> None:
+    where = escape_name(str(file))
+    if not file.parent.is_dir():
+        raise UsageError(
+            f"there is no folder {escape_name(str(file.parent))}",
+            where=where,
+            do="mount its drive, make it, or name another folder",
+        )
+    if file.exists() or file.is_symlink():
+        raise UsageError(
+            f"{where} is there already", where=where, do="name a new file: a backup never replaces another"
+        )
+
+
+def _give_way(path: Path, file: Path, *, replace: bool, files: DurableFiles, now_ns: int) -> None:
+    """Keep what is there before a restore: a catalog as a backup beside it, what is damaged under another name."""
+    stamp = format_time(now_ns, digits=0).replace(":", "").replace("-", "")
+    shown = escape_name(str(path))
+    try:
+        is_empty = _is_empty(path)
+    except CatalogDamaged as error:
+        if not replace:
+            raise _not_restored(file, f"{shown} is damaged ({error.what})", "kept beside it") from error
+        sqlite_file.set_aside(path, f"damaged-{stamp}")
+        return
+    if is_empty:
+        return
+    if not replace:
+        raise _not_restored(file, f"{shown} already holds a catalog", "backed up beside it first")
+    backup(path, path.with_name(f"{path.name}.before-restore-{stamp}"), files=files)
+
+
+def _not_restored(file: Path, what: str, fate: str) -> CatalogNotEmpty:
+    return CatalogNotEmpty(
+        f"{what}; the backup was not restored",
+        where=escape_name(str(file)),
+        do=f"give --replace if the backup is to take its place (what is there is {fate})",
+    )
+
+
+def _is_empty(path: Path) -> bool:
+    sqlite_file.check_there(path)
     with _reading(path) as there:
-        if not _tables(there):
-            return False
-        return not _content(there, path).is_empty
+        _check_integrity(there, path)
+        return _content(there, path).is_empty
 
 
 @contextmanager
@@ -174,8 +212,15 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     where = escape_name(str(path))
     if not path.exists():
         raise CatalogMissing(f"there is no file {where}", where=where, do="name the file of a catalog or a backup")
-    uri = f"file:{quote_from_bytes(bytes(path.absolute()))}?mode=rw"
-    with translated(where), closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+    with ExitStack() as stack:
+        uri = sqlite_file.writing_uri(path)
+        if not sqlite_file.is_writable(path):
+            is_alone = sqlite_file.is_quiet(path)
+            uri = sqlite_file.reading_uri(path, is_alone=is_alone)
+            if is_alone:
+                stack.enter_context(sqlite_file.steady(path))
+        stack.enter_context(translated(where, path))
+        connection = stack.enter_context(closing(sqlite3.connect(uri, uri=True, isolation_level=None)))
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         connection.execute("BEGIN")
         yield connection
@@ -183,19 +228,19 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _tables(connection: sqlite3.Connection) -> list[str]:
     found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
-    return [name for (name,) in found if name != "alembic_version" and not name.startswith("sqlite_")]
+    return [name for (name,) in found if not name.startswith("sqlite_")]
 
 
 def _content(connection: sqlite3.Connection, path: Path) -> CatalogContent:
     names = _tables(connection)
-    if "run" not in names:
+    if not {"run", _VERSION_TABLE} <= set(names):
         raise CatalogDamaged(
             "the file is no catalog of nualley", where=escape_name(str(path)), do="name a file that 'backup' made"
         )
     digest = xxhash.xxh3_128()
-    counts = {name: _digest_table(connection, name, digest) for name in names}
-    (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return CatalogContent(version, counts, digest.hexdigest())
+    counts = {name: _digest_table(connection, name, digest) for name in names if name != _VERSION_TABLE}
+    versions = [version for (version,) in connection.execute("SELECT version_num FROM alembic_version")]
+    return CatalogContent(" ".join(versions), counts, digest.hexdigest())
 
 
 def _digest_table(connection: sqlite3.Connection, name: str, digest: xxhash.xxh3_128) -> int:
@@ -239,8 +284,11 @@ def _compare(found: CatalogContent, expected: CatalogContent, path: Path) -> Non
 def _overwrite(file: Path, path: Path) -> None:
     """Put all pages of a file in place of a database's in one transaction of that database."""
     where = escape_name(str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with translated(where), _reading(file) as source, closing(sqlite3.connect(path, isolation_level=None)) as target:
+    with (
+        _reading(file) as source,
+        translated(where, path),
+        closing(sqlite3.connect(path, isolation_level=None)) as target,
+    ):
         target.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         target.execute("PRAGMA synchronous=FULL")
         source.backup(target)

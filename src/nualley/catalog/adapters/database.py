@@ -1,5 +1,6 @@
 """An open database: connections, transactions and what SQLite needs to be told."""
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -9,11 +10,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import IntegrityError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
 
-from nualley.catalog.adapters import schema
+from nualley.catalog.adapters import schema, sqlite_file
 from nualley.catalog.adapters.mounts import file_system_type, refuse_network
 from nualley.catalog.adapters.refusals import translated
-from nualley.catalog.errors import CatalogUnwritable, DriverMissing
+from nualley.catalog.errors import CatalogMissing, CatalogUnwritable, DriverMissing
 from nualley.core import escape_name
 
 T = TypeVar("T")
@@ -33,17 +35,20 @@ class Database:
         Connections to it.
     where : str
         Its place, for the text of errors.
+    path : Path, optional
+        Its file, if it is one.
     """
 
-    def __init__(self, engine: Engine, where: str) -> None:
+    def __init__(self, engine: Engine, where: str, path: Path | None = None) -> None:
         self._readers = engine
         self._writers = engine.execution_options(**{_WRITES: True})
+        self._path = path
         self.where = where
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection that sees one moment of the database."""
-        with translated(self.where), self._readers.connect() as connection:
+        with translated(self.where, self._path), self._readers.connect() as connection:
             yield connection
 
     def write(self, work: Callable[[Connection], T]) -> T:
@@ -60,18 +65,81 @@ class Database:
         object
             What the work returned.
         """
-        for last in (*(False,) * (_N_TRIES - 1), True):
+        n_left = _N_TRIES
+        while True:
+            n_left -= 1
             try:
-                with translated(self.where), self._writers.begin() as connection:
+                with translated(self.where, self._path), self._writers.begin() as connection:
                     return work(connection)
             except IntegrityError:
-                if last:
+                if not n_left:
                     raise
-        raise AssertionError("unreachable")  # the last try returned or raised
 
     def close(self) -> None:
         """Close every connection."""
         self._readers.dispose()
+
+
+class ReadOnlyDatabase(Database):
+    """A catalog file in a place where this user cannot write: read without making a log or taking a lock there.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    busy_timeout_ms : int
+        How long to wait for another process's transaction [ms].
+
+    Notes
+    -----
+    In write-ahead mode SQLite wants to make two files beside the database, even to read. Where a log that holds
+    something lies there, somebody writes, and SQLite reads through his log. Where none does, the file is read as one
+    that nobody changes (``immutable=1``), and what was read counts only if file and log are the same afterwards
+    (`sqlite_file.steady`). Each reading begins anew, so that it sees what was written in between.
+    """
+
+    def __init__(self, path: Path, busy_timeout_ms: int) -> None:
+        where = escape_name(str(path))
+        self._alone = _engine(path, busy_timeout_ms, uri=sqlite_file.reading_uri(path, is_alone=True))
+        super().__init__(_engine(path, busy_timeout_ms, uri=sqlite_file.reading_uri(path, is_alone=False)), where, path)
+        self._file = path
+        self._busy_timeout_ms = busy_timeout_ms
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection that sees one moment of the database."""
+        if not sqlite_file.is_quiet(self._file):
+            with super().reading() as connection:
+                yield connection
+            return
+        with (
+            sqlite_file.steady(self._file),
+            translated(self.where, self._file),
+            self._alone.connect() as connection,
+        ):
+            yield connection
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Do the work where this user may write by now, else raise CatalogUnwritable."""
+        if sqlite_file.is_writable(self._file):
+            return self._write_now(work)
+        raise CatalogUnwritable(
+            "the catalog cannot be written to by this user: it is open for reading only",
+            where=self.where,
+            do="mount its drive for writing, or give this user the right to write the file and its folder",
+        )
+
+    def _write_now(self, work: Callable[[Connection], T]) -> T:
+        opened = Database(_engine(self._file, self._busy_timeout_ms, keeps_log=True), self.where, self._file)
+        try:
+            return opened.write(work)
+        finally:
+            opened.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._alone.dispose()
+        super().close()
 
 
 def open_database(
@@ -97,7 +165,7 @@ def open_database(
     Returns
     -------
     Database
-        Ready for use.
+        Ready for use; where this user cannot write, for reading.
 
     Raises
     ------
@@ -110,9 +178,14 @@ def open_database(
         database = _open_sqlite(location, create=create, busy_timeout_ms=busy_timeout_ms)
     else:
         database = _open_server(location)
+    is_writer = create and not isinstance(database, ReadOnlyDatabase)
     try:
         with database.reading() as connection:
-            is_to_migrate = schema.needs_migration(connection, database.where, is_writer=create)
+            # a file that is there was made whole: without tables it is none of ours
+            can_be_new = not isinstance(location, Path)
+            is_to_migrate = schema.needs_migration(
+                connection, database.where, is_writer=is_writer, can_be_new=can_be_new
+            )
         if is_to_migrate:
             database.write(lambda connection: _migrate(connection, database.where))
     except BaseException:
@@ -123,24 +196,44 @@ def open_database(
 
 def _migrate(connection: Connection, where: str) -> None:
     # another process may have done it while this one waited for its turn
-    if schema.needs_migration(connection, where, is_writer=True):
+    if schema.needs_migration(connection, where, is_writer=True, can_be_new=True):
         schema.migrate(connection)
 
 
 def _open_sqlite(path: Path, *, create: bool, busy_timeout_ms: int) -> Database:
     where = escape_name(str(path))
-    if not create and not path.exists():
-        raise schema.missing(where)
+    try:
+        sqlite_file.check_there(path)
+    except CatalogMissing:
+        if not create:
+            raise
+        sqlite_file.make_whole(path, _make_tables)
+    if path.is_file() and not sqlite_file.is_writable(path):
+        return ReadOnlyDatabase(path, busy_timeout_ms)
     if create:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CatalogUnwritable(
-                f"the folder of the catalog cannot be made: {error.strerror}",
-                where=where,
-                do="mount its drive for writing or give this user the right",
-            ) from error
-    engine = create_engine(URL.create("sqlite", database=str(path)))
+        with contextlib.suppress(OSError):  # a full drive: the catalog is there, its loss is noticed a little later
+            sqlite_file.remember(path)
+    return Database(_engine(path, busy_timeout_ms, keeps_log=create), where, path)
+
+
+def _make_tables(path: Path) -> None:
+    made = Database(_engine(path, BUSY_TIMEOUT_MS, keeps_log=True), escape_name(str(path)), path)
+    try:
+        made.write(schema.migrate)
+    finally:
+        made.close()  # the last to close takes the log over into the file
+
+
+def _engine(path: Path, busy_timeout_ms: int, *, uri: str = "", keeps_log: bool = False) -> Engine:
+    """Return connections to a file: as SQLite opens it by itself, or each of its own by a URI."""
+    if uri:
+        engine = create_engine(
+            "sqlite://",
+            poolclass=NullPool,
+            creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False),
+        )
+    else:
+        engine = create_engine(URL.create("sqlite", database=str(path)))
 
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _record: Any) -> None:
@@ -148,8 +241,8 @@ def _open_sqlite(path: Path, *, create: bool, busy_timeout_ms: int) -> Database:
         connection.isolation_level = None
         for pragma in (f"busy_timeout={busy_timeout_ms}", "foreign_keys=ON", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}")
-        if create:
-            _use_write_ahead_log(connection, where)
+        if keeps_log:
+            _use_write_ahead_log(connection, escape_name(str(path)))
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
@@ -157,7 +250,7 @@ def _open_sqlite(path: Path, *, create: bool, busy_timeout_ms: int) -> Database:
         is_writer = connection.get_execution_options().get(_WRITES, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
 
-    return Database(engine, where)
+    return engine
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection, where: str) -> None:

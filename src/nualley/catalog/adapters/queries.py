@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, select
 
 from nualley.catalog.adapters import rows, tables
 from nualley.catalog.models import Activity, ReplicaState, Run, Totals
+from nualley.core import strict_text
 
 
 def list_runs(
@@ -25,7 +26,7 @@ def list_runs(
     if stop_ns is not None:
         conditions.append(table.c.start_ns < stop_ns)
     if tag is not None:
-        tagged = select(tables.run_tag.c.run_id).where(tables.run_tag.c.tag == rows.to_text(tag))
+        tagged = select(tables.run_tag.c.run_id).where(tables.run_tag.c.tag == strict_text(tag))
         conditions.append(table.c.run_id.in_(tagged))
     query = select(table).where(*conditions)
     query = query.order_by(func.coalesce(table.c.start_ns, table.c.created_ns), table.c.detector, table.c.number)
@@ -102,7 +103,7 @@ def list_activities(connection: Connection, thing: str | None) -> list[Activity]
     activities = select(activity).order_by(activity.c.start_ns, activity.c.activity_id)
     links = select(link).order_by(link.c.activity_id, link.c.role, link.c.position)
     if thing is not None:
-        concerned = select(link.c.activity_id).where(link.c.thing == rows.to_text(thing))
+        concerned = select(link.c.activity_id).where(link.c.thing == strict_text(thing))
         activities = activities.where(activity.c.activity_id.in_(concerned))
         links = links.where(link.c.activity_id.in_(concerned))
     things: dict[tuple[int, str], list[str]] = defaultdict(list)

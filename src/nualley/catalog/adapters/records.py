@@ -4,20 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, select, update
+from sqlalchemy import Connection, Table, insert, select, update
 
 from nualley.catalog.adapters import rows, tables
 from nualley.catalog.decide import check_same_bytes, complete_run
-from nualley.catalog.errors import FileNotInCatalog, ReplicaConflict, RunNotFound
+from nualley.catalog.errors import DriveConflict, FileNotInCatalog, ReplicaConflict, RunNotFound
 from nualley.catalog.models import Activity, FileAdded, FileRecord, Replica, ReplicaState, Run
-from nualley.core import nearest
+from nualley.core import nearest, strict_text, to_json
 
 
 def insert_row(connection: Connection, table: Table, values: dict[str, Any]) -> int:
     """Enter a row and return the number that it got."""
-    key = connection.execute(insert(table).values(values)).inserted_primary_key
-    assert key is not None
-    return int(key[0])
+    (key,) = table.primary_key.columns
+    return int(connection.execute(insert(table).values(values).returning(key)).scalar_one())
 
 
 def find_run(connection: Connection, run_id: str) -> Run | None:
@@ -64,17 +63,17 @@ def put_run(connection: Connection, run: Run, now_ns: int) -> Run:
 
 
 def _stored_settings(run: Run) -> Any:
-    return rows.to_json(run.settings)
+    return to_json(run.settings, "settings")
 
 
 def _put_tags(connection: Connection, run_id: str, tags: Iterable[str], now_ns: int) -> None:
-    for tag in sorted({rows.to_text(tag) for tag in tags}):
+    for tag in sorted({strict_text(tag) for tag in tags}):
         connection.execute(insert(tables.run_tag).values(run_id=run_id, tag=tag, created_ns=now_ns))
 
 
 def put_tag(connection: Connection, run_id: str, tag: str, now_ns: int) -> None:
     """Give a run a tag unless it has it."""
-    if rows.to_text(tag) not in load_run(connection, run_id).tags:
+    if strict_text(tag) not in load_run(connection, run_id).tags:
         _put_tags(connection, run_id, (tag,), now_ns)
 
 
@@ -110,19 +109,13 @@ def put_file(
     else:
         check_same_bytes(known, file)
         record = known
-    n_before = count_replicas(connection, record.file_id)
+    before = list_replicas(connection, record.file_id)
     for replica in replicas:
         put_replica(connection, record.file_id, replica, now_ns)
     there = list_replicas(connection, record.file_id)
-    if activity is not None and (known is None or len(there) > n_before):
+    if activity is not None and (known is None or there != before):
         put_activity(connection, activity)
     return FileAdded(record, tuple(there), already_there=known is not None)
-
-
-def count_replicas(connection: Connection, file_id: int) -> int:
-    """Return how many places of a file are known."""
-    query = select(func.count()).select_from(tables.replica).where(tables.replica.c.file_id == file_id)
-    return int(connection.execute(query).scalar_one())
 
 
 def list_replicas(connection: Connection, file_id: int) -> list[Replica]:
@@ -155,7 +148,8 @@ def put_replica(connection: Connection, file_id: int, replica: Replica, now_ns: 
             where=f"replica {known.replica_id}",
             do="look at the file; change replica_path in drives.toml so that two files never share a place",
         )
-    if (replica.verified_ns or 0) <= (known.verified_ns or 0):
+    is_mended = replica.state is ReplicaState.VERIFIED and known.state is not ReplicaState.VERIFIED
+    if not is_mended and (replica.verified_ns or 0) <= (known.verified_ns or 0):
         return known
     set_replica_state(connection, known.replica_id, state=replica.state, verified_ns=replica.verified_ns)
     return load_replica(connection, known.replica_id)
@@ -179,13 +173,34 @@ def set_replica_state(connection: Connection, replica_id: int, *, state: Replica
         )
 
 
+def list_drive_ids(connection: Connection) -> dict[str, str]:
+    """Return the ids of the registered drives, by name."""
+    table = tables.drive
+    return {row.name: row.drive_id for row in connection.execute(select(table))}
+
+
+def put_drive(connection: Connection, name: str, drive_id: str, now_ns: int) -> None:
+    """Register a drive unless it is; DriveConflict where name or id stand for another one."""
+    known = list_drive_ids(connection)
+    name_by_id = {known_id: known_name for known_name, known_id in known.items()}
+    if known.get(name, drive_id) != drive_id or name_by_id.get(drive_id, name) != name:
+        raise DriveConflict(
+            f"drive {name} has the id {drive_id}; registered is {name} as {known.get(name, 'no drive')}, "
+            f"and that id as {name_by_id.get(drive_id, 'no drive')}",
+            where=f"storage.drives.{name}",
+            do="look which drives are mounted where; each keeps its name in drives.toml",
+        )
+    if name not in known:
+        connection.execute(insert(tables.drive).values(name=name, drive_id=drive_id, registered_ns=now_ns))
+
+
 def put_activity(connection: Connection, activity: Activity) -> Activity:
     """Enter what was done, what it took and what it made."""
     names = ("kind", "code", "configuration", "host", "start_ns", "stop_ns")
     values = {name: getattr(activity, name) for name in names}
     number = insert_row(connection, tables.activity, values)
     things = [
-        {"activity_id": number, "role": role, "position": position, "thing": rows.to_text(thing)}
+        {"activity_id": number, "role": role, "position": position, "thing": strict_text(thing)}
         for role, names_of_things in (("input", activity.inputs), ("output", activity.outputs))
         for position, thing in enumerate(names_of_things)
     ]

@@ -1,14 +1,12 @@
 """Rows of the tables as values of the catalog, and back."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import RowMapping
 
 from nualley.catalog.models import (
     FileRecord,
-    Json,
     Note,
     Quarantined,
     Replica,
@@ -18,55 +16,7 @@ from nualley.catalog.models import (
     SourceState,
     TimeSource,
 )
-from nualley.core import UsageError, split_run_id
-
-
-def to_text(text: str) -> str:
-    r"""Return text that every database can hold: what is not UTF-8 as ``\xNN``, as `core.escape_name` does.
-
-    Examples
-    --------
-    >>> to_text("a\udcff\0b")
-    'a\\xff\\x00b'
-    """
-    raw = text.encode("utf-8", "surrogateescape").replace(b"\0", b"\\x00")
-    return raw.decode("utf-8", "backslashreplace")
-
-
-def to_json(value: Any, key: str = "settings") -> Json:
-    """Return what JSON can hold: NaN and inf as null, tuples as lists.
-
-    Parameters
-    ----------
-    value : object
-        Made of mappings, sequences, numbers, text, None.
-    key : str
-        Its name, for the text of an error.
-
-    Returns
-    -------
-    Json
-        Without anything that a database would refuse.
-
-    Raises
-    ------
-    UsageError
-        Where a part is something else.
-    """
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, str):
-        return to_text(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {to_text(str(name)): to_json(part, f"{key}.{name}") for name, part in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
-        return [to_json(part, f"{key}[{index}]") for index, part in enumerate(value)]
-    raise UsageError(
-        f"{key} is a {type(value).__name__}: {value!r}, expected what JSON can hold",
-        do="turn it into a number or text",
-    )
+from nualley.core import split_run_id, strict_text, to_json
 
 
 def run_values(run: Run) -> dict[str, Any]:
@@ -78,10 +28,10 @@ def run_values(run: Run) -> dict[str, Any]:
         "start_ns": run.start_ns,
         "stop_ns": run.stop_ns,
         "time_source": str(run.time_source),
-        "run_type": to_text(run.run_type),
-        "start_reason": to_text(run.start_reason),
-        "stop_reason": to_text(run.stop_reason),
-        "settings": to_json(run.settings),
+        "run_type": strict_text(run.run_type),
+        "start_reason": strict_text(run.start_reason),
+        "stop_reason": strict_text(run.stop_reason),
+        "settings": to_json(run.settings, "settings"),
         "created_ns": run.created_ns,
     }
 
@@ -143,7 +93,7 @@ def quarantined_values(quarantined: Quarantined) -> dict[str, Any]:
     """Return the row of a refused file, without its number."""
     return {
         "path": quarantined.path,
-        "reason": to_text(quarantined.reason),
+        "reason": strict_text(quarantined.reason),
         "detector": quarantined.detector,
         "run_id": quarantined.run_id,
         "size_B": quarantined.size_B,

@@ -5,10 +5,12 @@ from typing import Any
 
 from sqlalchemy import Connection, inspect
 
-from nualley.catalog.errors import CatalogError, CatalogMissing, CatalogNewer, CatalogOutdated
+from nualley.catalog.adapters import tables
+from nualley.catalog.adapters.sqlite_file import RESTORE, missing
+from nualley.catalog.errors import CatalogDamaged, CatalogNewer, CatalogOutdated
 
 # every step of migrations/versions in order: read without importing Alembic, which costs 0.35 s
-VERSIONS = ("0001",)
+VERSIONS = ("0001", "0002")
 HEAD = VERSIONS[-1]
 
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -34,7 +36,7 @@ def read_version(connection: Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def needs_migration(connection: Connection, where: str, *, is_writer: bool) -> bool:
+def needs_migration(connection: Connection, where: str, *, is_writer: bool, can_be_new: bool) -> bool:
     """Return whether the tables have to be made or brought up to date before they can be used.
 
     Parameters
@@ -45,6 +47,8 @@ def needs_migration(connection: Connection, where: str, *, is_writer: bool) -> b
         The catalog, for the text.
     is_writer : bool
         Whether this process may do it.
+    can_be_new : bool
+        Whether a database without tables is one that nobody used yet; else it is damaged.
 
     Returns
     -------
@@ -57,14 +61,15 @@ def needs_migration(connection: Connection, where: str, *, is_writer: bool) -> b
         Where a newer nualley wrote it.
     CatalogMissing, CatalogOutdated
         Where a reader finds no tables, or old ones.
-    CatalogError
-        Where the database holds something else.
+    CatalogDamaged
+        Where the database holds something else, or lacks what it has to hold.
     """
     version = read_version(connection)
-    if version == HEAD:
-        return False
     if version is None:
-        return _is_new(connection, where, is_writer=is_writer)
+        return _is_new(connection, where, is_writer=is_writer, can_be_new=can_be_new)
+    if version == HEAD:
+        _check_tables(connection, where)
+        return False
     if version not in VERSIONS:
         raise CatalogNewer(
             f"the catalog has version {version}, this nualley knows up to {HEAD}",
@@ -80,24 +85,24 @@ def needs_migration(connection: Connection, where: str, *, is_writer: bool) -> b
     return True
 
 
-def _is_new(connection: Connection, where: str, *, is_writer: bool) -> bool:
+def _is_new(connection: Connection, where: str, *, is_writer: bool, can_be_new: bool) -> bool:
     others = inspect(connection).get_table_names()
-    if others:
-        raise CatalogError(
-            f"the database is no catalog of nualley: it holds the tables {', '.join(sorted(others)[:5])}",
+    if others or not can_be_new:
+        held = f"the tables {', '.join(sorted(others)[:5])}" if others else "no table"
+        raise CatalogDamaged(
+            f"the database is no catalog of nualley: it holds {held}",
             where=where,
-            do="name another file or database in catalog.url",
+            do=f"{RESTORE}, or name another file or database in catalog.url",
         )
     if not is_writer:
         raise missing(where)
     return True
 
 
-def missing(where: str) -> CatalogMissing:
-    """Return the error of a catalog that nobody made yet."""
-    return CatalogMissing(
-        "there is no catalog yet", where=where, do="'nualley up' or the first 'nualley runs ingest' makes it"
-    )
+def _check_tables(connection: Connection, where: str) -> None:
+    lacking = sorted(set(tables.metadata.tables) - set(inspect(connection).get_table_names()))
+    if lacking:
+        raise CatalogDamaged(f"the catalog lacks the tables {', '.join(lacking)}", where=where, do=RESTORE)
 
 
 def migrate(connection: Connection, version: str = HEAD) -> None:

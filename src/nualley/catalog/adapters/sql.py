@@ -24,7 +24,7 @@ from nualley.catalog.models import (
     TimeSource,
     Totals,
 )
-from nualley.core import Clock, SystemClock, UsageError
+from nualley.core import Clock, SystemClock, UsageError, strict_text
 
 
 class SqlCatalog:
@@ -76,7 +76,7 @@ class SqlCatalog:
     ) -> Run:
         """Set type and reasons of a run; None leaves one as it is. RunNotFound names the nearest run."""
         given = {"run_type": run_type, "start_reason": start_reason, "stop_reason": stop_reason}
-        return self._set_run(run_id, {name: rows.to_text(text) for name, text in given.items() if text is not None})
+        return self._set_run(run_id, {name: strict_text(text) for name, text in given.items() if text is not None})
 
     def _set_run(self, run_id: str, values: dict[str, Any]) -> Run:
         def work(connection: Connection) -> Run:
@@ -152,8 +152,8 @@ class SqlCatalog:
             values: dict[str, Any] = {
                 "run_id": run_id,
                 "time_ns": self._clock.now_ns(),
-                "author": rows.to_text(author),
-                "text": rows.to_text(text),
+                "author": strict_text(author),
+                "text": strict_text(text),
             }
             return Note(note_id=records.insert_row(connection, tables.note, values), **values)
 
@@ -169,7 +169,7 @@ class SqlCatalog:
         def work(connection: Connection) -> None:
             records.load_run(connection, run_id)
             table = tables.run_tag
-            connection.execute(delete(table).where(table.c.run_id == run_id, table.c.tag == rows.to_text(tag)))
+            connection.execute(delete(table).where(table.c.run_id == run_id, table.c.tag == strict_text(tag)))
 
         self._database.write(work)
 
@@ -188,9 +188,7 @@ class SqlCatalog:
             known = connection.execute(select(table).where(*same)).mappings().first()
             if known is not None:
                 return rows.to_quarantined(known)
-            number = connection.execute(insert(table).values(values)).inserted_primary_key
-            assert number is not None
-            return Quarantined(quarantine_id=number[0], **values)
+            return Quarantined(quarantine_id=records.insert_row(connection, table, values), **values)
 
         return self._database.write(work)
 
@@ -205,6 +203,10 @@ class SqlCatalog:
             return entered
 
         return self._database.write(work)
+
+    def register_drive(self, name: str, drive_id: str) -> None:
+        """Enter by which id a drive is known again; DriveConflict where name or id stand for another drive."""
+        self._database.write(lambda connection: records.put_drive(connection, name, drive_id, self._clock.now_ns()))
 
     # ------------------------------------------------------------ reading
     def run(self, run_id: str) -> Run:
@@ -269,6 +271,11 @@ class SqlCatalog:
         """Return what is known to lie at an (escaped) path, None where nothing is."""
         with self._database.reading() as connection:
             return records.find_replica(connection, drive, path)
+
+    def drive_ids(self) -> Mapping[str, str]:
+        """Return the ids of all drives that were ever written to, by name."""
+        with self._database.reading() as connection:
+            return records.list_drive_ids(connection)
 
     def notes(self, run_id: str) -> list[Note]:
         """Return the notes of a run, oldest first."""

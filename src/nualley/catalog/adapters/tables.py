@@ -99,6 +99,15 @@ replica = Table(
     Index(None, "file_id"),
 )
 
+drive = Table(
+    "drive",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("drive_id", String, nullable=False),
+    Column("registered_ns", BigInteger, nullable=False),
+    UniqueConstraint("drive_id"),
+)
+
 activity = Table(
     "activity",
     metadata,

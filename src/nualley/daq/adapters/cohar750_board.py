@@ -71,6 +71,10 @@ class Board:
         chunks = self.data[WAVEFORMS].chunks
         return int(chunks[0]) if chunks else 1
 
+    def times(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Return rows of the timestamps, without which it would be no board."""
+        return _as_rows(self.data[TIMES][start:stop])[:, 0].astype(np.int64)
+
     def column(self, name: str, start: int, stop: int) -> NDArray[Any] | None:
         """Return rows of a dataset of one value per event, or None where there is no such dataset."""
         if name not in self.data:
@@ -208,14 +212,9 @@ def _hits(boards: Sequence[Board], start: int, stop: int) -> pa.Table:
         event_id=per_row([unknown if column is None else column.astype(np.int64) for column in ids]),
         board=per_event([board.number for board in boards]),
         channel=np.tile(np.concatenate([np.arange(n) for n in n_channels]), n_rows),
-        t_raw=per_row([_known(board.column(TIMES, start, stop)).astype(np.int64) for board in boards]),
+        t_raw=per_row([board.times(start, stop) for board in boards]),
         flags=per_row([_flags(board, start, stop) for board in boards]),
     )
-
-
-def _known(column: NDArray[Any] | None) -> NDArray[Any]:
-    assert column is not None
-    return column
 
 
 def _flags(board: Board, start: int, stop: int) -> NDArray[np.uint32]:

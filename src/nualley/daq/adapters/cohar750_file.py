@@ -2,7 +2,6 @@
 
 import errno
 import importlib
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from nualley.core import UsageError, to_json
 from nualley.daq.errors import UnreadableFileError
 from nualley.daq.models import DefectKind
 
@@ -121,20 +121,12 @@ def attributes(file: Any, n_most: int = 1000) -> dict[str, Any]:
 
 def _attribute(thing: Any, key: str) -> Any:
     try:
-        return _json_able(thing.attrs[key])
+        value = thing.attrs[key]
     except DAMAGE as error:
         return f"cannot be read: {error}"
-
-
-def _json_able(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    if isinstance(value, np.ndarray):
-        if value.size > _MAX_ATTRIBUTE:
-            return f"{value.dtype} of shape {value.shape}"
-        return [_json_able(item) for item in value.reshape(-1)]
-    if isinstance(value, np.generic):
-        return _json_able(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, bool | int | float | str) else str(value)
+    if isinstance(value, np.ndarray) and value.size > _MAX_ATTRIBUTE:
+        return f"{value.dtype} of shape {value.shape}"
+    try:
+        return to_json(value, key)
+    except UsageError:  # empty, a reference, or another thing of HDF5's own
+        return str(value)

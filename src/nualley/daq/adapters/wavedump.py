@@ -118,9 +118,8 @@ def _read_config(path: Path) -> dict[str, Any]:
             raw = file.read(0, MAX_CONFIG_B)
             config = parse_config(raw)
             if file.size_B > MAX_CONFIG_B:
-                notes = config.setdefault(NOTES, [])
-                assert isinstance(notes, list)
-                notes.append(f"only the first {MAX_CONFIG_B} B of {file.size_B} B were read")
+                note = f"only the first {MAX_CONFIG_B} B of {file.size_B} B were read"
+                return {**config, NOTES: [*config.get(NOTES, ()), note]}
             return dict(config)
     except UnreadableFileError as error:
         return {NOTES: [f"{CONFIG_NAME}: {error.what}"]}

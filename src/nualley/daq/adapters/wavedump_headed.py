@@ -96,21 +96,23 @@ class HeadedReader(WaveDumpReader):
         """
         with RawFile(self._path) as file:
             self.check_start(start_offset, file.size_B)
-            if self.is_empty(file.size_B) or not self._learn(file):
+            family = None if self.is_empty(file.size_B) else self._learn(file)
+            if family is None:
                 return
-            index = self._events_before(file, start_offset)
+            index = self._events_before(file, family, start_offset)
             self.hand_out(start_offset, index)
-            for batch in self._batches(file, start_offset, max_bytes):
+            for batch in self._batches(file, family, start_offset, max_bytes=max_bytes):
                 self.log.add(batch.defect)
                 n_events = len(batch.headers)
                 self.hand_out(batch.next_B, index + n_events)
                 if n_events:
-                    yield self._chunk(file, batch, index, with_samples=samples)
+                    yield self._chunk(file, family, batch, index=index, with_samples=samples)
                 index += n_events
 
-    def _batches(self, file: RandomAccess, start_B: int, max_bytes: int, stop_B: int | None = None) -> Iterator[Batch]:
-        assert self._family is not None
-        walk = HeaderWalk(file, self._family, is_growing=self._is_growing)
+    def _batches(
+        self, file: RandomAccess, family: Family, start_B: int, *, max_bytes: int, stop_B: int | None = None
+    ) -> Iterator[Batch]:
+        walk = HeaderWalk(file, family, is_growing=self._is_growing)
         stop_B = file.size_B if stop_B is None else stop_B
         max_events = max(1, max_bytes // HIT_B)
         while start_B < stop_B:
@@ -120,12 +122,11 @@ class HeadedReader(WaveDumpReader):
             if batch.is_last:
                 return
 
-    def _chunk(self, file: RandomAccess, batch: Batch, index: int, *, with_samples: bool) -> Chunk:
+    def _chunk(self, file: RandomAccess, family: Family, batch: Batch, *, index: int, with_samples: bool) -> Chunk:
         headers = batch.headers
-        assert self._family is not None
         payload_B = headers["event_B"].astype(np.int64) - HEADER_B
         hits = hits_table(
-            payload_B // self._family.sample_B,
+            payload_B // family.sample_B,
             event=np.arange(index, index + len(headers)),
             event_id=headers["event_id"],
             board=headers["board"],
@@ -133,29 +134,29 @@ class HeadedReader(WaveDumpReader):
             t_raw=headers["t_raw"],
             flags=headers["pattern"],
         )
-        kind = sample_type(self._family.sample_B)
+        kind = sample_type(family.sample_B)
         found = _samples(file, batch.start_B, payload_B, kind) if with_samples else np.empty(0, kind)
         return Chunk(hits, found, batch.start_B, batch.next_B)
 
-    def _events_before(self, file: RandomAccess, start_B: int) -> int:
+    def _events_before(self, file: RandomAccess, family: Family, start_B: int) -> int:
         """Return the index of the event at ``start_B``: known from last time, else all headers before are walked."""
         if start_B == self._resume_offset:
             return self._index_at_resume
         index, offset_B = 0, 0
-        for batch in self._batches(file, 0, _COUNT_B, stop_B=start_B):
+        for batch in self._batches(file, family, 0, max_bytes=_COUNT_B, stop_B=start_B):
             index += len(batch.headers)
             offset_B = batch.next_B
         if offset_B != start_B:
             raise self.not_a_boundary(start_B)
         return index
 
-    def _learn(self, file: RandomAccess) -> bool:
-        """Find out what the headers have in common, as soon as there is one; return whether it is known."""
+    def _learn(self, file: RandomAccess) -> Family | None:
+        """Find out what the headers have in common, as soon as there is one; None before."""
         if self._family is None:
             self._family = self._find_family(file)
             if self._family is None and file.size_B and not self._is_growing:
                 self.log.add(self._no_family(file))
-        return self._family is not None
+        return self._family
 
     def _no_family(self, file: RandomAccess) -> Defect:
         raw = file.read(0, HEADER_B)
@@ -186,13 +187,14 @@ class HeadedReader(WaveDumpReader):
     def _count_anew(self, file: RandomAccess) -> tuple[int, int, int | None]:
         n_events = 0
         sizes: set[int] = set()
-        if file.size_B and self._learn(file):
-            for batch in self._batches(file, 0, _COUNT_B):
+        family = self._learn(file) if file.size_B else None
+        if family is not None:
+            for batch in self._batches(file, family, 0, max_bytes=_COUNT_B):
                 self.log.add(batch.defect)
                 n_events += len(batch.headers)
                 if len(sizes) < 2:
                     sizes.update(np.unique(batch.headers["event_B"]).tolist())
-        one = (sizes.pop() - HEADER_B) // self._family.sample_B if self._family and len(sizes) == 1 else None
+        one = (sizes.pop() - HEADER_B) // family.sample_B if family and len(sizes) == 1 else None
         return file.size_B, n_events, one
 
 

@@ -12,24 +12,6 @@ from nualley.exposure.ports import TraceRows
 from nualley.physics import FOREVER, LinkChange, PvRows
 
 
-class Metadata(Protocol):
-    """What an IOC says of a PV, as far as exposure needs it."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Labels of an enum."""
-        ...
-
-
-class Record(Protocol):
-    """What the archive knows of a PV, as far as exposure needs it."""
-
-    @property
-    def metadata(self) -> Metadata | None:
-        """What the IOC says of it; None where it never did."""
-        ...
-
-
 class Reader(Protocol):
     """The archive's reader, as far as exposure needs it."""
 
@@ -45,8 +27,8 @@ class Reader(Protocol):
         """Return up to when the last value is known to have held [ns since 1970 UTC]."""
         ...
 
-    def record(self, pv: str) -> Record:
-        """Return what is known of a PV."""
+    def record(self, pv: str) -> Any:
+        """Return what is known of a PV: ``metadata`` with ``labels``, or None until its IOC was heard."""
         ...
 
 

@@ -11,6 +11,9 @@ from nualley.exposure.models import CumulativeBeam
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SUFFIXES = (".svg", ".png", ".pdf")
+"""Endings of the pictures that can be drawn."""
+
 # Okabe and Ito, "Color Universal Design" (2008): told apart with every kind of colour vision; then dashes go on
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.3)))
@@ -27,7 +30,7 @@ def draw_cumulative(curves: Sequence[CumulativeBeam], path: Path, *, title: str 
     curves : sequence of CumulativeBeam
         One for each detector.
     path : Path
-        Where to; the ending chooses the format (``.svg``, ``.png``, ``.pdf``).
+        Where to; the ending, one of `SUFFIXES`, chooses the format.
     title : str
         Stands above it.
 
@@ -35,8 +38,8 @@ def draw_cumulative(curves: Sequence[CumulativeBeam], path: Path, *, title: str 
     ------
     NothingToDrawError
         Where there is no curve.
-    OSError, ValueError
-        Where the file cannot be written, or the ending is no format.
+    OSError
+        Where the file cannot be written.
     """
     if not curves:
         raise NothingToDrawError(

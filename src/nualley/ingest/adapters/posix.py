@@ -4,8 +4,8 @@ import os
 import stat
 from pathlib import Path
 
-from nualley.core import NualleyError, escape_name
-from nualley.ingest.errors import DropProblem
+from nualley.core import NualleyError, escape_name, reason
+from nualley.ingest.errors import DropProblem, Skipped
 from nualley.ingest.models import Found, FoundFile, Stamp, make_stamp
 
 _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a device", stat.S_IFCHR: "a device"}
@@ -38,12 +38,12 @@ class PosixDropFiles:
         -------
         Found
             Bytes of names are kept as they are; links out of the directory, other kinds of files and what cannot be
-            read are problems.
+            read are problems, links inside are skipped.
         """
         walk = _Walk(os.path.realpath(directory), self._max_depth, self._max_files)
         walk.look_into(walk.root, 1)
         walk.files.sort()
-        return Found(tuple(walk.files), tuple(walk.problems))
+        return Found(tuple(walk.files), tuple(walk.problems), tuple(walk.skipped))
 
     def find(self, path: Path) -> Found | None:
         """Return one file, a link followed, or all below a directory; None where nothing is there."""
@@ -70,6 +70,7 @@ class _Walk:
         self.root = root
         self.files: list[FoundFile] = []
         self.problems: list[NualleyError] = []
+        self.skipped: list[NualleyError] = []
         self._max_depth = max_depth
         self._max_files = max_files
         self._is_full = False
@@ -125,6 +126,8 @@ class _Walk:
     def _look_at_link(self, path: str) -> None:
         target = os.path.realpath(path)
         if os.path.commonpath((self.root, target)) == self.root and os.path.exists(target):  # noqa: PTH110 - text paths
+            what = f"skipped: {escape_name(path)} is a link to {escape_name(target)}, which is found itself"
+            self.skipped.append(Skipped(what, where=escape_name(path), do="name the link itself to take it in"))
             return
         self.problems.append(
             DropProblem(
@@ -141,7 +144,7 @@ def _stamp(status: os.stat_result) -> Stamp:
 
 def _unreadable(path: str, error: OSError) -> NualleyError:
     return DropProblem(
-        f"{escape_name(path)} cannot be read: {error.strerror}",
+        f"{escape_name(path)} cannot be read: {reason(error)}",
         where=escape_name(path),
         do="mount it, or give this user the right to read and search it; it is tried again",
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nualley.core import Digests, NualleyError, digest_file, escape_name
+from nualley.core import Digests, NualleyError, digest_file, escape_name, reason
 from nualley.daq import DaqSettings, FileSummary, Formats, installed_formats, open_raw, probe, summarise
 from nualley.ingest.errors import ReaderFailed
 from nualley.storage import SourceUnreadable, SourceVanished
@@ -121,5 +121,5 @@ class DaqRawFiles:
             ) from None
         except OSError as error:
             raise SourceUnreadable(
-                f"{shown} cannot be read: {error.strerror}", where=shown, do="give this user the right to read it"
+                f"{shown} cannot be read: {reason(error)}", where=shown, do="give this user the right to read it"
             ) from error

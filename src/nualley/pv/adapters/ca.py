@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-import socket
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ import structlog
 from epicscorelibs.ca import cadef, dbr
 
 from nualley.core import SECOND_NS, Clock, SystemClock
+from nualley.pv.adapters.ca_hosts import Hosts
 from nualley.pv.adapters.ca_values import stamp_ns, to_metadata, to_sample
 from nualley.pv.decide import Connections, Question
 from nualley.pv.environment import epics_environment
@@ -31,13 +32,24 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
+class _Update:
+    """An update as it came, and over what where it may be the first of a connection."""
+
+    value: Any
+    now_ns: int
+    host: str = ""
+    native: tuple[int, bool] | None = None  # DBR code and whether it is an array
+
+
+@dataclass(slots=True)
 class _Channel:
     """One PV that is listened to."""
 
     request: PvRequest
     monitor: Any = None
     properties: Any = None
-    native: tuple[int, bool] | None = None  # DBR code and whether it is an array, when the monitor was made
+    native: tuple[int, bool] | None = None  # when the monitor was made
+    waiting: deque[_Update] = field(default_factory=deque)  # for the IOC's address
     metadata: Metadata | None = None
     n_reopened: int = 0
     ticks_closed: int = 0
@@ -82,7 +94,7 @@ class CaSource:
         self._channels: dict[str, _Channel] = {}
         self._silent: frozenset[str] = frozenset()  # heartbeats that nobody asked for
         self._connections = self._new_connections()
-        self._addresses: dict[str, str] = {}
+        self._hosts = Hosts(self._take_all_waiting)
         self._questions: dict[str, asyncio.Task[None]] = {}
         self._ticker: asyncio.Task[None] | None = None
         self._emit: Emit = _drop
@@ -126,6 +138,7 @@ class CaSource:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._hosts.stop()
         for pv in list(self._channels):
             self._close(pv)
         aioca.purge_channel_caches()
@@ -195,32 +208,58 @@ class CaSource:
         self._open(channel.request, n_reopened)
 
     # ---------------------------------------------------------------- what comes in
-    def _guarded(self, handler: Any, channel: _Channel, value: Any) -> None:
+    def _guarded(self, handler: Callable[..., None], channel: _Channel, *values: Any) -> None:
         # The outermost boundary: aioca ends a subscription whose callback raises, and that PV would be silent from
         # then on. So it is logged and counted here, and the next update is taken.
         if self._channels.get(channel.request.pv) is not channel:
             return  # was queued before we unsubscribed
         try:
-            handler(channel, value)
+            handler(channel, *values)
         except Exception:  # noqa: BLE001  # see above
             self.n_failed += 1
             _log.exception("ca.update_failed", pv=channel.request.pv, n_failed=self.n_failed)
 
     def _on_update(self, channel: _Channel, value: Any) -> None:
-        pv, now_ns = channel.request.pv, self._clock.now_ns()
-        if not value.ok:
-            self._send(self._connections.lost(pv, now_ns))
+        update = _Update(value, self._clock.now_ns())
+        if value.ok and (channel.waiting or not self._connections.is_up(channel.request.pv)):
+            ca_channel = channel.monitor.channel
+            update.host, update.native = cadef.ca_host_name(ca_channel), _native(ca_channel)
+        channel.waiting.append(update)
+        self._take_waiting(channel)
+
+    def _take_waiting(self, channel: _Channel) -> None:
+        """Take a PV's updates in their order, up to one that has to wait for the address of its IOC."""
+        pv = channel.request.pv
+        while channel.waiting and self._channels.get(pv) is channel:
+            update = channel.waiting[0]
+            address = ""
+            if update.value.ok and not self._connections.is_up(pv):
+                found = self._hosts.address(update.host)
+                if found is None:
+                    return
+                address = found
+            channel.waiting.popleft()
+            self._take(channel, update, address)
+
+    def _take_all_waiting(self) -> None:
+        for channel in list(self._channels.values()):
+            self._guarded(self._take_waiting, channel)
+
+    def _take(self, channel: _Channel, update: _Update, address: str) -> None:
+        """Take one update; ``address`` is that of the IOC where the update is the first of a connection."""
+        pv = channel.request.pv
+        if not update.value.ok:
+            self._send(self._connections.lost(pv, update.now_ns))
             return
-        if not self._connections.is_up(pv):
-            native = _native(channel.monitor.channel)
-            if channel.native not in (None, native):  # the IOC came back with another record type
+        if address:
+            if channel.native not in (None, update.native):  # the IOC came back with another record type
                 self._reopen(channel)
                 return
-            channel.native = native
-            self._send(self._connections.connected(pv, self._address(channel), now_ns))
-        self._send(self._connections.updated(pv, stamp_ns(value), now_ns))
+            channel.native = update.native
+            self._send(self._connections.connected(pv, address, update.now_ns))
+        self._send(self._connections.updated(pv, stamp_ns(update.value), update.now_ns))
         if pv not in self._silent:
-            self._emit(to_sample(pv, value, now_ns))
+            self._emit(to_sample(pv, update.value, update.now_ns))
 
     def _on_properties(self, channel: _Channel, value: Any) -> None:
         if not value.ok:
@@ -237,17 +276,6 @@ class CaSource:
         for event in events:
             if isinstance(event, Life) or event.pv not in self._silent:
                 self._emit(event)
-
-    def _address(self, channel: _Channel) -> str:
-        """Return host:port with a numeric host: libca gives the number first and the name later."""
-        name: str = cadef.ca_host_name(channel.monitor.channel)
-        if name not in self._addresses:
-            host, _, port = name.rpartition(":")
-            try:
-                self._addresses[name] = f"{socket.gethostbyname(host)}:{port}"
-            except OSError:  # a name that DNS gives in one direction only is still a name
-                self._addresses[name] = name
-        return self._addresses[name]
 
     # ---------------------------------------------------------------- life
     async def _tick_for_ever(self) -> None:

@@ -1,10 +1,13 @@
 """Files and volumes of a POSIX machine: every step towards durability is one system call."""
 
+import contextlib
 import ctypes
 import errno
 import fcntl
 import os
+import secrets
 import stat
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +15,16 @@ from typing import Self
 
 import xxhash
 
-from nualley.storage.models import FileState, VolumeState
+from nualley.core import free_B, sync_folder
+from nualley.storage.errors import DestinationConflict
+from nualley.storage.models import MARKER_NAME, DriveMarker, FileState, VolumeState
+from nualley.storage.publication import publish_made
 
+_MARKER = """\
+# By this file nualley knows the drive again, and tells it from the empty folder below. It belongs to this drive alone.
+drive = "{drive}"
+id = "{drive_id}"
+"""
 _SUFFIX = ".nualley.part"
 _NAME_MAX_B = 255
 _READ_ONLY_FILE = 0o444  # a published file is not changed any more
@@ -115,25 +126,47 @@ class PosixPart(PosixFile):
         while rest:
             rest = rest[os.write(self._fd, rest) :]
 
+    def set_writable(self, *, is_writable: bool) -> None:
+        """Let its owner open it by name for writing, or nobody; root may always."""
+        mode = stat.S_IMODE(os.fstat(self._fd).st_mode)
+        os.fchmod(self._fd, mode | stat.S_IWUSR if is_writable else mode & _READ_ONLY_FILE)
+
     def set_mtime(self, mtime_ns: int) -> None:
         """Set the time of the last change [ns since 1970 UTC]."""
         os.utime(self._fd, ns=(mtime_ns, mtime_ns))
 
     def link(self, destination: Path) -> None:
         """Give it its final name too, or move it there; FileExistsError where the name is taken, never overwriting."""
-        try:
-            os.link(self.path, destination, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in _NO_HARD_LINKS:
-                raise
-            rename_exclusively(self.path, destination)
-            self._has_name = False
+        self._has_name = link_or_rename(self.path, destination)
 
     def remove(self) -> None:
         """Take away the name that it had in the making, where it still has it."""
         if self._has_name:
             self.path.unlink(missing_ok=True)
             self._has_name = False
+
+
+def link_or_rename(source: Path, destination: Path) -> bool:
+    """Give a file another name without overwriting, and return whether it still has its old one.
+
+    Parameters
+    ----------
+    source, destination : Path
+        Names on one file system; a file system without hard links renames.
+
+    Raises
+    ------
+    OSError
+        ``EEXIST`` where the destination is there.
+    """
+    try:
+        os.link(source, destination, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        rename_exclusively(source, destination)
+        return False
+    return True
 
 
 def rename_exclusively(source: Path, destination: Path) -> None:
@@ -218,22 +251,22 @@ class PosixFiles:
 
     def sync_directory(self, directory: Path) -> None:
         """Wait until the directory's entries are on the drive."""
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(directory)
+
+    def move(self, source: Path, destination: Path) -> None:
+        """Rename within a folder and make that durable; FileExistsError where the name is taken, never overwriting."""
+        if link_or_rename(source, destination):
+            sync_folder(destination.parent)  # between the two a power cut leaves both names, never none
+            source.unlink()
+        sync_folder(destination.parent)
 
     def available_B(self, path: Path) -> int:
         """Return the bytes that a user may still write at the path, or at the nearest folder above that exists [B]."""
-        for folder in (path, *path.absolute().parents):
-            if folder.exists():
-                return _available_B(os.statvfs(folder))
-        return 0
+        return free_B(path)
 
 
 class PosixVolumes:
-    """`storage.ports.Volumes` by ``statvfs``."""
+    """`storage.ports.Volumes` by ``statvfs``, and by a small TOML file in each drive's root."""
 
     def state(self, path: Path) -> VolumeState:
         """Return what the file system says of itself.
@@ -259,19 +292,60 @@ class PosixVolumes:
         return VolumeState(
             size_B=volume.f_blocks * volume.f_frsize,
             used_B=(volume.f_blocks - volume.f_bfree) * volume.f_frsize,
-            available_B=_available_B(volume),
+            available_B=volume.f_bavail * volume.f_frsize,
             device=path.stat().st_dev,
             is_mount_point=os.path.ismount(path),
             is_writable=os.access(path, os.W_OK | os.X_OK),  # no for a read-only mount too, even to root
+            marker=_read_marker(path),
         )
+
+    def mark(self, path: Path, name: str) -> DriveMarker:
+        """Return the marker of a volume; where it has none, write one for a drive of that name first, durably.
+
+        Parameters
+        ----------
+        path : Path
+            The drive's root.
+        name : str
+            The drive's name.
+
+        Returns
+        -------
+        DriveMarker
+            The one that is there now: of two processes that mark at once, both return the first one's.
+
+        Raises
+        ------
+        StorageError
+            Where it cannot be written.
+        OSError
+            Where one that is there cannot be read or understood.
+        """
+
+        def make(part: Path) -> None:
+            part.chmod(_READ_ONLY_FILE | stat.S_IWUSR)  # whatever the umask: who may not read it would see no drive
+            part.write_text(_MARKER.format(drive=name, drive_id=secrets.token_hex(16)), encoding="utf-8")
+
+        with contextlib.suppress(DestinationConflict):
+            publish_made(path / MARKER_NAME, make, files=PosixFiles())
+        found = _read_marker(path)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "the marker that was written is gone", os.fspath(path / MARKER_NAME))
+        return found
+
+
+def _read_marker(path: Path) -> DriveMarker | None:
+    try:
+        said = tomllib.loads((path / MARKER_NAME).read_text(encoding="utf-8"))
+        return DriveMarker(str(said["drive"]), str(said["id"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError):
+        raise OSError(errno.EBADMSG, f"its marker {MARKER_NAME} cannot be understood") from None
 
 
 def _state(found: os.stat_result) -> FileState:
     return FileState(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
-def _available_B(volume: os.statvfs_result) -> int:
-    return volume.f_bavail * volume.f_frsize
 
 
 def _lock(descriptor: int, path: Path) -> bool:

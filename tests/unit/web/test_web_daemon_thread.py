@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from nualley.web.workers import Worker
+from nualley.web.daemon_thread import DaemonThread
 
 
 async def test_work_is_done_in_one_thread_in_order() -> None:
-    worker = Worker("test-worker")
+    worker = DaemonThread("test-worker")
     done: list[int] = []
     threads = await asyncio.gather(
         *(worker.do(lambda n=n: (done.append(n), threading.current_thread())[1]) for n in range(20))
@@ -24,7 +24,7 @@ async def test_work_is_done_in_one_thread_in_order() -> None:
 
 
 async def test_what_work_raises_is_raised_here() -> None:
-    worker = Worker("test-worker")
+    worker = DaemonThread("test-worker")
     with pytest.raises(ValueError, match="no such drive"):
         await worker.do(lambda: _fail("no such drive"))
     assert await worker.do(lambda: 7) == 7
@@ -32,7 +32,7 @@ async def test_what_work_raises_is_raised_here() -> None:
 
 
 async def test_who_no_longer_waits_does_not_hinder_the_next() -> None:
-    worker, gate = Worker("test-worker"), threading.Event()
+    worker, gate = DaemonThread("test-worker"), threading.Event()
     given_up = asyncio.ensure_future(worker.do(gate.wait))
     await asyncio.sleep(0)
     given_up.cancel()

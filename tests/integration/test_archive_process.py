@@ -1,4 +1,4 @@
-"""The archive process: commits in time, seals in order, retries, drains at the end."""
+"""The archive process in real time and on real files: commits in time, seals in order, retries, drains at the end."""
 
 import asyncio
 import contextlib

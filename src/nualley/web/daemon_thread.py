@@ -11,7 +11,7 @@ T = TypeVar("T")
 _Job = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
 
 
-class Worker:
+class DaemonThread:
     """One thread that does one thing after the other.
 
     It is a daemon, unlike the threads of an executor: a process whose drive hangs in the kernel can still end.

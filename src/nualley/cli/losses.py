@@ -1,0 +1,30 @@
+"""What the archive has lost, said beside an answer that was given without it."""
+
+from nualley.app.site import Site
+from nualley.cli.output import print_note, shown_time
+from nualley.core import ExitCode
+
+
+def told_losses(site: Site) -> ExitCode:
+    """Say on stderr what an answer from the archive had to leave out, and return the exit code that says so too.
+
+    Parameters
+    ----------
+    site : Site
+        Whose archive was read.
+
+    Returns
+    -------
+    ExitCode
+        ``NOT_INTACT`` where commits of the log are lost that the archive has not taken into its index yet. From then on
+        they are gap rows as any other, and the ledger tells of them.
+    """
+    losses = site.new_losses()
+    for loss in losses:
+        print_note(
+            f"{loss.n_commits} commits of the archive's log are lost, between {shown_time(loss.start_ns)} and "
+            f"{shown_time(loss.stop_ns)} (UTC): what they held is unknown here"
+        )
+    if losses:
+        print_note("  do:    look at the store's drive (nualley doctor); nualley up archive keeps what is left")
+    return ExitCode.NOT_INTACT if losses else ExitCode.DONE

@@ -1,0 +1,37 @@
+"""What is answered in JSON."""
+
+from typing import Any
+
+from starlette.responses import Response
+
+from nualley.core import dump_json, to_json
+from nualley.web.models import Status
+
+
+def status_json(status: Status) -> dict[str, Any]:
+    """Return the status as a JSON object; every time also has its age.
+
+    Parameters
+    ----------
+    status : Status
+        What the page says.
+
+    Returns
+    -------
+    dict
+        The fields of `Status`; beside ``time_ns`` of the power and of each value stands ``age_s``.
+    """
+    found: dict[str, Any] = to_json(status)
+    for row in (found["beam"], *found["values"]["rows"]):
+        row["age_s"] = None if row["time_ns"] is None else (status.time_ns - row["time_ns"]) / 1e9
+    return found
+
+
+class StrictJsonResponse(Response):
+    """An answer in JSON that every parser reads."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        """Return the bytes of the answer."""
+        return dump_json(content).encode()

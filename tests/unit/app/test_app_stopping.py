@@ -1,0 +1,102 @@
+"""Requests to stop are counted, and take patience away."""
+
+import asyncio
+import signal
+
+import pytest
+
+from nualley.app import stopping
+from nualley.app.stopping import HASTY_S, Stop
+from nualley.core import ExitCode
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "is_by_hand"),
+    [
+        (signal.SIGTERM, ExitCode.DONE, False),
+        (signal.SIGINT, ExitCode.STOPPED, True),
+        (signal.SIGHUP, ExitCode.STOPPED, False),
+    ],
+)
+def test_the_first_request_says_how_it_ends(number, code, is_by_hand):
+    stop = Stop()
+    assert (stop.is_asked, stop.exit_code) == (False, ExitCode.DONE)
+    stop.ask(number)
+    stop.ask(signal.SIGTERM)
+    stop.ask(signal.SIGINT)
+    assert (stop.is_asked, stop.exit_code, stop.is_by_hand) == (True, code, is_by_hand)
+
+
+def test_each_further_request_takes_patience_away():
+    stop = Stop()
+    found = []
+    for _ in range(5):
+        found.append((stop.is_hastened, stop.is_at_once, stop.patience_s(20.0), stop.patience_s(1.0)))
+        stop.ask()
+    assert found == [
+        (False, False, 20.0, 1.0),
+        (False, False, 20.0, 1.0),
+        (True, False, HASTY_S, 1.0),
+        (True, True, 0.0, 0.0),
+        (True, True, 0.0, 0.0),
+    ]
+
+
+async def test_coroutines_wait_for_the_first_request():
+    stop = Stop()
+    event = stop.event()
+    assert not event.is_set()
+    stop.ask()
+    await asyncio.wait_for(event.wait(), 5)
+    assert stop.event().is_set(), "who comes late is told too"
+
+
+def test_a_request_after_the_loop_has_ended_is_no_error():
+    stop = Stop()
+
+    async def work() -> None:
+        stop.event()
+
+    asyncio.run(work())
+    stop.ask()
+
+
+@pytest.fixture
+def handlers():
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield before
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_signals_ask_and_a_burst_of_them_is_one_request(handlers, monkeypatch):
+    now_s = 100.0
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: now_s)
+    stop = Stop()
+    with stop.on_signals():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert stop.n_asked == 1
+        now_s += stopping.BURST_S
+        signal.raise_signal(signal.SIGHUP)
+        assert stop.n_asked == 2
+    # it is about to end: one more would find nobody to hear it
+    assert all(signal.getsignal(number) is signal.SIG_IGN for number in handlers)
+
+
+def test_signals_are_as_before_where_nobody_asked(handlers):
+    with Stop().on_signals():
+        assert signal.getsignal(signal.SIGINT) != handlers[signal.SIGINT]
+    assert {number: signal.getsignal(number) for number in handlers} == handlers
+
+
+def test_nohup_is_respected(handlers):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for what it starts with &
+    stop = Stop()
+    with stop.on_signals():
+        signal.raise_signal(signal.SIGHUP)
+        assert not stop.is_asked
+        signal.raise_signal(signal.SIGINT)
+        assert stop.is_asked

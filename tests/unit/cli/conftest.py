@@ -1,0 +1,65 @@
+"""An experiment with a run, for commands that are called as a person calls them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nualley.app.site import open_site
+from nualley.catalog import Run, TimeSource
+from nualley.cli.main import main
+from nualley.core import SECOND_NS
+
+RUN_START_NS = 1_795_406_400 * SECOND_NS
+"""2026-11-23T04:00:00Z."""
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a new experiment; it is also the working directory."""
+    monkeypatch.delenv("NUALLEY_EXPERIMENT", raising=False)
+    folder = tmp_path / "experiment"
+    assert main(["init", str(folder)]) == 0
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def detector(experiment: Path) -> str:
+    """Return the id of the experiment's detector, which has runs 1 (an hour long) and 2 (without times)."""
+    site = open_site(experiment)
+    name = next(iter(site.configuration.detectors))
+    catalog = site.catalog()
+    stop_ns = RUN_START_NS + 3600 * SECOND_NS
+    catalog.register_run(
+        Run(
+            run_id=f"{name}-1",
+            detector=name,
+            number=1,
+            start_ns=RUN_START_NS,
+            stop_ns=stop_ns,
+            time_source=TimeSource.GIVEN,
+        )
+    )
+    catalog.register_run(Run(run_id=f"{name}-2", detector=name, number=2))
+    return str(name)
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """Return what calls a command that must be refused as a wrong call, in text and in JSON, and gives the error."""
+
+    def call(*words: str) -> dict[str, Any]:
+        capsys.readouterr()
+        assert main(words) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert main([*words, "--json"]) == 2
+        error: dict[str, Any] = json.loads(capsys.readouterr().out)["error"]
+        assert error["code"] == 2
+        assert said.err.startswith(error["what"])
+        return error
+
+    return call

@@ -1,0 +1,66 @@
+"""What the archive has lost is said beside every answer that had to be given without it."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from nualley.app.archive import open_archive_writer
+from nualley.app.site import open_site
+from nualley.cli.main import main
+from nualley.pv import Connection, Sample, ValueType
+
+
+@pytest.fixture
+def writes(experiment: Path):
+    """Return what writes a commit with one sample."""
+    site = open_site(experiment)
+    writer = open_archive_writer(site.archive_folder)
+
+    def write(value: float) -> None:
+        now_ns = time.time_ns()
+        writer.recorder.receive(Connection("P", True, "127.0.0.1:5064", now_ns, now_ns, "ca"))
+        writer.recorder.receive(Sample("P", now_ns, value, ValueType.FLOAT64, 0, 0, "ca", now_ns))
+        writer.recorder.commit()
+
+    yield write
+    writer.log.close()
+
+
+COMMANDS = [
+    ("archive", "pvs"),
+    ("archive", "last", "P"),
+    ("archive", "get", "P"),
+    ("beam", "exposure"),
+    ("beam", "ledger"),
+    ("beam", "plot", "--out", "beam.svg"),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_an_answer_without_what_is_lost_is_given_and_says_so(writes, experiment, detector, capsys, words):
+    for value in range(3):
+        writes(float(value))
+    assert main(words) == 0
+    (path,) = (experiment / "store" / "archive" / "wal" / "0").glob("*.wal")
+    path.write_bytes(path.read_bytes()[:-40])
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 5
+    said = capsys.readouterr()
+    json.loads(said.out)
+    assert "1 commits of the archive's log are lost, between 20" in said.err
+    assert "nualley up archive keeps what is left" in said.err
+
+
+def test_once_taken_over_it_is_a_gap_and_no_news(writes, experiment, capsys):
+    for value in range(3):
+        writes(float(value))
+    (path,) = (experiment / "store" / "archive" / "wal" / "0").glob("*.wal")
+    path.write_bytes(path.read_bytes()[:-40])
+    open_archive_writer(experiment / "store" / "archive").close()
+    capsys.readouterr()
+    assert main(["archive", "get", "P"]) == 0
+    assert "gap" in capsys.readouterr().out
+    assert main(["doctor"]) != 0
+    assert "1 commits of the log are lost, the last before 20" in capsys.readouterr().out

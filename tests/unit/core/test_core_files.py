@@ -1,0 +1,50 @@
+"""Folders that stay, the room in them, and why the machine refuses."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from nualley.core import free_B, make_folders, reason, sync_folder
+
+
+def test_each_folder_is_durable_before_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+
+    def fsync(descriptor: int) -> None:
+        assert stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        folder = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((folder, sorted(entry.name for entry in folder.iterdir())))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    make_folders(tmp_path / "a" / "b")
+    assert synced == [(tmp_path, ["a"]), (tmp_path / "a", ["b"])]
+    make_folders(tmp_path / "a" / "b")
+    assert len(synced) == 2
+
+
+def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    with pytest.raises(FileExistsError):
+        make_folders(tmp_path / "a")
+    with pytest.raises(NotADirectoryError):
+        sync_folder(tmp_path / "a")
+
+
+def test_the_room_is_that_of_the_nearest_folder_that_is_there(tmp_path: Path) -> None:
+    volume = os.statvfs(tmp_path)
+    assert free_B(tmp_path / "not" / "there") == pytest.approx(volume.f_bavail * volume.f_frsize, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(28, "No space left on device", "/data"), "No space left on device"),
+        (OSError(28, None), "No space left on device"),
+        (OSError("the filter is not there"), "the filter is not there"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_the_reason_is_never_none(error: OSError, expected: str) -> None:
+    assert reason(error) == expected
