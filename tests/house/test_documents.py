@@ -252,8 +252,11 @@ def test_an_answer_in_json_is_as_documented(command: str, runner: Runner) -> Non
     if command.split(maxsplit=1)[0] in _ELSEWHERE:
         return
     left = runner.run(DOCS / "tutorials" / "first-evening.md")
+    # a backup is never written over another, and what is restored has to be there
+    first = "rm -f backup.sqlite; " if " backup" in command else ""
+    first += "nualley catalog backup backup.sqlite && " if " restore" in command else ""
     done = subprocess.run(
-        ["bash", "-c", f"nualley {command}"],
+        ["bash", "-c", f"{first}nualley {command}"],
         cwd=left,
         env={**environment(left), "NUALLEY_EXPERIMENT": str(left / "alley" / "experiment")},
         capture_output=True,
@@ -262,4 +265,4 @@ def test_an_answer_in_json_is_as_documented(command: str, runner: Runner) -> Non
         check=False,
     )
     assert done.stdout, done.stderr
-    assert list(differences(documented_answers()[command], json.loads(done.stdout))) == []
+    assert list(differences(documented_answers()[command], json.loads(done.stdout))) == [], done.stdout

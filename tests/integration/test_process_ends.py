@@ -6,10 +6,12 @@ import os
 import pty
 import re
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -45,6 +47,7 @@ class Command:
         self.mark = f"ENDS_{secrets.token_hex(8)}"
         self.temporary = folder / "temporary"
         self.temporary.mkdir(parents=True, exist_ok=True)
+        self.runtime = Path(tempfile.mkdtemp(prefix="nualley-ends-"))  # short: a socket is in it
         self.out, self.err = folder / "out", folder / "err"
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = subprocess.Popen(
@@ -52,7 +55,13 @@ class Command:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env={**os.environ, "TMPDIR": str(self.temporary), self.mark: "1", **environ},
+                env={
+                    **os.environ,
+                    "TMPDIR": str(self.temporary),
+                    "XDG_RUNTIME_DIR": str(self.runtime),
+                    self.mark: "1",
+                    **environ,
+                },
                 start_new_session=True,
             )
 
@@ -85,6 +94,7 @@ class Command:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
+        shutil.rmtree(self.runtime)
 
 
 @pytest.fixture
@@ -127,6 +137,7 @@ def up(nualley: Callable[..., Command], site: Site, *roles: str, port: int) -> C
 
 def check_quiet_end(command: Command, code: int) -> None:
     assert command.wait() == code, command.said()
+    assert not list(command.runtime.rglob("*.bus")), "a socket stays"
     assert command.pids() == [], "something still runs"
     assert "Traceback" not in command.said()
 

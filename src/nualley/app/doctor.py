@@ -130,7 +130,7 @@ def _archive(site: Site) -> CheckResult:
     if losses:
         kept = len(list((site.archive_folder / "quarantine").glob("*.damaged")))
         detail = (
-            f"{sum(loss.n_commits for loss in losses)} commits of the log are lost, the last before "
+            f"commits of the log are lost ({sum(loss.n_commits for loss in losses)}), the last before "
             f"{format_time(losses[-1].stop_ns, digits=0)}; {kept} damaged stretches are kept"
         )
         return CheckResult("archive.ledger", CheckState.FAILED, detail, "look at the store's drive")

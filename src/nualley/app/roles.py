@@ -10,7 +10,7 @@ import structlog
 from nualley.app.archive import open_archive_writer
 from nualley.app.archive_process import ArchiveProcess
 from nualley.app.locks import ROLES, hold_role
-from nualley.app.runtime import bus_endpoint
+from nualley.app.runtime import bus_endpoint, forget_bus
 from nualley.app.site import Site
 from nualley.app.stopping import Stop, run_until_stopped
 from nualley.app.supervisor import Supervisor, start_role
@@ -82,7 +82,10 @@ def run_archive(site: Site) -> ExitCode:
         await process.run(stop)
 
     with hold_role(site.configuration.store, "archive", site.clock):
-        return run_until_stopped(work)
+        try:
+            return run_until_stopped(work)
+        finally:
+            forget_bus(site.configuration.store)
 
 
 def run_worker(site: Site) -> ExitCode:

@@ -1,5 +1,6 @@
 """Where the processes of one store meet: local sockets, outside of the store."""
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -15,14 +16,28 @@ _MODE = 0o700
 _SHORT = Path("/tmp")  # noqa: S108  # our folder in it is checked to be ours
 
 
-def bus_endpoint(store: Path) -> str:
-    """Return the ZeroMQ endpoint of a store's live bus.
+def bus_path(store: Path) -> Path:
+    """Return where the socket of a store's live bus is.
 
     Parameters
     ----------
     store : Path
         The store. Its own folder may be a network drive, or too long a path for a socket: the socket stands in the
         machine's folder for temporary files, readable by this user alone; in ``/tmp`` where that is too long a path.
+    """
+    name = f"{xxhash.xxh3_64_hexdigest(os.fsencode(store.resolve()))}.bus"
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    path = base / f"nualley-{os.getuid()}" / name
+    return path if len(os.fsencode(path)) <= LONGEST_SOCKET_B else _SHORT / path.parent.name / name
+
+
+def bus_endpoint(store: Path) -> str:
+    """Return the ZeroMQ endpoint of a store's live bus; its folder is made.
+
+    Parameters
+    ----------
+    store : Path
+        The store.
 
     Returns
     -------
@@ -34,11 +49,8 @@ def bus_endpoint(store: Path) -> str:
     ConfigurationError
         Where somebody else owns the folder.
     """
-    name = f"{xxhash.xxh3_64_hexdigest(os.fsencode(store.resolve()))}.bus"
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    folder = base / f"nualley-{os.getuid()}"
-    if len(os.fsencode(folder / name)) > LONGEST_SOCKET_B:
-        folder = _SHORT / folder.name
+    path = bus_path(store)
+    folder = path.parent
     folder.mkdir(mode=_MODE, exist_ok=True)
     status = folder.stat()
     if status.st_uid != os.getuid() or status.st_mode & 0o077:
@@ -48,4 +60,16 @@ def bus_endpoint(store: Path) -> str:
             where=str(folder),
             do="remove it or set XDG_RUNTIME_DIR to a folder of your own",
         )
-    return f"ipc://{folder / name}"
+    return f"ipc://{path}"
+
+
+def forget_bus(store: Path) -> None:
+    """Take the socket of a store's live bus away, which ZeroMQ leaves behind; only for who holds the role.
+
+    Parameters
+    ----------
+    store : Path
+        The store.
+    """
+    with contextlib.suppress(OSError):  # not there, or not ours: nobody hears of it either way
+        bus_path(store).unlink()

@@ -22,7 +22,7 @@ def told_losses(site: Site) -> ExitCode:
     losses = site.new_losses()
     for loss in losses:
         print_note(
-            f"{loss.n_commits} commits of the archive's log are lost, between {shown_time(loss.start_ns)} and "
+            f"commits of the archive's log are lost ({loss.n_commits}), between {shown_time(loss.start_ns)} and "
             f"{shown_time(loss.stop_ns)} (UTC): what they held is unknown here"
         )
     if losses:

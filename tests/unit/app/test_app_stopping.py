@@ -100,3 +100,20 @@ def test_nohup_is_respected(handlers):
         assert not stop.is_asked
         signal.raise_signal(signal.SIGINT)
         assert stop.is_asked
+
+
+@pytest.mark.parametrize(("n_signals", "ended"), [(1, []), (2, []), (3, [ExitCode.STOPPED])])
+def test_a_process_alone_is_ended_by_the_third_request_wherever_it_hangs(handlers, monkeypatch, n_signals, ended):
+    now_s, found = 100.0, []
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(stopping.os, "_exit", found.append)
+
+    async def work(stop: asyncio.Event) -> None:
+        nonlocal now_s
+        for _ in range(n_signals):
+            now_s += stopping.BURST_S
+            signal.raise_signal(signal.SIGINT)
+        await stop.wait()
+
+    assert stopping.run_until_stopped(work) is ExitCode.STOPPED
+    assert found == ended

@@ -49,7 +49,7 @@ def test_an_answer_without_what_is_lost_is_given_and_says_so(writes, experiment,
     assert main([*words, "--json"]) == 5
     said = capsys.readouterr()
     json.loads(said.out)
-    assert "1 commits of the archive's log are lost, between 20" in said.err
+    assert "commits of the archive's log are lost (1), between 20" in said.err
     assert "nualley up archive keeps what is left" in said.err
 
 
@@ -63,4 +63,4 @@ def test_once_taken_over_it_is_a_gap_and_no_news(writes, experiment, capsys):
     assert main(["archive", "get", "P"]) == 0
     assert "gap" in capsys.readouterr().out
     assert main(["doctor"]) != 0
-    assert "1 commits of the log are lost, the last before 20" in capsys.readouterr().out
+    assert "commits of the log are lost (1), the last before 20" in capsys.readouterr().out
