@@ -23,7 +23,7 @@ def demo(
     scenario: Scenario = Scenario.NONE,
     seed: Whole = 1,
     directory: Path | None = None,
-    answer: Answer = Answer(),  # noqa: B008  # frozen
+    answer: Answer = Answer(),
 ) -> ExitCode:
     """Start a miniature Neutrino Alley (a real EPICS IOC, DAQs that write real files) and nualley beside it.
 

@@ -2,7 +2,7 @@
 
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cyclopts import App, CycloptsError
 
@@ -64,13 +64,19 @@ def make_app() -> App:
     return app
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def _nothing() -> None:
+    """Do nothing: who calls commands from Python has its own care for Ctrl-C."""
+
+
+def main(argv: Sequence[str] | None = None, begin: Callable[[], object] = _nothing) -> int:
     """Run one command and return its exit code.
 
     Parameters
     ----------
     argv : sequence of str, optional
         Words after the program's name; the process's own by default.
+    begin : callable, optional
+        Called when the command is loaded and its words are understood, before it does anything.
 
     Returns
     -------
@@ -81,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_streams()
     code: int = ExitCode.DONE
     try:
-        code = _answer(words)
+        code = _answer(words, begin)
         # what is written only at the interpreter's end could not be said to have failed
         sys.stdout.flush()
     except OSError as error:
@@ -103,11 +109,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _answer(words: Sequence[str]) -> int:
+def _answer(words: Sequence[str], begin: Callable[[], object]) -> int:
     """Run one command; of what it raises, only a broken stdout and Ctrl-C get out."""
     try:
         check_not_empty(words)
-        return _call(in_order(words, _GROUPS))
+        return _call(in_order(words, _GROUPS), begin)
     except CycloptsError as error:
         found: NualleyError = _usage_error(error)
     except NualleyError as error:
@@ -127,11 +133,14 @@ def _answer(words: Sequence[str]) -> int:
     return found.exit_code
 
 
-def _call(words: Sequence[str]) -> int:
+def _call(words: Sequence[str], begin: Callable[[], object]) -> int:
     app = make_app()
     _check_verb(app, words)
     try:
-        return int(app(words, exit_on_error=False, print_error=False) or 0)
+        # in two steps: the first one imports the command's modules
+        command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+        begin()
+        return int(command(*bound.args, **bound.kwargs) or 0)
     except SystemExit as end:
         # rich ends the process where nobody reads its help any more
         if isinstance(end.__context__, BrokenPipeError):

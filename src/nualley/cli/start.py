@@ -16,10 +16,12 @@ def main() -> int:
         signal.signal(signal.SIGINT, _end_at_once)
     from nualley.cli.main import main as run  # takes a while, and Ctrl-C may come meanwhile
 
-    try:
+    def begin() -> None:
         if is_heard:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        return run()
+
+    try:
+        return run(begin=begin)
     except KeyboardInterrupt:  # between the command's own care and here
         return STOPPED
     finally:
