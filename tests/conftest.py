@@ -2,12 +2,20 @@
 
 import os
 import random
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """A suite started behind ``&`` or nohup inherits Ctrl-C switched off; what the tests start shall hear it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

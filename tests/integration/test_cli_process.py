@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -169,19 +169,31 @@ def moment(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(
-    words: Sequence[str], experiment: Path, moment: Path, path: Path, **others: object
-) -> "subprocess.Popen[bytes]":
-    process = subprocess.Popen(
-        [*words], cwd=experiment, env=environment(MOMENT=str(moment), PYTHONPATH=str(path)),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **others,
-    )  # type: ignore[call-overload]  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not (moment / "reached").exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "the moment never came"
-        time.sleep(0.01)
-    return process  # type: ignore[no-any-return]
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start(experiment: Path, moment: Path) -> Iterator[Start]:
+    """Start a command and wait for its moment; none outlives its test."""
+    started = []
+
+    def start(words: Sequence[str], path: Path) -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(
+            [*words], cwd=experiment, env=environment(MOMENT=str(moment), PYTHONPATH=str(path)),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        started.append(process)
+        deadline = time.monotonic() + 60
+        while not (moment / "reached").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline, "the moment never came"
+            time.sleep(0.01)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 MOMENTS = {
@@ -193,8 +205,8 @@ MOMENTS = {
 
 @pytest.mark.parametrize("is_json", [False, True], ids=["text", "json"])
 @pytest.mark.parametrize(("module", "words"), MOMENTS.values(), ids=MOMENTS)
-def test_ctrl_c_is_quiet(experiment: Path, moment: Path, module: str, words: list[str], is_json: bool) -> None:
-    process = start([*COMMAND, *words, *(["--json"] * is_json)], experiment, moment, moment / module)
+def test_ctrl_c_is_quiet(start: Start, moment: Path, module: str, words: list[str], is_json: bool) -> None:
+    process = start([*COMMAND, *words, *(["--json"] * is_json)], moment / module)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, b"")
@@ -206,11 +218,11 @@ def test_ctrl_c_is_quiet(experiment: Path, moment: Path, module: str, words: lis
         assert out == b""
 
 
-def test_ctrl_c_behind_the_answer_changes_nothing(experiment: Path, moment: Path) -> None:
+def test_ctrl_c_behind_the_answer_changes_nothing(start: Start, moment: Path) -> None:
     at_the_end = f"atexit.register(lambda: exec({WAITING!r}))"
     program = f"import atexit, sys\nfrom nualley.cli import main\n{at_the_end}\nsys.exit(main())"
     words = [sys.executable, "-c", program, "runs", "list", "--json"]
-    process = start(words, experiment, moment, moment)
+    process = start(words, moment)
     process.send_signal(signal.SIGINT)
     time.sleep(0.05)
     (moment / "go").touch()
@@ -219,11 +231,11 @@ def test_ctrl_c_behind_the_answer_changes_nothing(experiment: Path, moment: Path
     assert len(json.loads(out)) == 1
 
 
-def test_ctrl_c_stays_off_where_it_was_off(experiment: Path, moment: Path) -> None:
+def test_ctrl_c_stays_off_where_it_was_off(start: Start, moment: Path) -> None:
     # as behind nohup, or in a script with &
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        process = start([*COMMAND, "runs", "list"], experiment, moment, moment / "cyclopts")
+        process = start([*COMMAND, "runs", "list"], moment / "cyclopts")
     finally:
         signal.signal(signal.SIGINT, previous)
     process.send_signal(signal.SIGINT)
