@@ -8,7 +8,7 @@ from typing import Any
 
 from nualley.app.stopping import Stop
 from nualley.cli.options import Answer, Seconds, Whole
-from nualley.cli.output import print_json, print_note, print_table, shown_number, shown_time
+from nualley.cli.output import own_command, print_json, print_note, print_table, shown_number, shown_time
 from nualley.core import ExitCode, UsageError
 from nualley.demo import Scenario
 from nualley.demo.places import demo_folder
@@ -64,7 +64,7 @@ def _play(session: DemoSession, seconds: float | None) -> tuple[dict[str, Any], 
         experiment = session.site.configuration.directory
         print_note(f"\n  status page   {session.url or 'none, see above'}")
         print_note(f"  experiment    {experiment}")
-        print_note(f"  try           nualley beam exposure --experiment {shlex.quote(str(experiment))}")
+        print_note(f"  try           {own_command()} beam exposure --experiment {shlex.quote(str(experiment))}")
         print_note("  stop          Ctrl-C\n" if seconds is None else f"  stops         after {seconds:g} s\n")
         session.run(seconds)
         if seconds is None:

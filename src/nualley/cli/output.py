@@ -5,6 +5,8 @@ import io
 import json
 import math
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +43,18 @@ def _raw(text: str) -> bytes:
         return text.encode("utf-8", errors="surrogateescape")
     except UnicodeEncodeError:  # half of a pair, which stands for no byte
         return text.encode("utf-8", errors="surrogatepass")
+
+
+def own_command() -> str:
+    """Return what to type to call this command again, from the folder the caller is in."""
+    called = Path(sys.argv[0])
+    if called.name != "nualley":
+        return "nualley"
+    found = shutil.which("nualley")
+    if found is not None and Path(found).resolve() == called.resolve():
+        return "nualley"
+    # make calls it in its virtual environment, which is not on the caller's PATH
+    return shlex.quote(os.path.relpath(called)) if called.is_absolute() else shlex.quote(str(called))
 
 
 def print_json(value: object) -> None:

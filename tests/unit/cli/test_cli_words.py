@@ -8,7 +8,7 @@ import pytest
 
 from nualley.cli.main import main
 from nualley.cli.options import full_run_id, stretch_ns
-from nualley.cli.output import print_json, print_table
+from nualley.cli.output import own_command, print_json, print_table
 from nualley.cli.stopping import wants_json
 from nualley.core import UsageError
 
@@ -160,3 +160,18 @@ def test_a_backup_is_verified_and_restored(experiment, tmp_path, capsys):
     (experiment / "store" / "catalog.sqlite").unlink()
     assert main(["catalog", "restore", str(backup), *place]) == 0
     assert main(["runs", "list", *place]) == 0
+
+
+def test_what_to_type_next_can_be_typed_where_the_caller_is(tmp_path, monkeypatch):
+    command = tmp_path / "an env" / "bin" / "nualley"
+    command.parent.mkdir(parents=True)
+    command.touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+    for called in (str(command), "an env/bin/nualley"):
+        monkeypatch.setattr("sys.argv", [called])
+        assert own_command() == "'an env/bin/nualley'"
+    monkeypatch.setenv("PATH", str(command.parent))
+    assert own_command() == "nualley"
+    monkeypatch.setattr("sys.argv", ["/lib/nualley/cli/__main__.py"])
+    assert own_command() == "nualley"
