@@ -55,7 +55,7 @@ def test_the_sipm_recording(site: RealSite, shared_data: Path) -> None:
         (41, 6006, [1]),
     ]
     totals = site.catalog.totals("hpge-2")
-    assert (totals.n_files, totals.n_events, totals.n_verified_replicas) == (2, 82, 2)
+    assert (totals.n_files, totals.n_events, totals.n_verified_replicas) == (2, 41, 2)
 
 
 def test_the_same_recording_again_without_a_number_stays_one_run(site: RealSite, shared_data: Path) -> None:

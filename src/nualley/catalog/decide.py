@@ -1,6 +1,7 @@
 """Policies of the catalog as pure functions: what completes a run, what is in conflict, what differs."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from nualley.catalog.errors import FileConflict
@@ -34,6 +35,27 @@ def complete_run(known: Run, new: Run) -> Run:
         settings={**new.settings, **known.settings},
         tags=tuple(sorted({*known.tags, *new.tags})),
     )
+
+
+def count_events(files: Iterable[tuple[Iterable[Json], int]]) -> int:
+    """Return how many events a run has.
+
+    Parameters
+    ----------
+    files : iterable of (iterable, int)
+        The channels in a file, none where it does not say, and the events counted in it.
+
+    Returns
+    -------
+    int
+        Those of the channel that has most: where a DAQ writes a file for each channel, every one holds the same
+        triggers.
+    """
+    by_channel: Counter[str] = Counter()
+    for channels, n_events in files:
+        for channel in {str(channel) for channel in channels} or {""}:
+            by_channel[channel] += n_events
+    return max(by_channel.values(), default=0)
 
 
 def check_same_bytes(known: FileRecord, new: FileRecord) -> None:

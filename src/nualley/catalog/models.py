@@ -373,7 +373,8 @@ class Totals:
     n_runs, n_files : int
         Runs and files.
     n_events : int
-        Events counted in them.
+        Events: a trigger counts once, also where the DAQ writes a file for each channel; where the channels differ, as
+        many as the fullest has.
     n_defects : int
         Defects found in them.
     size_B : int

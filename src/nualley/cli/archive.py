@@ -10,7 +10,7 @@ from nualley.archive import LastValue
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, stretch_ns
 from nualley.cli.output import print_json, print_table, shown_time
-from nualley.core import format_duration
+from nualley.core import format_duration, format_time
 
 app = App(name="archive", help="Archived PVs: last values and history.")
 _ARRAY_SHOWN = 3
@@ -134,7 +134,7 @@ def get(
         rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
         print_table(
             ("time (UTC)", f"value [{unit}]" if unit else "value", "severity", "kind"),
-            [[shown_time(time_ns), record.shown(value), severity, kind] for time_ns, value, severity, _, kind in rows],
+            [[format_time(time_ns), record.shown(value), severity, kind] for time_ns, value, severity, _, kind in rows],
             right=(1,),
         )
     return told_losses(site)

@@ -102,6 +102,8 @@ def ledger(*, detector: str | None = None, from_: From = "-1d", to: Time = "now"
         print_json(found.to_json())
     else:
         _print_ledger(found)
+        if found.stop_ns < stop_ns:
+            print_note("the rest, up to the end that was asked for, cannot be known yet")
     return told_losses(site)
 
 

@@ -100,7 +100,7 @@ class DaqRecords:
     def __init__(self, prefix: str) -> None:
         base = f"{prefix}:DAQ"
         self._run = builder.longOut(f"DEMO:{base}:RUN", initial_value=0, **_OURS)
-        self._live = _number(f"{base}:LIVE", "1", 3)
+        self._live = _number(f"{base}:LIVE", "", 3)
         self._rate = _number(f"{base}:RATE", "Hz", 2)
         self._state = builder.mbbOut(f"DEMO:{base}:STATE", *STATES, initial_value=0, **_OURS)
 

@@ -1,5 +1,6 @@
 """The experiment repository of the demo: the COHERENT example, told where this demo's IOC is."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from importlib.resources import files
@@ -68,6 +69,8 @@ def write_repository(directory: Path, *, addr_list: Sequence[str], port: int) ->
     path = directory / "experiment.toml"
     if not path.is_file():
         shutil.copytree(example(), directory, dirs_exist_ok=True)
+        # a page of the demo left open shall not be taken for the experiment's
+        path.write_text(re.sub(r'^name = "(.+)"', r'name = "\1 demo"', path.read_text(), count=1, flags=re.MULTILINE))
     text = path.read_text()
     addresses = ", ".join(f'"{address}"' for address in addr_list)
     for table, key, value in (

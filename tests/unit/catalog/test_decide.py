@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nualley.catalog import FileConflict, SettingDifference, TimeSource, diff_settings
-from nualley.catalog.decide import check_same_bytes, complete_run
+from nualley.catalog.decide import check_same_bytes, complete_run, count_events
 from tests.unit.catalog.records import make_file, make_run
 
 
@@ -45,3 +45,18 @@ def test_settings_are_compared_by_dotted_key() -> None:
         SettingDifference("new.x", None, None),
     ]
     assert diff_settings(left, left) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "n_events"),
+    [
+        ([], 0),
+        ([([0], 41), ([1], 41)], 41),  # a file for each channel
+        ([([0], 41), ([1], 40)], 41),
+        ([([0, 1], 100), ([0, 1], 50)], 150),  # one file after the other
+        ([([0], 10), ([0], 5), ([1], 10), ([1], 5)], 15),
+        ([([], 7), ([], 0), ([0], 3)], 7),
+    ],
+)
+def test_a_trigger_counts_once(files, n_events) -> None:
+    assert count_events(files) == n_events

@@ -353,6 +353,20 @@ def test_counts_over_all_and_by_run(catalog: SqlCatalog) -> None:
     assert catalog.totals() == replace(counts, n_runs=2, n_quarantined=2)
 
 
+def test_a_trigger_that_is_in_a_file_for_each_channel_counts_once(catalog: SqlCatalog) -> None:
+    run = make_run()
+    for name, channel, n_events in (("a0", 0, 8), ("a1", 1, 8), ("b0", 0, 5), ("b1", 1, None)):
+        catalog.add_file(run, make_file(run, name, channels=(channel,), n_events=n_events))
+    other = make_run(43)
+    catalog.add_file(other, make_file(other, "a", channels=(0, 1), n_events=3))
+    assert catalog.totals("cenns-10-42").n_events == 13
+    assert {name: found.n_events for name, found in catalog.totals_by_run().items()} == {
+        "cenns-10-42": 13,
+        "cenns-10-43": 3,
+    }
+    assert catalog.totals().n_events == 16
+
+
 def test_what_is_entered_is_there_after_closing(catalog: SqlCatalog, location: Path) -> None:
     run: Run = catalog.register_run(make_run())
     catalog.close()

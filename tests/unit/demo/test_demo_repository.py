@@ -9,6 +9,7 @@ def test_the_example_is_told_where_the_ioc_is(tmp_path):
     assert configuration.epics.addr_list == ("127.0.0.1:5099",)
     assert not configuration.epics.auto_addr_list
     assert (configuration.web.port, configuration.ingest.settle_s) == (9001, 2.0)
+    assert configuration.experiment.name == "COHERENT demo"
     assert check(tmp_path, {}) == []
 
 
@@ -17,7 +18,7 @@ def test_a_second_demo_keeps_what_was_edited(tmp_path):
     beam = tmp_path / "beam.toml"
     beam.write_text(beam.read_text().replace('"50 kW"', '"70 kW"'))
     toml = tmp_path / "experiment.toml"
-    toml.write_text(toml.read_text().replace('name = "COHERENT"', 'name = "Mine"'))
+    toml.write_text(toml.read_text().replace('name = "COHERENT demo"', 'name = "Mine"'))
     configuration = write_repository(tmp_path, addr_list=["127.0.0.1:5100"], port=9002)
     assert configuration.beam.beam_on_min_W == 70e3
     assert configuration.experiment.name == "Mine"

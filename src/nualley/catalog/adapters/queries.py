@@ -1,13 +1,15 @@
 """Lists and counts over the tables."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Text, case, cast, func, select
 
 from nualley.catalog.adapters import rows, tables
-from nualley.catalog.models import Activity, ReplicaState, Run, Totals
+from nualley.catalog.decide import count_events
+from nualley.catalog.models import Activity, Json, ReplicaState, Run, Totals
 from nualley.core import strict_text
 
 
@@ -52,7 +54,22 @@ def count_by_run(connection: Connection, run_id: str | None = None) -> dict[str,
         for row in connection.execute(query).mappings():
             if row["run_id"] in counts:
                 counts[row["run_id"]] |= _integers(row)
+    for name, n_events in _events_by_run(connection, run_id).items():
+        if name in counts:
+            counts[name]["n_events"] = n_events
     return {name: Totals(**values) for name, values in counts.items()}
+
+
+def _events_by_run(connection: Connection, run_id: str | None) -> dict[str, int]:
+    file = tables.file
+    channels = cast(file.c.channels, Text)
+    query = select(file.c.run_id, channels, func.sum(file.c.n_events)).group_by(file.c.run_id, channels)
+    if run_id is not None:
+        query = query.where(file.c.run_id == run_id)
+    files: dict[str, list[tuple[list[Json], int]]] = defaultdict(list)
+    for name, text, n_events in connection.execute(query):
+        files[name].append((json.loads(text), int(n_events or 0)))
+    return {name: count_events(found) for name, found in files.items()}
 
 
 def _integers(row: RowMapping) -> dict[str, int]:
@@ -64,7 +81,6 @@ def _file_counts(run_id: str | None) -> Any:
     query = select(
         file.c.run_id,
         func.count().label("n_files"),
-        func.sum(file.c.n_events).label("n_events"),
         func.sum(file.c.n_defects).label("n_defects"),
         func.sum(file.c.size_B).label("size_B"),
     ).group_by(file.c.run_id)
