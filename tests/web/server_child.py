@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from nualley.app.site import open_site
+from nualley.app.stopping import run_until_stopped
 from nualley.core import end_with_parent
 from nualley.testing.processes import say
-from nualley.web import serve
+from nualley.web import serve_until
 
 
 def main() -> None:
@@ -18,7 +19,8 @@ def main() -> None:
         with socket.socket() as holder:
             holder.bind(("127.0.0.1", 0))
             os.environ["NUALLEY_WEB__PORT"] = str(holder.getsockname()[1])
-    serve(open_site(Path(sys.argv[1]), os.environ), on_ready=lambda url: say({"url": url}))
+    site = open_site(Path(sys.argv[1]), os.environ)
+    run_until_stopped(lambda stop: serve_until(site, stop, on_ready=lambda url: say({"url": url})))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from nualley.app.locks import hold_role
 from nualley.core import SECOND_NS, SystemClock
 from tests.web.bench import POWER, connected, sample
 from tests.web.conftest import Running, Served, Watched
@@ -322,3 +323,14 @@ def test_times_in_the_page_are_of_the_server(running: Running, look: Look) -> No
     shown = watched.page.evaluate("document.querySelector('#archive time').dateTime")
     now_s = SystemClock().now_ns() / SECOND_NS
     assert abs(now_s - watched.page.evaluate(f"Date.parse('{shown}') / 1000")) < 10
+
+
+def test_a_process_that_gave_up_is_told_on_the_page(running: Running, look: Look) -> None:
+    store = running.served.site.configuration.store
+    with hold_role(store, "archive"), hold_role(store, "web"):
+        watched = look(running.url)
+        watched.wait_until_live()
+        watched.wait_for(lambda: "process.archive" not in watched.text("#processes"))
+        assert "process.worker: does not run" in watched.text("#processes")
+        with hold_role(store, "worker"):
+            watched.wait_for(lambda: not watched.text("#processes"), limit_s=10)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nualley import __version__
-from nualley.app.locks import ROLES, RoleState, role_state
 from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError
 from nualley.core import Check, CheckResult, CheckState, NualleyError, format_time, reason
@@ -60,7 +59,7 @@ def site_checks(site: Site) -> list[tuple[str, Check]]:
         ("store", lambda: [_store(configuration.store)]),
         ("storage.drives", DriveCheck(site.drive_usages)),
         ("daq.readers", ReadersCheck()),
-        ("processes", lambda: [_process(role_state(configuration.store, role)) for role in ROLES]),
+        ("processes", site.processes),
         ("archive", lambda: [_archive(site)]),
         ("catalog", lambda: [_catalog(site)]),
         ("ingest.drop", waiting),
@@ -108,18 +107,6 @@ def _store(path: Path) -> CheckResult:
     return CheckResult(
         "store", CheckState.WARNING if is_tight else CheckState.OK, detail, "make room" if is_tight else ""
     )
-
-
-def _process(state: RoleState) -> CheckResult:
-    name = f"process.{state.role}"
-    if state.is_held:
-        address = f" at {state.url}" if state.url else ""
-        return CheckResult(name, CheckState.OK, f"runs as {state.holder}{address}")
-    if state.ended:
-        error = state.ended.error
-        do = f"{error.do}; then: nualley up {state.role}".removeprefix("; then: ")
-        return CheckResult(name, CheckState.FAILED, f"could not go on: {error.what}", do)
-    return CheckResult(name, CheckState.WARNING, "does not run", f"nualley up, or nualley up {state.role}")
 
 
 def _archive(site: Site) -> CheckResult:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nualley.app.errors import RoleTakenError
-from nualley.core import Clock, NualleyError, SystemClock, format_time
+from nualley.core import CheckResult, CheckState, Clock, NualleyError, SystemClock, format_time
 
 ROLES = ("archive", "worker", "web")
 """The product's processes; what others rest on comes first."""
@@ -178,6 +178,19 @@ def role_state(store: Path, role: str) -> RoleState:
         return RoleState(role, is_held=False, ended=_ending(_read(descriptor)))
     finally:
         os.close(descriptor)
+
+
+def check_role(state: RoleState) -> CheckResult:
+    """Say in words whether a role's process runs, and what to do where it does not."""
+    name = f"process.{state.role}"
+    if state.is_held:
+        address = f" at {state.url}" if state.url else ""
+        return CheckResult(name, CheckState.OK, f"runs as {state.holder}{address}")
+    if state.ended:
+        error = state.ended.error
+        do = f"{error.do}; then: nualley up {state.role}".removeprefix("; then: ")
+        return CheckResult(name, CheckState.FAILED, f"could not go on: {error.what}", do)
+    return CheckResult(name, CheckState.WARNING, "does not run", f"nualley up, or nualley up {state.role}")
 
 
 def _read(descriptor: int) -> dict[str, Any]:

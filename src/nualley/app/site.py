@@ -6,9 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nualley.app.locks import ROLES, check_role, role_state
 from nualley.archive import ArchiveMissingError, Loss
 from nualley.config import Configuration, find_experiment, load
-from nualley.core import Clock, NualleyError, SystemClock, UsageError, nearest
+from nualley.core import CheckResult, Clock, NualleyError, SystemClock, UsageError, nearest
 
 # parts are imported when a command asks for them: the catalog alone must be quick to open
 if TYPE_CHECKING:
@@ -153,6 +154,10 @@ class Site:
             return self.catalog().drive_ids()
         except NualleyError:  # where the record cannot be read, the drives are measured all the same
             return {}
+
+    def processes(self) -> "list[CheckResult]":
+        """Return whether each of the experiment's processes runs."""
+        return [check_role(role_state(self.configuration.store, role)) for role in ROLES]
 
     def live(self) -> "Subscriber":
         """Return a new listener to the live bus; needs a running event loop."""

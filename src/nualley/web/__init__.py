@@ -3,7 +3,7 @@
 from nualley.web.application import create_app
 from nualley.web.errors import HostNotLoopbackError, PortRefusedError, PortTakenError
 from nualley.web.ports import Site
-from nualley.web.server import serve, serve_until
+from nualley.web.server import serve_until
 
 __all__ = [
     "HostNotLoopbackError",
@@ -11,6 +11,5 @@ __all__ = [
     "PortTakenError",
     "Site",
     "create_app",
-    "serve",
     "serve_until",
 ]

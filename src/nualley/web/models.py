@@ -466,6 +466,8 @@ class Status:
         Which experiment.
     live : LivePart
         Whether live data arrive.
+    processes : tuple of Trouble
+        Those of the experiment's processes that do not run.
     alley : AlleyPart
         The detectors.
     beam : BeamPart
@@ -483,6 +485,7 @@ class Status:
     time_ns: int
     experiment: ExperimentPart
     live: LivePart
+    processes: tuple[Trouble, ...]
     alley: AlleyPart
     beam: BeamPart
     runs: RunsPart

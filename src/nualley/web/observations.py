@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from nualley.archive import LastValue, Ledger
 from nualley.catalog import Run, Totals
-from nualley.core import format_duration
+from nualley.core import CheckResult, format_duration
 from nualley.exposure import Delivered, RunExposure
 from nualley.storage import DriveUsage
 from nualley.web.models import Trouble
@@ -147,6 +147,8 @@ class Observations:
         Run id -> exposure, of the last runs.
     drives : Observed of sequence of DriveUsage
         The drives.
+    processes : Observed of sequence of CheckResult
+        Whether each of the experiment's processes runs.
     """
 
     live: LiveSeen = field(default=LiveSeen())
@@ -155,3 +157,4 @@ class Observations:
     runs: Observed[RunsSeen] = field(default=Observed())
     exposures: Observed[Mapping[str, RunExposure]] = field(default=Observed())
     drives: Observed[Sequence[DriveUsage]] = field(default=Observed())
+    processes: Observed[Sequence[CheckResult]] = field(default=Observed())

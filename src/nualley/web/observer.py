@@ -51,6 +51,7 @@ class Observer:
         self._archive = DaemonThread("nualley-web-archive")
         self._catalog = DaemonThread("nualley-web-catalog")
         self._drives = DaemonThread("nualley-web-drives")
+        self._processes = DaemonThread("nualley-web-processes")
         self._settled: dict[tuple[str, int | None, int | None], RunExposure] = {}
         self._observed: dict[str, Observed[Any]] = {}
         self.feed = LiveFeed(site.live, site.clock)
@@ -62,6 +63,7 @@ class Observer:
             _Look("runs", self._catalog, 5.0, self._look_at_runs),
             _Look("exposures", self._archive, 10.0, self._look_at_exposures, after="runs"),
             _Look("drives", self._drives, 10.0, self._look_at_drives),
+            _Look("processes", self._processes, 2.0, self._look_at_processes),
         )
         self._first = {look.part: asyncio.Event() for look in self._looks}
 
@@ -75,6 +77,7 @@ class Observer:
             runs=part("runs"),
             exposures=part("exposures"),
             drives=part("drives"),
+            processes=part("processes"),
         )
 
     def power(self) -> Observed[PowerCurve]:
@@ -103,7 +106,7 @@ class Observer:
 
     def stop(self) -> None:
         """Let the threads end; does not wait for one that hangs."""
-        for thread in (self._archive, self._catalog, self._drives):
+        for thread in (self._archive, self._catalog, self._drives, self._processes):
             thread.stop()
 
     async def _repeat(self, look: _Look) -> None:
@@ -173,6 +176,9 @@ class Observer:
 
     def _look_at_drives(self) -> Any:
         return tuple(self._site.drive_usages())
+
+    def _look_at_processes(self) -> Any:
+        return tuple(self._site.processes())
 
 
 def runs_seen(runs: list[Run], totals: Mapping[str, Totals], n_runs: int = N_RUNS) -> RunsSeen:

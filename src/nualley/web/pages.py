@@ -15,7 +15,7 @@ from nualley.web.values import rank
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")
-PARTS = ("alley", "beam", "runs", "archive", "drives", "values_summary")
+PARTS = ("processes", "alley", "beam", "runs", "archive", "drives", "values_summary")
 """Fragments of the page, each from its own template; rows of values are fragments of their own."""
 
 _N_ROWS_KEPT = 20_000

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from nualley.archive import Account, LastValue, Ledger
 from nualley.catalog import Run, Totals
 from nualley.config import Configuration
-from nualley.core import Clock
+from nualley.core import CheckResult, Clock
 from nualley.exposure import Delivered, RunExposure
 from nualley.pv import Subscriber
 from nualley.storage import DriveUsage
@@ -87,6 +87,10 @@ class Site(Protocol):
 
     def drive_usages(self) -> Sequence[DriveUsage]:
         """Return how full every drive is."""
+        ...
+
+    def processes(self) -> Sequence[CheckResult]:
+        """Return whether each of the experiment's processes runs."""
         ...
 
     def live(self) -> Subscriber:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
-import signal
 import socket
 from collections.abc import Callable, Iterator
 
@@ -43,13 +42,15 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(site: Site, *, on_ready: Callable[[str], None] | None = None) -> None:
-    """Serve the status page until SIGTERM or Ctrl-C.
+async def serve_until(site: Site, stop: asyncio.Event, *, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve the status page until ``stop`` is set.
 
     Parameters
     ----------
     site : Site
         The site.
+    stop : asyncio.Event
+        Ends it.
     on_ready : callable, optional
         Takes the address of the page once it answers.
 
@@ -61,33 +62,6 @@ def serve(site: Site, *, on_ready: Callable[[str], None] | None = None) -> None:
         Where the port is 0, or this user may not listen at it.
     PortTakenError
         Where somebody else listens there.
-    """
-
-    async def until_signal() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        try:
-            await serve_until(site, stop, on_ready=on_ready)
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
-
-    asyncio.run(until_signal())
-
-
-async def serve_until(site: Site, stop: asyncio.Event, *, on_ready: Callable[[str], None] | None = None) -> None:
-    """Serve the status page until ``stop`` is set; see `serve` for what is raised.
-
-    Parameters
-    ----------
-    site : Site
-        The site.
-    stop : asyncio.Event
-        Ends it.
-    on_ready : callable, optional
-        Takes the address of the page once it answers.
     """
     web = site.configuration.web
     with contextlib.closing(listen(web.host, web.port)) as listener:
@@ -139,7 +113,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises
     ------
     HostNotLoopbackError, PortRefusedError, PortTakenError
-        See `serve`.
+        See `serve_until`.
     """
     _check_loopback(host)
     if port == 0:

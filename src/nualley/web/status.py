@@ -7,7 +7,7 @@ from typing import Literal
 from nualley.archive import LastValue
 from nualley.catalog import Run, Totals
 from nualley.config import Configuration
-from nualley.core import DAY_NS, SECOND_NS, format_duration, unit_factor
+from nualley.core import DAY_NS, SECOND_NS, CheckResult, CheckState, format_duration, unit_factor
 from nualley.experiment import Beam
 from nualley.exposure import DefectKind, Delivered, RunExposure
 from nualley.storage import DriveUsage
@@ -25,6 +25,7 @@ from nualley.web.models import (
     RunRow,
     RunsPart,
     Status,
+    Trouble,
     ValuesPart,
     ValueState,
 )
@@ -62,6 +63,7 @@ def status(configuration: Configuration, seen: Observations, now_ns: int) -> Sta
         time_ns=now_ns,
         experiment=ExperimentPart(experiment.name, experiment.site, experiment.description, experiment.time_zone),
         live=live,
+        processes=_processes(seen.processes.value or ()),
         alley=alley_part(configuration.detectors, values, seen.runs.value, now_ns),
         beam=_beam(configuration.beam, values, seen.today, now_ns),
         runs=_runs(seen.runs, seen.exposures, now_ns),
@@ -79,6 +81,10 @@ def day_start_ns(now_ns: int) -> int:
 def _live(seen: LiveSeen, now_ns: int) -> LivePart:
     is_live = seen.message_ns is not None and now_ns - seen.message_ns <= SILENCE_S * SECOND_NS
     return LivePart(is_live, seen.message_ns, seen.n_lost, seen.failure)
+
+
+def _processes(found: Sequence[CheckResult]) -> tuple[Trouble, ...]:
+    return tuple(Trouble(f"{check.name}: {check.detail}", check.do) for check in found if check.state != CheckState.OK)
 
 
 # -------------------------------------------------------------- beam

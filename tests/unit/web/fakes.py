@@ -9,7 +9,7 @@ import pyarrow as pa
 from nualley.archive import Account, ArchiveMissingError, LastValue, Ledger, PvState
 from nualley.catalog import Run, TimeSource, Totals
 from nualley.config import Configuration
-from nualley.core import DAY_NS, SECOND_NS, make_run_id, parse_time_ns
+from nualley.core import DAY_NS, SECOND_NS, CheckResult, make_run_id, parse_time_ns
 from nualley.experiment import Detector
 from nualley.exposure import Amounts, Delivered, RunExposure
 from nualley.storage import DriveUsage
@@ -154,6 +154,7 @@ class FakeSite:
     catalog_part: FakeCatalog | Exception = field(default_factory=FakeCatalog)
     exposures_part: FakeExposures | Exception = field(default_factory=FakeExposures)
     drives_part: list[DriveUsage] | Exception = field(default_factory=list)
+    processes_part: list[CheckResult] | Exception = field(default_factory=list)
 
     def archive(self) -> FakeArchive:
         return _given(self.archive_part)
@@ -166,6 +167,9 @@ class FakeSite:
 
     def drive_usages(self) -> list[DriveUsage]:
         return _given(self.drives_part)
+
+    def processes(self) -> list[CheckResult]:
+        return _given(self.processes_part)
 
     def live(self) -> MemorySubscriber:
         return self.bus.subscribe()

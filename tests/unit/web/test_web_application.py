@@ -72,7 +72,7 @@ async def test_the_status_as_json(site: FakeSite) -> None:
     site.catalog_part = FakeCatalog([run_of(7)])
     found = await get_status(site)
     assert set(found) == {
-        "time_ns", "experiment", "live", "alley", "beam", "runs", "archive", "drives", "values",
+        "time_ns", "experiment", "live", "processes", "alley", "beam", "runs", "archive", "drives", "values",
     }  # fmt: skip
     assert found["time_ns"] == NOW_NS
     assert isinstance(found["time_ns"], int)

@@ -10,7 +10,7 @@ import pytest
 from nualley.archive import Ledger, PvState
 from nualley.catalog import Totals
 from nualley.config import Configuration
-from nualley.core import DAY_NS, SECOND_NS
+from nualley.core import DAY_NS, SECOND_NS, CheckResult, CheckState
 from nualley.exposure import Amounts, DefectKind, ExposureDefect
 from nualley.storage import Drive, DriveUsage, NotedUsage
 from nualley.web.models import BeamState, DriveState, Trouble, ValueState
@@ -44,6 +44,16 @@ def test_data_are_live_for_three_seconds_after_a_message(
 ) -> None:
     live = LiveSeen(message_ns=NOW_NS - round(silence_s * 1e9))
     assert status(configuration, Observations(live=live), NOW_NS).live.is_live is is_live
+
+
+# ---------------------------------------------------------------- processes
+def test_a_process_that_does_not_run_is_told_with_what_to_do(configuration: Configuration) -> None:
+    found = [
+        CheckResult("process.archive", CheckState.OK, "runs as process 12"),
+        CheckResult("process.worker", CheckState.FAILED, "could not go on: no drive", "mount it; nualley up worker"),
+    ]
+    said = status(configuration, seen(processes=Observed(found, NOW_NS)), NOW_NS)
+    assert said.processes == (Trouble("process.worker: could not go on: no drive", "mount it; nualley up worker"),)
 
 
 # ---------------------------------------------------------------- beam
