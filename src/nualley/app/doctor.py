@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nualley import __version__
+from nualley.app.locks import role_state
 from nualley.app.site import Site
-from nualley.archive import ArchiveMissingError
+from nualley.archive import ArchiveMissingError, PvState
 from nualley.core import Check, CheckResult, CheckState, NualleyError, format_time, reason
 from nualley.daq import ReadersCheck
 from nualley.ingest import QuarantineCheck, RunTimesCheck, WaitingCheck
@@ -20,6 +21,7 @@ from nualley.storage import DriveCheck
 _LIBRARIES = ("aioca", "pyarrow", "sqlalchemy", "h5py", "pyzmq", "fastapi", "matplotlib")
 _OPTIONAL = {"softioc": "nualley demo needs it: pip install 'nualley[demo]'"}
 _MIN_FREE_FRACTION = 0.03
+_N_SHOWN = 5
 
 
 def examine_machine() -> Iterator[CheckResult]:
@@ -61,6 +63,7 @@ def site_checks(site: Site) -> list[tuple[str, Check]]:
         ("daq.readers", ReadersCheck()),
         ("processes", site.processes),
         ("archive", lambda: [_archive(site)]),
+        ("archive.pvs", lambda: _pvs(site)),
         ("catalog", lambda: [_catalog(site)]),
         ("ingest.drop", waiting),
         # the catalog is opened inside, so that its failure is one more result
@@ -102,8 +105,10 @@ def _store(path: Path) -> CheckResult:
     if not path.is_dir():
         return CheckResult("store", CheckState.WARNING, f"{path} does not exist yet; it is made when it is needed")
     usage = shutil.disk_usage(path)
-    is_tight = usage.free < _MIN_FREE_FRACTION * usage.total
-    detail = f"{path} is writable, {usage.free / usage.total:.1%} free"
+    # what the file system keeps for root is nobody's room, as for drives
+    free_fraction = usage.free / max(usage.free + usage.used, 1)
+    is_tight = free_fraction < _MIN_FREE_FRACTION
+    detail = f"{path} is writable, {free_fraction:.1%} free"
     return CheckResult(
         "store", CheckState.WARNING if is_tight else CheckState.OK, detail, "make room" if is_tight else ""
     )
@@ -124,6 +129,22 @@ def _archive(site: Site) -> CheckResult:
     counts = f"received {ledger.received} = stored {ledger.stored} + quarantined {ledger.quarantined} + filtered "
     state = CheckState.OK if ledger.is_balanced else CheckState.FAILED
     return CheckResult("archive.ledger", state, f"{counts}{ledger.filtered}, {ledger.gaps} gaps")
+
+
+def _pvs(site: Site) -> list[CheckResult]:
+    try:
+        values = site.archive().last()
+    except ArchiveMissingError:
+        return []
+    if not role_state(site.configuration.store, "archive").is_held:
+        return []  # nobody listens: how PVs stand says nothing
+    wrong = sorted(f"{value.pv} {value.state}" for value in values if value.state != PvState.CONNECTED)
+    if not wrong:
+        return [CheckResult("archive.pvs", CheckState.OK, f"all {len(values)} are connected")]
+    others = f" and {len(wrong) - _N_SHOWN} more" if len(wrong) > _N_SHOWN else ""
+    detail = f"{len(wrong)} of {len(values)} are not connected: {', '.join(wrong[:_N_SHOWN])}{others}"
+    do = "look whether their IOC runs, and whether [epics] and the names in pvs/*.toml are right"
+    return [CheckResult("archive.pvs", CheckState.WARNING, detail, do)]
 
 
 def _catalog(site: Site) -> CheckResult:

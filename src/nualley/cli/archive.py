@@ -9,7 +9,7 @@ from nualley.app.site import open_site
 from nualley.archive import LastValue
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, stretch_ns
-from nualley.cli.output import print_json, print_table, shown_time
+from nualley.cli.output import print_json, print_note, print_table, shown_time
 from nualley.core import format_duration, format_time
 
 app = App(name="archive", help="Archived PVs: last values and history.")
@@ -92,17 +92,20 @@ def _print_last(found: Sequence[LastValue]) -> None:
 
 
 def _shown_value(value: LastValue) -> str | None:
-    if isinstance(value.value, list):
-        items = ", ".join(
-            f"{item:.4g}" if isinstance(item, float) else str(item) for item in value.value[:_ARRAY_SHOWN]
-        )
-        return f"[{items}, … {len(value.value)}]" if len(value.value) > _ARRAY_SHOWN else f"[{items}]"
-    return f"{value.value:.6g}" if isinstance(value.value, float) else None if value.value is None else str(value.value)
+    return f"{value.value:.6g}" if isinstance(value.value, float) else _shown(value.value)
+
+
+def _shown(value: object) -> str | None:
+    if isinstance(value, list):
+        items = ", ".join(f"{item:.4g}" if isinstance(item, float) else str(item) for item in value[:_ARRAY_SHOWN])
+        return f"[{items}, … {len(value)}]" if len(value) > _ARRAY_SHOWN else f"[{items}]"
+    return None if value is None else str(value)
 
 
 @app.command
 def get(
     pv: str,
+    /,
     *,
     from_: Annotated[Time, Parameter(name="--from")] = "-1h",
     to: Time = "now",
@@ -129,12 +132,20 @@ def get(
     unit = record.metadata.unit if record.metadata else ""
     columns = ("time_ns", "value", "severity", "status", "kind")
     if output.is_json:
-        print_json({"pv": pv, "unit": unit, "columns": {name: table[name].to_pylist() for name in columns}})
+        # an enum's values are indices: these are their words
+        labels = {"labels": list(record.metadata.labels)} if record.metadata and record.metadata.labels else {}
+        values = {name: table[name].to_pylist() for name in columns}
+        print_json({"pv": pv, "unit": unit, **labels, "columns": values})
     else:
         rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
         print_table(
             ("time (UTC)", f"value [{unit}]" if unit else "value", "severity", "kind"),
-            [[format_time(time_ns), record.shown(value), severity, kind] for time_ns, value, severity, _, kind in rows],
+            [
+                [format_time(time_ns), _shown(record.shown(value)), severity, kind]
+                for time_ns, value, severity, _, kind in rows
+            ],
             right=(1,),
         )
+        if not len(table):
+            print_note(f"no rows: {pv} was {'never connected' if not record.has_connected else 'not archived then'}")
     return told_losses(site)

@@ -42,7 +42,7 @@ def restore(file: Path, /, *, replace: bool = False, output: Output = Output()) 
     file : Path
         The backup.
     replace : bool
-        Also where the catalog holds something, of which a backup is made beside it first, or is damaged, which is kept
+        Restore although there is a catalog: one that can be read is backed up beside it first, one that cannot is kept
         beside it as it is.
     """
     content = restore_catalog(open_site(output.experiment), file, replace=replace)

@@ -4,7 +4,7 @@ import errno
 import sys
 from collections.abc import Callable, Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from nualley import __version__
 from nualley.cli.output import AnswerLost, discard, prepare_streams, print_error
@@ -164,4 +164,10 @@ def _check_verb(app: App, words: Sequence[str]) -> None:
 
 def _usage_error(error: CycloptsError) -> UsageError:
     command = " ".join(["nualley", *(error.command_chain or ())])
-    return UsageError(str(error), where=command, do=f"{command} --help")
+    what = str(error)
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        words = " ".join(error.unused_tokens)
+        what = f"nothing takes {words!r}: a text of several words stands in quotes"
+    elif isinstance(error, MissingArgumentError) and error.argument is not None:
+        what = f"{error.argument.name} is missing"
+    return UsageError(what, where=command, do=f"{command} --help")

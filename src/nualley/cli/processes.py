@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 import os
+import pwd
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from nualley.app.site import Site, open_site
 from nualley.app.systemd import unit_plans, units
 from nualley.cli.options import Output, Place
 from nualley.cli.output import print_json, print_note
-from nualley.core import ExitCode, NualleyError, end_with_parent, reason
+from nualley.core import ExitCode, NualleyError, UsageError, end_with_parent, reason
 
 Role = Literal["archive", "worker", "web"]
 
@@ -81,6 +82,8 @@ def service(
         if not output.is_json:
             print("\n".join(f"# {name}\n{text}" for name, text in texts.items()))
         return
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is no folder", where="--directory", do="make it first, or name another")
     try:
         for name, text in texts.items():
             (directory / name).write_text(text)
@@ -88,4 +91,14 @@ def service(
         raise NualleyError(
             f"the units cannot be written: {reason(error)}", where=str(directory), do="sudo, or another --directory"
         ) from error
+    if user and not _has_account(user):
+        print_note(f"this machine has no account {user!r}: make it before the units start")
     print_note(f"next: systemctl daemon-reload && systemctl enable --now {' '.join(texts)}")
+
+
+def _has_account(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True

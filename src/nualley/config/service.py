@@ -63,8 +63,10 @@ def find_experiment(start: Path, environ: Mapping[str, str], option: Path | None
         directory = Path(start, named).absolute()
         if (directory / EXPERIMENT).is_file():
             return directory
-        origin = "--experiment" if option else VARIABLE
-        raise NoExperimentError(f"{directory} has no {EXPERIMENT}", where=origin, do=f"nualley init {directory}")
+        where = str(directory) if option else VARIABLE
+        if not directory.is_dir():
+            raise NoExperimentError(f"{directory} is no directory", where=where, do="look at the path")
+        raise NoExperimentError(f"{directory} has no {EXPERIMENT}", where=where, do=f"nualley init {directory}")
     for directory in (start.absolute(), *start.absolute().parents):
         if (directory / EXPERIMENT).is_file():
             return directory

@@ -24,7 +24,12 @@ def _size_B(value: object) -> object:
 
 
 def _fraction(value: object) -> object:
-    return round(parse_quantity(value, "1"), 12) if isinstance(value, str) else _refuse_number(value, "97 %")
+    if not isinstance(value, str):
+        return _refuse_number(value, "97 %")
+    fraction = round(parse_quantity(value, "1"), 12)
+    if not 0 <= fraction <= 1:
+        raise UsageError(f"{value!r} is no part of a drive", do='write "0 %" to "100 %"')
+    return fraction
 
 
 def _duration_ns(value: object) -> object:

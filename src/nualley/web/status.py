@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Literal
 
-from nualley.archive import LastValue
+from nualley.archive import LastValue, PvState
 from nualley.catalog import Run, Totals
 from nualley.config import Configuration
 from nualley.core import DAY_NS, SECOND_NS, CheckResult, CheckState, format_duration, unit_factor
@@ -67,7 +67,7 @@ def status(configuration: Configuration, seen: Observations, now_ns: int) -> Sta
         alley=alley_part(configuration.detectors, values, seen.runs.value, now_ns),
         beam=_beam(configuration.beam, values, seen.today, now_ns),
         runs=_runs(seen.runs, seen.exposures, now_ns),
-        archive=_archive(seen, now_ns),
+        archive=_archive(seen, values, now_ns),
         drives=_drives(seen.drives, now_ns),
         values=ValuesPart(value_rows(values, configuration.pv_groups), seen.archive.trouble(now_ns)),
     )
@@ -195,12 +195,14 @@ def _pot_words(exposure: RunExposure | None, missing: str) -> str:
 
 
 # -------------------------------------------------------------- archive
-def _archive(seen: Observations, now_ns: int) -> ArchivePart:
+def _archive(seen: Observations, values: Mapping[str, LastValue], now_ns: int) -> ArchivePart:
     held, live = seen.archive.value, seen.live
     is_bus_newer = live.ledger is not None and live.synced_ns > (held.synced_ns if held else 0)
     ledger = live.ledger if is_bus_newer or held is None else held.ledger
     synced_ns = max(live.synced_ns, held.synced_ns if held else 0) or None
     trouble = seen.archive.trouble(now_ns)
+    # where every IOC is silent, there is nothing to sync
+    is_heard = any(last.state is PvState.CONNECTED for last in values.values())
     if ledger is None:
         return ArchivePart(trouble=trouble)
     return ArchivePart(
@@ -212,7 +214,7 @@ def _archive(seen: Observations, now_ns: int) -> ArchivePart:
         is_balanced=ledger.is_balanced,
         difference=ledger.received - ledger.stored - ledger.quarantined - ledger.filtered,
         synced_ns=synced_ns,
-        is_late=synced_ns is None or now_ns - synced_ns > LATE_S * SECOND_NS,
+        is_late=is_heard and (synced_ns is None or now_ns - synced_ns > LATE_S * SECOND_NS),
         n_pvs=_n_pvs(held, live),
         trouble=trouble,
     )

@@ -69,7 +69,7 @@ def test_an_error_is_three_lines_on_stderr_and_an_exit_code(tmp_path, capsys):
     assert captured.out == ""
     what, where, do = captured.err.splitlines()
     assert "has no experiment.toml" in what
-    assert where == "  where: --experiment"
+    assert where == f"  where: {tmp_path}"
     assert do.startswith("  do:    nualley init")
 
 
@@ -160,6 +160,19 @@ def test_a_backup_is_verified_and_restored(experiment, tmp_path, capsys):
     (experiment / "store" / "catalog.sqlite").unlink()
     assert main(["catalog", "restore", str(backup), *place]) == 0
     assert main(["runs", "list", *place]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["runs", "note", "x-1", "two", "words"], "nothing takes 'words': a text of several words stands in quotes"),
+        (["runs", "note", "x-1"], "TEXT is missing"),
+        (["archive", "get"], "PV is missing"),
+    ],
+)
+def test_too_few_and_too_many_words_are_told_in_plain_ones(words, what, capsys):
+    assert main(words) == 2
+    assert capsys.readouterr().err.splitlines()[0] == what
 
 
 def test_what_to_type_next_can_be_typed_where_the_caller_is(tmp_path, monkeypatch):

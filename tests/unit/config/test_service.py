@@ -89,12 +89,15 @@ def test_find_says_where_it_looked(tmp_path: Path) -> None:
     ) as caught:
         find_experiment(tmp_path, {})
     assert "nualley init DIR" in caught.value.do
+    with pytest.raises(NoExperimentError, match="x is no directory"):
+        find_experiment(tmp_path, {"NUALLEY_EXPERIMENT": "x"})
+    (tmp_path / "x").mkdir()
     with pytest.raises(NoExperimentError, match=r"has no experiment\.toml") as caught:
         find_experiment(tmp_path, {"NUALLEY_EXPERIMENT": "x"})
     assert caught.value.where == "NUALLEY_EXPERIMENT"
     with pytest.raises(NoExperimentError) as caught:
         find_experiment(tmp_path, {}, Path("x"))
-    assert caught.value.where == "--experiment"
+    assert caught.value.where == str(tmp_path / "x")
 
 
 def test_schemas_are_json_and_know_the_keys_of_the_files() -> None:

@@ -69,7 +69,7 @@ def test_defaults_of_a_drive() -> None:
     [
         ('[drives.d]\npath = "d"\nlimit = 97', 'such as "97 %"'),
         ('[drives.d]\npath = "d"\nlimit = "97 TiB"', "unit of size"),
-        ('[drives.d]\npath = "d"\nlimit = "140 %"', "less than or equal to 1"),
+        ('[drives.d]\npath = "d"\nlimit = "140 %"', "is no part of a drive"),
         ('[drives.d]\npath = "d"\nlimit = "0 %"', "greater than 0"),
         ('[drives.d]\npath = "d"\nrole = "rwa"', "did you mean 'raw'"),
         ('[drives.d]\npath = "d"\nrole = "zzzzzz"', "roles: raw, processed, simulation, user, any"),
@@ -77,7 +77,7 @@ def test_defaults_of_a_drive() -> None:
         ('[drives.d]\nrole = "raw"', "path"),
         ('[drives."a/b"]\npath = "d"', "is not a name for a drive"),
         ('[drives.d]\npath = "d"\nnoted = {size = 124, used = "9 %"}', 'such as "124 TiB"'),
-        ('[drives.d]\npath = "d"\nnoted = {size = "124 TiB", used = "190 %"}', "less than or equal to 1"),
+        ('[drives.d]\npath = "d"\nnoted = {size = "124 TiB", used = "190 %"}', "is no part of a drive"),
         ('[[drop]]\npath = "d"\ndetector = "a"\npurge = {copies = 1, min_age = "7d"}', "greater than or equal to 2"),
         ('[[drop]]\npath = "d"\ndetector = "a"\npurge = {min_age = 7}', 'such as "7d"'),
         ('[[drop]]\npath = "d"\ndetector = "a"\npurge = {min_age = "7"}', "is not a duration"),
