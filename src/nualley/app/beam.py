@@ -46,7 +46,7 @@ def draw_cumulative(
     curves = site.exposures().cumulative(detector, start_ns=start_ns, stop_ns=stop_ns)
     name = site.configuration.experiment.name
     try:
-        draw(curves, out, title=f"Beam delivered to {name} detectors")
+        draw(curves, out, title=f"{name}: beam delivered to the detectors")
     except OSError as error:
         raise NualleyError(
             f"the picture cannot be written: {reason(error)}", where=str(out), do="name another file with --out"

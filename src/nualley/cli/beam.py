@@ -10,10 +10,11 @@ from nualley.app.site import Site, open_site
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, bounds_ns, full_run_id, stretch_ns
 from nualley.cli.output import print_json, print_note, print_table, print_text, shown_number, shown_time
-from nualley.core import format_duration
-from nualley.exposure import Amounts, ExposureReport, ProtonLedger, RunTrace
+from nualley.core import SECOND_NS, format_duration
+from nualley.exposure import Amounts, DefectKind, ExposureReport, ProtonLedger, RunExposure, RunTrace
 
 app = App(name="beam", help="Beam on every detector: exposure, protons, plots.")
+_N_TRACE_ROWS = 40
 From = Annotated[Time, Parameter(name="--from")]
 
 
@@ -50,19 +51,51 @@ def exposure(*, detector: str | None = None, from_: From = None, to: Time = None
 
 
 _EXPOSURE_HEAD = ("POT", "POT live", "energy [GWh]", "beam on", "live time", "unknown", "pulses")
+_OF_BEAM = frozenset(_EXPOSURE_HEAD) - {"live time", "unknown"}
 
 
 def _print_exposures(report: ExposureReport) -> None:
-    rows = [
-        [run.run_id, shown_time(run.start_ns), *_cells(run.amounts), run.reason or _defects(run.defects)]
-        for run in report.runs
-    ]
+    if not report.runs:
+        print_note("no run is recorded then; nualley runs list shows all")
+        return
+    rows = [[run.run_id, shown_time(run.start_ns), *_run_cells(run), _remarks(run)] for run in report.runs]
     print_table(("run", "start (UTC)", *_EXPOSURE_HEAD, "remarks"), rows, right=range(2, 9))
     print_text("")
     sums = [[name, *_cells(amounts)] for name, amounts in report.detectors.items()]
     print_table(("detector", *_EXPOSURE_HEAD), sums, right=range(1, 8))
     if report.n_runs_without_times:
         print_note(f"{report.n_runs_without_times} runs without times are in no sum; see the remarks")
+
+
+def _run_cells(run: RunExposure) -> list[str | None]:
+    cells = _cells(run.amounts)
+    # of a beam that nobody knew, 0 would be a statement
+    return [
+        None if name in _OF_BEAM and _is_unknown(run) else cell
+        for name, cell in zip(_EXPOSURE_HEAD, cells, strict=True)
+    ]
+
+
+def _is_unknown(run: RunExposure) -> bool:
+    duration_s = _duration_s(run)
+    return duration_s > 0 and run.amounts.unknown_s is not None and run.amounts.unknown_s >= duration_s
+
+
+def _duration_s(run: RunExposure) -> float:
+    return ((run.stop_ns or 0) - (run.start_ns or 0)) / SECOND_NS
+
+
+def _remarks(run: RunExposure) -> str:
+    if run.reason:
+        return run.reason
+    said = [
+        str(defect.kind) if defect.kind != DefectKind.OVERLAP else f"overlap: {defect.detail}" for defect in run.defects
+    ]
+    unknown_s = run.amounts.unknown_s
+    if unknown_s:
+        part = "" if _is_unknown(run) else f" for {unknown_s / _duration_s(run):.0%} of it"
+        said.insert(0, f"beam not known{part}")
+    return "; ".join(said)
 
 
 def _cells(amounts: Amounts) -> list[str | None]:
@@ -74,10 +107,6 @@ def _cells(amounts: Amounts) -> list[str | None]:
         *(None if value is None else format_duration(value) for value in seconds),
         None if amounts.n_pulses is None else str(amounts.n_pulses),
     ]
-
-
-def _defects(defects: tuple[object, ...]) -> str:
-    return "; ".join(str(getattr(defect, "kind", defect)) for defect in defects)
 
 
 @app.command
@@ -103,7 +132,7 @@ def ledger(*, detector: str | None = None, from_: From = "-1d", to: Time = "now"
     else:
         _print_ledger(found)
         if found.stop_ns < stop_ns:
-            print_note("the rest, up to the end that was asked for, cannot be known yet")
+            print_note(f"the archive tells of the beam up to {shown_time(found.stop_ns)}; what is later will follow")
     return told_losses(site)
 
 
@@ -143,8 +172,22 @@ def trace(run: str, /, *, detector: str | None = None, output: Output = Output()
 
 def _print_trace(found: RunTrace) -> None:
     print_note(f"{found.run_id}: {found.n} traces, {found.n_vetoed} vetoed")
-    columns = zip(found.time_us.tolist(), found.mean.tolist(), found.rms.tolist(), strict=True)
-    rows = [[shown_number(time_us, 6), shown_number(mean), shown_number(rms)] for time_us, mean, rms in columns]
+    size = found.mean.size
+    if size:
+        peak = int(found.mean.argmax())
+        print_note(f"highest at {found.time_us[peak]:.6g} us: {found.mean[peak]:.4g} {found.unit}")
+    step = -(-size // _N_TRACE_ROWS) or 1
+    if step > 1:
+        print_note(f"each row is the mean over {step} of {size} samples; --json gives all")
+    rows = [
+        [
+            shown_number(float(found.time_us[first]), 6),
+            shown_number(float(found.mean[first : first + step].mean())),
+            # deviations add up in squares
+            shown_number(float((found.rms[first : first + step] ** 2).mean() ** 0.5)),
+        ]
+        for first in range(0, size, step)
+    ]
     print_table(("time [us]", f"mean [{found.unit}]", f"rms [{found.unit}]"), rows, right=range(3))
 
 

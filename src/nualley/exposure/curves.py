@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from nualley.core import SECOND_NS, IntervalSet
+from nualley.core import SECOND_NS, Interval, IntervalSet
 from nualley.exposure.integral import Segments, Sums, integrate
 from nualley.exposure.models import CumulativeBeam
 from nualley.physics import JOULE_PER_GWH
@@ -30,6 +30,7 @@ class CurveBuilder:
         self._sums = Sums()
         self._columns: list[NDArray[np.float64]] = []
         self._times_ns: list[NDArray[np.int64]] = []
+        self._unknown: list[Interval] = []
 
     def add(self, steps: Segments, within: IntervalSet) -> None:
         """Go on over the stretches of a day; days come in order of time."""
@@ -44,6 +45,7 @@ class CurveBuilder:
         self._times_ns.append(times_ns[kept])
         self._columns.append(columns[:, kept])
         self._sums = after
+        self._unknown += _unknown(steps, within, self._n_points)
 
     def curve(self) -> CumulativeBeam:
         """Return the curve so far."""
@@ -54,7 +56,12 @@ class CurveBuilder:
         ]  # midnight ends one day, begins the next
         kept = np.flatnonzero(is_new)[thin(times_ns[is_new], self._n_points)]
         return CumulativeBeam(
-            self._detector, times_ns[kept], pot[kept], energy_GWh[kept], unknown_s=self._sums.unknown_ns / 1e9
+            self._detector,
+            times_ns[kept],
+            pot[kept],
+            energy_GWh[kept],
+            unknown_s=self._sums.unknown_ns / 1e9,
+            unknown=IntervalSet(self._unknown),
         )
 
 
@@ -100,6 +107,21 @@ def _vertices(steps: Segments, within: IntervalSet) -> tuple[NDArray[np.int64], 
     is_vertex = np.ones(times_ns.size, dtype=bool)
     is_vertex[1:-1] = (np.diff(slopes, axis=1) != 0).any(axis=0)
     return times_ns[is_vertex], columns[:, is_vertex]
+
+
+def _unknown(steps: Segments, within: IntervalSet, n_points: int) -> list[Interval]:
+    """Return when the beam is not known; what lies closer together than a point of the curve is joined."""
+    is_unknown = np.concatenate([[False], steps.is_unknown, [False]])
+    starts_ns = steps.edges_ns[np.flatnonzero(is_unknown[1:] & ~is_unknown[:-1])]
+    stops_ns = steps.edges_ns[np.flatnonzero(~is_unknown[1:] & is_unknown[:-1])]
+    grain_ns = int(steps.edges_ns[-1] - steps.edges_ns[0]) // n_points
+    is_far = starts_ns[1:] - stops_ns[:-1] > grain_ns
+    firsts, lasts = (
+        starts_ns[np.append(True, is_far)[: starts_ns.size]],
+        stops_ns[np.append(is_far, True)[: stops_ns.size]],
+    )
+    pieces = (Interval(int(start), int(stop)) for start, stop in zip(firsts, lasts, strict=True))
+    return list(IntervalSet(pieces) & within)
 
 
 def _pot(sums: Sums) -> float:

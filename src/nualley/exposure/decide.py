@@ -144,6 +144,33 @@ def run_defects(sums: Sums) -> tuple[ExposureDefect, ...]:
     return (*found, *_charge_defects(sums))
 
 
+def overlap_defects(intervals: Mapping[str, Interval]) -> dict[str, tuple[ExposureDefect, ...]]:
+    """Say which runs of one detector cannot both be right: it takes one run at a time.
+
+    Parameters
+    ----------
+    intervals : mapping of str to Interval
+        Run id -> when it was.
+
+    Returns
+    -------
+    dict of str to tuple of ExposureDefect
+        Run id -> one defect for each run that it overlaps; runs that overlap none do not occur.
+    """
+    found: dict[str, list[ExposureDefect]] = {}
+    earlier: list[tuple[str, Interval]] = []
+    for run_id, interval in sorted(intervals.items(), key=lambda item: (item[1].start_ns, item[1].stop_ns)):
+        earlier = [(other, before) for other, before in earlier if before.stop_ns > interval.start_ns]
+        for other, before in earlier:
+            shared_ns = min(before.stop_ns, interval.stop_ns) - interval.start_ns
+            if shared_ns:
+                for one, two in ((run_id, other), (other, run_id)):
+                    detail = f"{_seconds(shared_ns)} of it are also in {two}: in sums they count once"
+                    found.setdefault(one, []).append(ExposureDefect(DefectKind.OVERLAP, detail))
+        earlier.append((run_id, interval))
+    return {run_id: tuple(defects) for run_id, defects in found.items()}
+
+
 def _charge_defects(sums: Sums) -> list[ExposureDefect]:
     found = []
     if sums.charge_unknown_ns:

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from nualley.core import IntervalSet
 
 JsonObject = dict[str, object]
 
@@ -21,6 +23,7 @@ class DefectKind(StrEnum):
     CHARGE_UNKNOWN = "charge-unknown"
     RATE_UNKNOWN = "rate-unknown"
     DEAD_TIME_UNKNOWN = "dead-time-unknown"
+    OVERLAP = "overlap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ class ExposureReport:
     runs : tuple of RunExposure
         By start; each whole, never clipped.
     detectors : mapping of str to Amounts
-        Detector -> sum over its listed runs that have times.
+        Detector -> sum over its listed runs that have times; where runs overlap, their beam counts once.
     """
 
     runs: tuple[RunExposure, ...]
@@ -338,6 +341,8 @@ class CumulativeBeam:
         Beam energy likewise [GWh].
     unknown_s : float
         Seconds of the runs in which the beam is not known.
+    unknown : IntervalSet
+        When that was; stretches that lie close together for the length of the whole are joined.
     """
 
     detector: str
@@ -345,6 +350,7 @@ class CumulativeBeam:
     pot: NDArray[np.float64]
     energy_GWh: NDArray[np.float64]
     unknown_s: float
+    unknown: IntervalSet = field(default_factory=IntervalSet)
 
     @property
     def total_pot(self) -> float:
@@ -364,6 +370,7 @@ class CumulativeBeam:
             "pot": self.pot.tolist(),
             "energy_GWh": self.energy_GWh.tolist(),
             "unknown_s": self.unknown_s,
+            "unknown_ns": [[interval.start_ns, interval.stop_ns] for interval in self.unknown],
         }
 
 

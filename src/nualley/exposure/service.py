@@ -1,6 +1,6 @@
 """The use cases: exposure of runs, ledger of protons, cumulative beam, average traces."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from nualley.exposure.decide import (
     known_until_ns,
     ledger_parts,
     ledger_total,
+    overlap_defects,
     run_amounts,
     run_defects,
     run_interval,
@@ -26,6 +27,7 @@ from nualley.exposure.models import (
     CumulativeBeam,
     Delivered,
     DetectorLedger,
+    ExposureDefect,
     ExposureReport,
     Fate,
     ProtonLedger,
@@ -103,12 +105,23 @@ class Exposures:
             Detectors that have no run among them do not occur.
         """
         rows = self._run_exposures(self._runs.runs(detector=detector, start_ns=start_ns, stop_ns=stop_ns))
-        names = sorted({row.detector for row in rows}, key=self._order)
-        sums = {
-            name: sum_of_amounts(row.amounts for row in rows if row.detector == name and row.has_times)
-            for name in names
-        }
+        by_detector: dict[str, list[RunExposure]] = {}
+        for row in rows:
+            by_detector.setdefault(row.detector, []).append(row)
+        sums = {name: self._sum(name, by_detector[name]) for name in sorted(by_detector, key=self._order)}
         return ExposureReport(tuple(rows), sums)
+
+    def _sum(self, detector: str, rows: Sequence[RunExposure]) -> Amounts:
+        timed = [row for row in rows if row.has_times]
+        intervals = [Interval(row.start_ns, row.stop_ns) for row in timed if row.start_ns is not None and row.stop_ns]
+        within = IntervalSet(intervals)
+        if within.duration_ns == sum(interval.duration_ns for interval in intervals):
+            return sum_of_amounts(row.amounts for row in timed)
+        # runs that overlap share their protons: each second counts once
+        spans = [self._run_span(detector, interval) for interval in intervals]
+        pauses = IntervalSet(pause for span in spans for pause in span.pauses)
+        (sums,) = self._reader().integrate([Span(within, pauses, self._daq(detector).live_fraction)])
+        return self._run_amounts(detector, sums)
 
     def _run_exposures(self, runs: Sequence[RecordedRun]) -> list[RunExposure]:
         reader = self._reader()
@@ -119,26 +132,47 @@ class Exposures:
             for run, (interval, _) in zip(runs, intervals, strict=True)
         ]
         sums = reader.integrate(spans)
+        overlaps = self._overlaps({run.detector for run in runs}, [interval for interval, _ in intervals], until_ns)
         return [
-            self._run_row(run, interval, total) if interval else _without_times(run, reason)
+            self._run_row(run, interval, total, overlaps) if interval else _without_times(run, reason)
             for run, (interval, reason), total in zip(runs, intervals, sums, strict=True)
         ]
+
+    def _overlaps(
+        self, detectors: Iterable[str], intervals: Sequence[Interval | None], until_ns: int
+    ) -> dict[str, tuple[ExposureDefect, ...]]:
+        """Compare runs with all of their detector's, also those that were not asked for."""
+        timed = [interval for interval in intervals if interval]
+        if not timed:
+            return {}
+        start_ns, stop_ns = min(span.start_ns for span in timed), max(span.stop_ns for span in timed)
+        found: dict[str, tuple[ExposureDefect, ...]] = {}
+        for detector in detectors:
+            runs = self._runs.runs(detector=detector, start_ns=start_ns, stop_ns=stop_ns)
+            times = ((run.run_id, run_interval(run, until_ns)[0]) for run in runs)
+            found |= overlap_defects({run_id: interval for run_id, interval in times if interval})
+        return found
 
     def _run_span(self, detector: str, interval: Interval) -> Span:
         daq = self._daq(detector)
         pauses = read_daq_state(self._archive, daq, interval.start_ns, interval.stop_ns).paused
         return Span(IntervalSet((interval,)), pauses, daq.live_fraction)
 
-    def _run_row(self, run: RecordedRun, interval: Interval, sums: Sums) -> RunExposure:
-        has_live_fraction = self._daq(run.detector).live_fraction is not None
+    def _run_amounts(self, detector: str, sums: Sums) -> Amounts:
+        has_live_fraction = self._daq(detector).live_fraction is not None
+        return run_amounts(sums, self._sources, has_live_fraction=has_live_fraction)
+
+    def _run_row(
+        self, run: RecordedRun, interval: Interval, sums: Sums, overlaps: Mapping[str, tuple[ExposureDefect, ...]]
+    ) -> RunExposure:
         return RunExposure(
             run_id=run.run_id,
             detector=run.detector,
             start_ns=interval.start_ns,
             stop_ns=interval.stop_ns,
-            amounts=run_amounts(sums, self._sources, has_live_fraction=has_live_fraction),
+            amounts=self._run_amounts(run.detector, sums),
             is_open=run.stop_ns is None,
-            defects=run_defects(sums),
+            defects=(*run_defects(sums), *overlaps.get(run.run_id, ())),
         )
 
     # -------------------------------------------------------------- intervals
@@ -286,7 +320,7 @@ class Exposures:
             )
         within = IntervalSet((interval,))
         average = average_run_trace(self._archive, source.pv, run=within, beam_on=self._beam_on(reader, within))
-        time_us = np.arange(average.mean.size, dtype=np.float64) * (source.sample_period_ns / 1000)
+        time_us = np.arange(average.mean.size) * source.sample_period_ns / 1000
         return RunTrace(run_id, source.unit, time_us, average.mean, average.rms, n=average.n, n_vetoed=average.n_vetoed)
 
     def _beam_on(self, reader: BeamReader, within: IntervalSet) -> IntervalSet:

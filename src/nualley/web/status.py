@@ -187,6 +187,8 @@ def _pot_words(exposure: RunExposure | None, missing: str) -> str:
     # what is doubtful about pulses or live time says nothing about these protons
     kinds = {defect.kind for defect in exposure.defects}
     doubts = ["charge per pulse disagrees"] if DefectKind.CHARGE_DIFFERS in kinds else []
+    if DefectKind.OVERLAP in kinds:
+        doubts.append("overlaps another run of the detector")
     if exposure.amounts.unknown_s:
         doubts.append(f"beam unknown for {format_duration(exposure.amounts.unknown_s)}")
     if exposure.amounts.pot is None:

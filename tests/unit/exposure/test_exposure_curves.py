@@ -25,6 +25,7 @@ def test_vertices_stand_where_the_beam_changes() -> None:
     assert curve.time_ns.tolist() == [at(s) for s in (0, 30, 60, 70, 100)]
     np.testing.assert_allclose(curve.pot, np.array([0, 30, 30, 35, 35]) * RATE, rtol=1e-14)
     assert curve.unknown_s == 30
+    assert [(piece.start_ns, piece.stop_ns) for piece in curve.unknown] == [(at(70), at(100))]
 
 
 @pytest.mark.parametrize("n_points", [2, 10, 777])
@@ -71,7 +72,7 @@ def test_columns_in_json() -> None:
     (curve,) = make_exposures(steady(), [FakeRun("a-1", at(0), at(10))], detectors=[A]).cumulative()
     shown = curve.to_json()
     assert shown["time_ns"] == [at(0), at(10)]
-    assert set(shown) == {"detector", "time_ns", "pot", "energy_GWh", "unknown_s"}
+    assert set(shown) == {"detector", "time_ns", "pot", "energy_GWh", "unknown_s", "unknown_ns"}
 
 
 def test_thinning_keeps_first_and_last() -> None:
@@ -82,3 +83,18 @@ def test_thinning_keeps_first_and_last() -> None:
     assert thin(np.zeros(5, dtype=np.int64), 3).tolist() == [0, 4]
     assert thin(np.empty(0, dtype=np.int64), 3).tolist() == []
     assert thin(np.array([-(2**63), -(2**62), 0, 2**63 - 1]), 3).tolist() == [0, 1, 3], "longer than int64 can count"
+
+
+def test_when_the_beam_is_not_known_stays_short_for_a_picture() -> None:
+    # each other second is INVALID
+    power = FakePv([(float(s), 1.0) for s in range(1000)], severities={float(s): 3 for s in range(0, 1000, 2)})
+    service = make_exposures(steady(POWER=power), [FakeRun("a-1", at(0), at(1000))], detectors=[A])
+    (full,) = service.cumulative()
+    assert full.unknown_s == full.unknown.duration_s == 500
+    assert len(full.unknown.intervals) == 500
+    (few,) = service.cumulative(n_points=10)
+    assert few.unknown_s == 500
+    assert len(few.unknown.intervals) == 1
+    twice = [FakeRun("a-1", at(0), at(10)), FakeRun("a-2", at(20), at(30))]
+    (cut,) = make_exposures({}, twice, detectors=[A]).cumulative()
+    assert [(piece.start_ns, piece.stop_ns) for piece in cut.unknown] == [(at(0), at(10)), (at(20), at(30))]

@@ -1,13 +1,16 @@
 """The picture of the beam delivered: readable, and the same bytes for the same curves."""
 
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 
+from nualley.core import IntervalSet
 from nualley.exposure import CumulativeBeam, NothingToDrawError
 from nualley.exposure.adapters.figure import draw_cumulative
 
@@ -48,7 +51,38 @@ def test_png(tmp_path: Path) -> None:
 
 def test_no_beam_at_all_is_still_a_picture(tmp_path: Path) -> None:
     draw_cumulative([curve("a", 0.0)], tmp_path / "beam.svg")
-    assert "0.000·10⁰ POT" in (tmp_path / "beam.svg").read_text()
+    said = (tmp_path / "beam.svg").read_text()
+    assert "no beam during these runs" in said
+    assert "10⁰" not in said
+
+
+def test_a_beam_that_is_not_known_is_no_beam_at_zero(tmp_path: Path) -> None:
+    nothing = curve("a", 0.0)
+    whole = IntervalSet.of(int(nothing.time_ns[0]), int(nothing.time_ns[-1]))
+    draw_cumulative([replace(nothing, unknown=whole, unknown_s=whole.duration_s)], tmp_path / "beam.svg")
+    said = (tmp_path / "beam.svg").read_text()
+    assert "the beam is not known during these runs" in said
+    assert "no beam during" not in said
+    known = curve("a", 1e20)
+    draw_cumulative([known], tmp_path / "known.svg")
+    draw_cumulative([replace(known, unknown=whole)], tmp_path / "part.svg")
+    assert "beam not known" not in (tmp_path / "known.svg").read_text()
+    assert "beam not known" in (tmp_path / "part.svg").read_text()
+
+
+@pytest.mark.parametrize(("energy_GWh", "words"), [(6.12, "6.12 GWh"), (0.0042, "4.2 MWh"), (4.364e-06, "4.364 kWh")])
+def test_energies_have_a_unit_that_fits(tmp_path: Path, energy_GWh: float, words: str) -> None:
+    made = curve("a", 1e20)
+    draw_cumulative([replace(made, energy_GWh=made.pot / made.pot[-1] * energy_GWh)], tmp_path / "beam.svg")
+    assert words in (tmp_path / "beam.svg").read_text()
+
+
+def test_curves_that_lie_on_each_other_are_all_seen(tmp_path: Path) -> None:
+    draw_cumulative([curve("a", 1e20), curve("b", 1e20), curve("c", 1e20)], tmp_path / "beam.svg")
+    widths = re.findall(
+        r"stroke: #(?:0072b2|d55e00|009e73); stroke-width: ([\d.]+)", (tmp_path / "beam.svg").read_text()
+    )
+    assert [float(width) for width in dict.fromkeys(widths)] == [4.2, 3.0, 1.8]
 
 
 def test_nothing_to_draw(tmp_path: Path) -> None:

@@ -331,3 +331,39 @@ def test_what_was_delivered_in_an_interval() -> None:
     assert (found.start_ns, found.stop_ns) == (at(0), at(1000))
     assert found.to_json()["pot"] == pytest.approx(1000 * RATE, rel=1e-14)
     assert "pot_live" not in found.to_json()
+
+
+# ------------------------------------------------------------------ runs that cannot both be right
+def test_protons_of_two_runs_at_once_count_once_in_the_sum() -> None:
+    runs = [FakeRun("a-1", at(0), at(100)), FakeRun("a-2", at(60), at(160)), FakeRun("a-3", at(160), at(170))]
+    pvs = steady(
+        **{"a:LIVE": FakePv([(-1.0, 0.5)]), "a:STATE": FakePv([(-1.0, 1), (70.0, 2), (80.0, 1)], labels=STATES)}
+    )
+    report = make_exposures(pvs, runs, detectors=[BOTH]).exposures()
+    kinds = {run.run_id: [defect.kind for defect in run.defects] for run in report.runs}
+    assert kinds == {"a-1": [DefectKind.OVERLAP], "a-2": [DefectKind.OVERLAP], "a-3": []}
+    assert report.runs[0].defects[0].detail == "40 s of it are also in a-2: in sums they count once"
+    total = report.detectors["a"]
+    assert total.pot == pytest.approx(170 * RATE, rel=1e-12)
+    assert total.pot_live == pytest.approx(160 * 0.5 * RATE, rel=1e-12)
+    assert total.livetime_s == pytest.approx(80, rel=1e-12)
+    assert total.n_pulses == 170 * 60
+
+
+def test_one_run_alone_knows_whom_it_overlaps() -> None:
+    runs = [FakeRun("a-1", at(0), at(100)), FakeRun("a-2", at(99), at(160)), FakeRun("b-1", at(0), at(100))]
+    service = make_exposures(steady(), runs, detectors=[A])
+    assert [defect.detail for defect in service.run_exposure(runs[0]).defects] == [
+        "1 s of it are also in a-2: in sums they count once"
+    ]
+    assert service.run_exposure(runs[2]).defects == ()
+    (listed,) = service.exposures(stop_ns=at(50), detector="a").runs
+    assert [defect.kind for defect in listed.defects] == [DefectKind.OVERLAP], "a-2 was not asked for"
+
+
+@pytest.mark.parametrize("n_runs", [2, 5])
+def test_sums_of_runs_that_touch_are_the_sums_of_the_runs(n_runs: int) -> None:
+    runs = [FakeRun(f"a-{number}", at(7 * number), at(7 * number + 7)) for number in range(n_runs)]
+    report = make_exposures(steady(), runs, detectors=[A]).exposures()
+    assert report.detectors["a"].pot == math.fsum(run.amounts.pot for run in report.runs)
+    assert not any(run.defects for run in report.runs)
