@@ -74,10 +74,10 @@ def test_help_is_shown_in_every_encoding(experiment: Path, others: Mapping[str, 
 
 def test_a_name_that_is_not_utf_8_is_shown_by_its_bytes(tmp_path: Path) -> None:
     assert main(["init", str(tmp_path / "experiment")]) == 0
-    renamed = (tmp_path / "experiment").rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    renamed = (tmp_path / "experiment").rename(tmp_path / os.fsdecode(b"tube-\xe9"))
     done = call(["check", "--json"], renamed)
     assert done.returncode == 0
-    assert json.loads(done.stdout.decode("utf-8"))["directory"].endswith(r"/caf\xe9")
+    assert json.loads(done.stdout.decode("utf-8"))["directory"].endswith(r"/tube-\xe9")
     wrong = call(["runs", "list", "--experiment", os.fsdecode(b"/no\xe9where")], tmp_path)
     assert rb"/no\xe9where" in wrong.stderr
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from nualley.catalog.errors import FileConflict
 from nualley.catalog.models import FileRecord, Json, Run, SettingDifference, TimeSource
+from nualley.core import format_time
 
 
 def complete_run(known: Run, new: Run) -> Run:
@@ -35,6 +36,16 @@ def complete_run(known: Run, new: Run) -> Run:
         settings={**new.settings, **known.settings},
         tags=tuple(sorted({*known.tags, *new.tags})),
     )
+
+
+def correction_note(before: Run, after: Run, reason: str) -> str:
+    """Return what is kept in a run's notes where a person corrects its times."""
+    return f"times corrected from {_bounds(before)}, by {before.time_source}, to {_bounds(after)}: {reason}"
+
+
+def _bounds(run: Run) -> str:
+    start, stop = ("unknown" if ns is None else format_time(ns, digits=3) for ns in (run.start_ns, run.stop_ns))
+    return f"[{start}, {stop})"
 
 
 def count_events(files: Iterable[tuple[Iterable[Json], int]]) -> int:

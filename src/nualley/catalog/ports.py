@@ -46,6 +46,13 @@ class Catalog(Protocol):
         """Set the bounds of a run. RunNotFound names the nearest run."""
         ...
 
+    def correct_run_times(self, run_id: str, *, start_ns: int, stop_ns: int, reason: str, author: str) -> Run:
+        """Set bounds that a person knows better, for good; a note keeps the old ones, the reason and who says so.
+
+        RunNotFound names the nearest run.
+        """
+        ...
+
     def update_run(
         self,
         run_id: str,

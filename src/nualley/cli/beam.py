@@ -58,22 +58,17 @@ def _print_exposures(report: ExposureReport) -> None:
     if not report.runs:
         print_note("no run is recorded then; nualley runs list shows all")
         return
-    rows = [[run.run_id, shown_time(run.start_ns), *_run_cells(run), _remarks(run)] for run in report.runs]
+    rows = [
+        [run.run_id, shown_time(run.start_ns), *_cells(run.amounts, is_known=not _is_unknown(run)), _remarks(run)]
+        for run in report.runs
+    ]
     print_table(("run", "start (UTC)", *_EXPOSURE_HEAD, "remarks"), rows, right=range(2, 9))
     print_text("")
-    sums = [[name, *_cells(amounts)] for name, amounts in report.detectors.items()]
+    known = {run.detector for run in report.runs if not run.reason and not _is_unknown(run)}
+    sums = [[name, *_cells(amounts, is_known=name in known)] for name, amounts in report.detectors.items()]
     print_table(("detector", *_EXPOSURE_HEAD), sums, right=range(1, 8))
     if report.n_runs_without_times:
         print_note(f"{report.n_runs_without_times} runs without times are in no sum; see the remarks")
-
-
-def _run_cells(run: RunExposure) -> list[str | None]:
-    cells = _cells(run.amounts)
-    # of a beam that nobody knew, 0 would be a statement
-    return [
-        None if name in _OF_BEAM and _is_unknown(run) else cell
-        for name, cell in zip(_EXPOSURE_HEAD, cells, strict=True)
-    ]
 
 
 def _is_unknown(run: RunExposure) -> bool:
@@ -98,14 +93,18 @@ def _remarks(run: RunExposure) -> str:
     return "; ".join(said)
 
 
-def _cells(amounts: Amounts) -> list[str | None]:
+def _cells(amounts: Amounts, *, is_known: bool) -> list[str | None]:
     seconds = (amounts.beam_on_s, amounts.livetime_s, amounts.unknown_s)
-    return [
+    cells = [
         shown_number(amounts.pot, 5),
         shown_number(amounts.pot_live, 5),
         shown_number(amounts.energy_GWh, 5),
         *(None if value is None else format_duration(value) for value in seconds),
         None if amounts.n_pulses is None else str(amounts.n_pulses),
+    ]
+    # of a beam that nobody knew, 0 would be a statement
+    return [
+        cell if is_known or name not in _OF_BEAM else None for name, cell in zip(_EXPOSURE_HEAD, cells, strict=True)
     ]
 
 

@@ -37,7 +37,7 @@ _COMMANDS = (
         "nualley service --user coherent --directory /etc/systemd/system",
     ),
     ("demo:demo", "demo", "A miniature Neutrino Alley, and the product beside it.", "nualley demo --seconds 60"),
-    ("runs:app", "runs", "Runs of all detectors: ingest, list, show, compare, note.", ""),
+    ("runs:app", "runs", "Runs of all detectors: ingest, list, show, compare, correct, note, tag.", ""),
     ("archive:app", "archive", "Archived PVs: last values and history.", ""),
     ("beam:app", "beam", "Beam on every detector: exposure, protons, plots.", ""),
     ("drives:app", "drives", "Drives and how full they are.", ""),

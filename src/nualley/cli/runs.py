@@ -1,6 +1,7 @@
 """``nualley runs``: what was taken, by every detector."""
 
 import getpass
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,12 +11,13 @@ from cyclopts import App, Parameter
 
 from nualley.app.site import open_site
 from nualley.catalog import FileRecord, Run, Totals, diff_settings
-from nualley.cli.options import Output, Time, Whole, bounds_ns, full_run_id, time_ns
+from nualley.cli.options import Output, Time, Whole, bounds_ns, full_run_id, stretch_ns, time_ns
 from nualley.cli.output import print_json, print_note, print_table, print_text, shown_time
 from nualley.core import ExitCode, SystemClock, UsageError, format_duration, format_size
 
-app = App(name="runs", help="Runs of all detectors: ingest, list, show, compare, note.")
+app = App(name="runs", help="Runs of all detectors: ingest, list, show, compare, correct, note, tag.")
 _NOTHING = Totals()
+_TAG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 
 
 @app.command
@@ -122,7 +124,13 @@ def list_(
         ],
         right=range(2, 8),
     )
-    print_note(f"{len(found)} runs" if found else "no runs yet; next: nualley runs ingest PATH --detector ID")
+    print_note(_how_many(len(found), len(totals)))
+
+
+def _how_many(n_found: int, n_all: int) -> str:
+    if n_found:
+        return f"{n_found} run" if n_found == 1 else f"{n_found} runs"
+    return f"none of {n_all} runs is so" if n_all else "no runs yet; next: nualley runs ingest PATH --detector ID"
 
 
 @app.command
@@ -268,9 +276,7 @@ def note(
     author : str
         Who says so; by default who is logged in.
     """
-    for name, words in (("TEXT", text), ("--author", author)):
-        if words is not None and not words.strip():
-            raise UsageError(f"{name} is blank: {words!r}, expected words", where=name, do="write what is to be read")
+    _check_words({"TEXT": text, "--author": author})
     site = open_site(output.experiment)
     found = site.run(full_run_id(run, detector))
     written = site.catalog().add_note(found.run_id, text, author=author or getpass.getuser())
@@ -278,6 +284,91 @@ def note(
         print_json(asdict(written))
     else:
         print_note(f"noted; nualley runs show {written.run_id} shows it")
+
+
+@app.command(name="tag")
+def tag_(run: str, /, *tag: str, remove: bool = False, detector: str | None = None, output: Output = Output()) -> None:
+    """Give a run tags, or take them away.
+
+    Example: nualley runs tag cenns-10-42 calibration co-57
+
+    Parameters
+    ----------
+    run : str
+        <detector>-<number>, or a number with --detector.
+    tag : str
+        Lower-case letters and digits, joined by single hyphens.
+    remove : bool
+        Take them away.
+    detector : str
+        Whose run a bare number is.
+    """
+    if not tag:
+        raise UsageError("no tag is named", where="TAG", do="name one or more, such as calibration")
+    for word in tag:
+        if not _TAG.fullmatch(word):
+            raise UsageError(
+                f"{word!r} cannot be a tag", where="TAG", do="use lower-case letters, digits and single hyphens"
+            )
+    site = open_site(output.experiment)
+    catalog, run_id = site.catalog(), site.run(full_run_id(run, detector)).run_id
+    for word in tag:
+        (catalog.remove_tag if remove else catalog.add_tag)(run_id, word)
+    tags = list(catalog.run(run_id).tags)
+    if output.is_json:
+        print_json({"run_id": run_id, "tags": tags})
+    else:
+        print_note(f"{run_id} has the tags: {' '.join(tags) or '-'}")
+
+
+@app.command
+def times(
+    run: str,
+    /,
+    *,
+    start: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    stop: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    reason: str,
+    detector: str | None = None,
+    author: str | None = None,
+    output: Output = Output(),
+) -> None:
+    """Correct when a run was; the old times and the reason stay in its notes, and no PV changes them again.
+
+    Example: nualley runs times cenns-10-42 --start 2026-11-20T04:00Z --stop 2026-11-20T05:00Z --reason "typing error"
+
+    Parameters
+    ----------
+    run : str
+        <detector>-<number>, or a number with --detector.
+    start : str
+        When it really began.
+    stop : str
+        When it really stopped.
+    reason : str
+        How that is known.
+    detector : str
+        Whose run a bare number is.
+    author : str
+        Who says so; by default who is logged in.
+    """
+    _check_words({"--reason": reason, "--author": author})
+    start_ns, stop_ns = stretch_ns(start, stop, ("--start", "--stop"))
+    site = open_site(output.experiment)
+    run_id = site.run(full_run_id(run, detector)).run_id
+    corrected = site.catalog().correct_run_times(
+        run_id, start_ns=start_ns, stop_ns=stop_ns, reason=reason, author=author or getpass.getuser()
+    )
+    if output.is_json:
+        print_json({key: getattr(corrected, key) for key in ("run_id", "start_ns", "stop_ns", "time_source")})
+    else:
+        print_note(f"{run_id}  {_times(corrected)}; nualley runs show {run_id} shows what it was before")
+
+
+def _check_words(text_by_name: Mapping[str, str | None]) -> None:
+    for name, words in text_by_name.items():
+        if words is not None and not words.strip():
+            raise UsageError(f"{name} is blank: {words!r}, expected words", where=name, do="write what is to be read")
 
 
 def _summary(run: Run, totals: Totals) -> dict[str, object]:

@@ -54,4 +54,4 @@ def check_not_empty(words: Sequence[str]) -> None:
         if word and not (name.startswith("--") and is_option and not value):
             continue
         place = f"the value of {name}" if word else f"the word after {before}"
-        raise UsageError(f"{place} is empty: '', expected a value", where=name or before, do="give a value")
+        raise UsageError(f"{place} is empty, expected some text", where=name or before, do="write it, or leave it out")

@@ -91,7 +91,10 @@ def _time_ns(text: str, now_ns: int) -> int:
     if word == "now":
         return now_ns
     if word.startswith("-") and word[1:2].isdigit():
-        return now_ns - parse_duration_ns(word[1:])
+        try:
+            return now_ns - parse_duration_ns(word[1:])
+        except UsageError as error:
+            raise UsageError(error.what.replace(repr(word[1:]), repr(word)), do=error.do) from error
     match = _ISO.fullmatch(word)
     if match is None:
         raise UsageError(f"{text!r} is not a time", do=f"write {_FORMS}")

@@ -331,6 +331,8 @@ class IngestReport:
         Where its number comes from; ``next`` means that it was made up: the next after the detector's highest.
     files : tuple of IngestedFile
         What became of each file.
+    n_events : int or None
+        Events of the whole run; None where there are several, or none is recorded.
     notes : tuple of str
         What the user should know, such as times that were not used.
     problems : tuple of NualleyError
@@ -340,6 +342,7 @@ class IngestReport:
     run_id: str | None
     number_source: NumberSource
     files: tuple[IngestedFile, ...]
+    n_events: int | None = None
     notes: tuple[str, ...] = ()
     problems: tuple[NualleyError, ...] = ()
 
@@ -353,6 +356,7 @@ class IngestReport:
         return {
             "run_id": self.run_id,
             "number_source": self.number_source.value,
+            "n_events": self.n_events,
             "files": [file.to_json() for file in self.files],
             "notes": list(self.notes),
             "problems": [problem.to_json() for problem in self.problems],
@@ -360,7 +364,8 @@ class IngestReport:
 
     def __str__(self) -> str:
         run = self.run_id or "several runs"
-        lines = [f"{run} (run number: {self.number_source.value})"]
+        events = "" if self.n_events is None else f", {_counted(self.n_events, 'event', 'events')}"
+        lines = [f"{run} (run number: {self.number_source.value}){events}"]
         return "\n".join(str(part) for part in (*lines, *self.files, *self.notes, *self.problems))
 
 

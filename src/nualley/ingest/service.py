@@ -18,7 +18,7 @@ from nualley.core import (
 from nualley.ingest import decide
 from nualley.ingest.errors import NothingToIngest, PathMissing, RunNumberUnknown
 from nualley.ingest.intake import Intake
-from nualley.ingest.models import FoundFile, IngestReport, Item, NumberSource, RunTime
+from nualley.ingest.models import FoundFile, IngestedFile, IngestReport, Item, NumberSource, RunTime
 from nualley.ingest.ports import DropFiles, Progress, RunTimes
 from nualley.storage import SourceUnreadable, SourceVanished
 
@@ -113,12 +113,17 @@ class Ingest:
         notes: list[str] = []
         for number, entered in runs.items():
             self.complete_run(detector, number)
-            notes += self._time_notes(entered.run_id, given)
+            notes += self._run_notes(entered.run_id, given)
+        notes += self._twin_notes(taken)
         run_ids = {entered.run_id for entered in runs.values()}
+        run_id = run_ids.pop() if len(run_ids) == 1 else None
         return IngestReport(
-            run_id=run_ids.pop() if len(run_ids) == 1 else None,
+            run_id=run_id,
             number_source=source,
             files=tuple(taken),
+            n_events=self._catalog.totals(run_id).n_events
+            if run_id and any(file.is_recorded for file in taken)
+            else None,
             notes=tuple(notes),
             problems=(*problems, *(problem for file in taken for problem in file.problems)),
         )
@@ -168,20 +173,35 @@ class Ingest:
             if text not in known:
                 self._catalog.add_note(run_id, text, author=_AUTHOR)
 
-    def _time_notes(self, run_id: str, given: GivenTimes | None) -> list[str]:
+    def _run_notes(self, run_id: str, given: GivenTimes | None) -> list[str]:
         try:
             run = self._catalog.run(run_id)
         except RunNotFound:
             return []
-        if run.time_source is TimeSource.UNKNOWN:
-            return [
-                f"the times of run {run_id} are unknown: no archived run PV tells, and no --start and --stop were given"
+        return [*_time_notes(run, given), *self._overlap_notes(run)]
+
+    def _overlap_notes(self, run: Run) -> list[str]:
+        if run.start_ns is None or run.stop_ns is None:
+            return []
+        others = self._catalog.runs(detector=run.detector, start_ns=run.start_ns, stop_ns=run.stop_ns)
+        names = [other.run_id for other in others if other.run_id != run.run_id and other.stop_ns is not None]
+        if not names:
+            return []
+        return [f"run {run.run_id} overlaps {', '.join(names[:_N_NAMED])}: nualley runs times RUN corrects wrong times"]
+
+    def _twin_notes(self, taken: Sequence[IngestedFile]) -> list[str]:
+        """Name other runs with the same bytes: by design they stay two files, and it is rarely meant."""
+        found = []
+        for file in taken:
+            if file.digests is None or not file.is_recorded or not (file.summary and file.summary.n_events):
+                continue
+            twins = [
+                twin for twin in self._catalog.files_by_digest(file.digests.xxh3_128) if twin.run_id != file.run_id
             ]
-        if given and (run.start_ns, run.stop_ns) != (given.start_ns, given.stop_ns):
-            start, stop = ("unknown" if ns is None else format_time(ns, digits=3) for ns in (run.start_ns, run.stop_ns))
-            used = f"{start} to {stop} (UTC, by {run.time_source.value})"
-            return [f"--start and --stop were not used: run {run_id} has the times {used}"]
-        return []
+            if twins:
+                places = ", ".join(f"{twin.run_id}/{twin.name}" for twin in twins[:_N_NAMED])
+                found.append(f"{file.path} holds the same bytes as {places}")
+        return found
 
     # ------------------------------------------------------------ which files, and whose run they are
     def _find(self, paths: Sequence[Path]) -> tuple[list[FoundFile], list[NualleyError]]:
@@ -263,11 +283,26 @@ def _given(start_ns: int | None, stop_ns: int | None) -> GivenTimes | None:
         raise UsageError(f"{lacking} is missing: a run has both bounds", where=lacking, do="give --start and --stop")
     if stop_ns < start_ns:
         raise UsageError(
-            f"the run would stop {start_ns - stop_ns} ns before it starts",
+            f"the run would stop at {format_time(stop_ns)}, before it starts at {format_time(start_ns)}",
             where="--start, --stop",
             do="exchange them",
         )
     return GivenTimes(start_ns, stop_ns)
+
+
+def _time_notes(run: Run, given: GivenTimes | None) -> list[str]:
+    if run.time_source is TimeSource.UNKNOWN:
+        return [
+            f"the times of run {run.run_id} are unknown: no archived run PV tells, and no --start and --stop were given"
+        ]
+    if given is None:
+        return []
+    start, stop = ("unknown" if ns is None else format_time(ns, digits=3) for ns in (run.start_ns, run.stop_ns))
+    times = f"{start} to {stop} (UTC, by {run.time_source.value})"
+    if (run.start_ns, run.stop_ns) == (given.start_ns, given.stop_ns):
+        return [f"run {run.run_id} has the times {times}"]
+    correct = f"nualley runs times {run.run_id} --start T --stop T --reason TEXT"
+    return [f"--start and --stop were not used: run {run.run_id} has the times {times}; to correct them: {correct}"]
 
 
 def make_run(detector: str, number: int, found: RunTime | None, given: GivenTimes | None = None) -> Run:

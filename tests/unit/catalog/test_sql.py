@@ -94,13 +94,31 @@ def test_a_call_for_a_run_that_is_not_there(catalog: SqlCatalog, call: Any) -> N
         call(catalog)
 
 
+def test_corrected_times_keep_the_old_ones_in_a_note(catalog: SqlCatalog) -> None:
+    catalog.register_run(make_run(start_ns=0, stop_ns=10**9, time_source=TimeSource.PV))
+    run = catalog.correct_run_times("cenns-10-42", start_ns=0, stop_ns=2 * 10**9, reason="clock", author="Ada")
+    assert (run.start_ns, run.stop_ns, run.time_source) == (0, 2 * 10**9, TimeSource.GIVEN)
+    (note,) = catalog.notes("cenns-10-42")
+    assert note.author == "Ada"
+    assert note.text == (
+        "times corrected from [1970-01-01T00:00:00.000Z, 1970-01-01T00:00:01.000Z), by pv, to"
+        " [1970-01-01T00:00:00.000Z, 1970-01-01T00:00:02.000Z): clock"
+    )
+    with pytest.raises(UsageError, match="before it starts at"):
+        catalog.correct_run_times("cenns-10-42", start_ns=9, stop_ns=5, reason="x", author="")
+    assert catalog.run("cenns-10-42") == run
+    assert len(catalog.notes("cenns-10-42")) == 1
+    with pytest.raises(RunNotFound):
+        catalog.correct_run_times("cenns-10-43", start_ns=1, stop_ns=2, reason="x", author="")
+
+
 def test_times_are_set_and_checked(catalog: SqlCatalog) -> None:
     catalog.register_run(make_run())
     run = catalog.update_run_times("cenns-10-42", start_ns=NOW_NS, stop_ns=None, time_source=TimeSource.PV)
     assert (run.start_ns, run.stop_ns, run.time_source) == (NOW_NS, None, TimeSource.PV)
     run = catalog.update_run_times("cenns-10-42", start_ns=5, stop_ns=9, time_source=TimeSource.GIVEN)
     assert (run.start_ns, run.stop_ns, run.time_source) == (5, 9, TimeSource.GIVEN)
-    with pytest.raises(UsageError, match="4 ns before it starts"):
+    with pytest.raises(UsageError, match="before it starts at"):
         catalog.update_run_times("cenns-10-42", start_ns=9, stop_ns=5, time_source=TimeSource.GIVEN)
     assert catalog.run("cenns-10-42") == run
 

@@ -31,6 +31,13 @@ def test_of_a_beam_that_nobody_knew_there_is_no_number(capsys):
     assert shown(exposure_of(0.0), capsys).split()[2] == "0"
 
 
+@pytest.mark.parametrize(("unknown_s", "pot"), [(100.0, "-"), (12.0, "0")])
+def test_neither_is_there_in_the_sum(unknown_s, pot, capsys):
+    run = exposure_of(unknown_s)
+    beam._print_exposures(ExposureReport((run,), {"a": run.amounts}))
+    assert capsys.readouterr().out.splitlines()[-1].split()[:2] == ["a", pot]
+
+
 def test_an_overlap_is_told_with_the_other_run(capsys):
     overlap = ExposureDefect(DefectKind.OVERLAP, "40 s of it are also in a-2: in sums they count once")
     assert shown(exposure_of(0.0, defects=(overlap,)), capsys).endswith(f"overlap: {overlap.detail}")

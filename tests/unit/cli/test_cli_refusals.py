@@ -113,7 +113,7 @@ def test_an_empty_word_is_not_the_working_directory(
     words: list[str], where: str, detector: str, refused: Refused
 ) -> None:
     error = refused(*words)
-    assert error["what"].endswith("is empty: '', expected a value")
+    assert error["what"].endswith("is empty, expected some text")
     assert error["where"] == where
 
 

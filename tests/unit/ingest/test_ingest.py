@@ -160,7 +160,7 @@ def test_a_report_for_people_counts_in_words(world: World) -> None:
     world.put("run1/b.dat", b"RAWee")
     lines = str(world.ingest.ingest_paths([DROP], "cenns-10")).splitlines()
     assert lines[:4] == [
-        "cenns-10-1 (run number: path)",
+        "cenns-10-1 (run number: path), 3 events",
         "ingested      /drop/run1/a.dat  raw, 1 event of 1 samples, channels 0, 1 defect, 5 B, 1 copy",
         "  garbage at 4 B: 1 B of garbage",
         "ingested      /drop/run1/b.dat  raw, 2 events of 1 samples, channels 0, 5 B, 1 copy",
@@ -657,9 +657,9 @@ def test_the_first_number_is_one(world: World) -> None:
 
 
 def test_the_sidecar_does_not_decide_which_run_it_is(world: World) -> None:
-    world.put("a/WaveDumpConfig.txt", b"same")
+    world.put("a/WaveDumpConfig.txt", b"RAWe")
     world.put("a/wave0.dat", b"RAWe")
-    world.put("b/WaveDumpConfig.txt", b"same")
+    world.put("b/WaveDumpConfig.txt", b"RAWe")
     world.put("b/wave0.dat", b"RAWee")
     assert world.ingest.ingest_paths([DROP / "a"], "cenns-10").run_id == "cenns-10-1"
     assert world.ingest.ingest_paths([DROP / "b"], "cenns-10").run_id == "cenns-10-2"
@@ -728,7 +728,37 @@ def test_given_times_are_used_where_the_pvs_do_not_tell(world: World) -> None:
     path = world.put("run1/wave0.dat")
     report = world.ingest.ingest_paths([path], "cenns-10", start_ns=10, stop_ns=20)
     assert times(world) == (10, 20, "given")
-    assert report.notes == ()
+    assert report.notes == (
+        "run cenns-10-1 has the times 1970-01-01T00:00:00.000Z to 1970-01-01T00:00:00.000Z (UTC, by given)",
+    )
+    assert report.n_events == report.to_json()["n_events"] == report.files[0].summary.n_events
+
+
+def test_given_times_that_are_not_used_say_how_to_correct_them(world: World) -> None:
+    path = world.put("run1/wave0.dat")
+    world.ingest.ingest_paths([path], "cenns-10", start_ns=10, stop_ns=20)
+    report = world.ingest.ingest_paths([path], "cenns-10", start_ns=10, stop_ns=30)
+    assert times(world) == (10, 20, "given")
+    (note,) = report.notes
+    assert note.startswith("--start and --stop were not used: run cenns-10-1 has the times ")
+    assert note.endswith("; to correct them: nualley runs times cenns-10-1 --start T --stop T --reason TEXT")
+
+
+def test_a_run_at_the_time_of_another_is_told(world: World) -> None:
+    world.ingest.ingest_paths([world.put("run1/wave0.dat", b"RAWe1")], "cenns-10", start_ns=10, stop_ns=20)
+    world.ingest.ingest_paths([world.put("run2/wave0.dat", b"RAWe2")], "cenns-10", start_ns=20, stop_ns=30)
+    report = world.ingest.ingest_paths([world.put("run3/wave0.dat", b"RAWe3")], "cenns-10", start_ns=15, stop_ns=20)
+    assert report.notes[1:] == ("run cenns-10-3 overlaps cenns-10-1: nualley runs times RUN corrects wrong times",)
+
+
+def test_bytes_that_another_run_holds_are_told(world: World) -> None:
+    world.ingest.ingest_paths([world.put("run1/wave0.dat", b"RAWe")], "cenns-10", start_ns=10, stop_ns=20)
+    path = world.put("run2/wave9.dat", b"RAWe")
+    report = world.ingest.ingest_paths([path], "cenns-10", start_ns=20, stop_ns=30)
+    assert report.notes[1:] == (f"{path} holds the same bytes as cenns-10-1/wave0.dat",)
+    assert report.exit_code == 0
+    again = world.ingest.ingest_paths([path], "cenns-10")
+    assert again.notes == report.notes[1:], "the file itself is no other"
 
 
 def test_the_run_pvs_win_over_given_times_and_that_is_said(world: World) -> None:
@@ -737,7 +767,8 @@ def test_the_run_pvs_win_over_given_times_and_that_is_said(world: World) -> None
     assert times(world)[2] == "pv"
     assert report.notes[0] == (
         "--start and --stop were not used: run cenns-10-1 has the times 2026-11-18T11:05:00.000Z to "
-        "2026-11-18T11:05:50.000Z (UTC, by pv)"
+        "2026-11-18T11:05:50.000Z (UTC, by pv); to correct them: "
+        "nualley runs times cenns-10-1 --start T --stop T --reason TEXT"
     )
 
 
@@ -789,7 +820,11 @@ def test_what_is_uncertain_of_the_times_is_noted_once(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("start_ns", "stop_ns", "message"),
-    [(10, None, "--stop is missing"), (None, 10, "--start is missing"), (20, 10, "would stop 10 ns before it starts")],
+    [
+        (10, None, "--stop is missing"),
+        (None, 10, "--start is missing"),
+        (20, 10, "would stop at .* before it starts at"),
+    ],
 )
 def test_times_that_cannot_be_are_refused(
     world: World, start_ns: int | None, stop_ns: int | None, message: str

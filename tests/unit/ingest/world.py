@@ -19,8 +19,9 @@ from nualley.catalog import (
     RunNotFound,
     Source,
     TimeSource,
+    Totals,
 )
-from nualley.catalog.decide import check_same_bytes, complete_run
+from nualley.catalog.decide import check_same_bytes, complete_run, count_events
 from nualley.core import SECOND_NS, Digester, Digests, NualleyError, UnreachableError, escape_name
 from nualley.daq import Defect, DefectKind, FileSummary
 from nualley.ingest import Copies, Ingest, IngestSettings, Intake, Origin, OwnPlaces, PollReport, RunTime, Watcher
@@ -135,8 +136,22 @@ class MemoryCatalog:
             raise RunNotFound(f"there is no run {run_id}", where="catalog", do="look")
         return self.run_by_id[run_id]
 
-    def runs(self, *, detector: str | None = None) -> list[Run]:
-        return [run for run in self.run_by_id.values() if detector in (None, run.detector)]
+    def runs(
+        self, *, detector: str | None = None, start_ns: int | None = None, stop_ns: int | None = None
+    ) -> list[Run]:
+        found = [run for run in self.run_by_id.values() if detector in (None, run.detector)]
+        if start_ns is None or stop_ns is None:
+            return found
+        timed = [run for run in found if run.start_ns is not None and run.start_ns < stop_ns]
+        return [run for run in timed if run.stop_ns is None or run.stop_ns > start_ns]
+
+    def totals(self, run_id: str) -> Totals:
+        files = self.files(run_id)
+        return Totals(
+            n_runs=1,
+            n_files=len(files),
+            n_events=count_events((file.channels, file.n_events or 0) for file in files),
+        )
 
     def find_file(self, run_id: str, name: str) -> FileRecord | None:
         self._use()

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 from nualley.catalog.adapters import queries, records, rows, tables
 from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, open_database
 from nualley.catalog.adapters.mounts import file_system_type
+from nualley.catalog.decide import correction_note
 from nualley.catalog.models import (
     Activity,
     FileAdded,
@@ -65,6 +66,19 @@ class SqlCatalog:
         """Set the bounds of a run. RunNotFound names the nearest run."""
         # the run is read back inside the transaction, and no Run stops before it starts
         return self._set_run(run_id, {"start_ns": start_ns, "stop_ns": stop_ns, "time_source": str(time_source)})
+
+    def correct_run_times(self, run_id: str, *, start_ns: int, stop_ns: int, reason: str, author: str) -> Run:
+        """Set bounds that a person knows better, for good; a note keeps the old ones, the reason and who says so."""
+        values = {"start_ns": start_ns, "stop_ns": stop_ns, "time_source": str(TimeSource.GIVEN)}
+
+        def work(connection: Connection) -> Run:
+            before = records.load_run(connection, run_id)
+            connection.execute(update(tables.run).where(tables.run.c.run_id == run_id).values(values))
+            after = records.load_run(connection, run_id)
+            self._put_note(connection, run_id, correction_note(before, after, reason), author)
+            return after
+
+        return self._database.write(work)
 
     def update_run(
         self,
@@ -149,15 +163,18 @@ class SqlCatalog:
 
         def work(connection: Connection) -> Note:
             records.load_run(connection, run_id)
-            values: dict[str, Any] = {
-                "run_id": run_id,
-                "time_ns": self._clock.now_ns(),
-                "author": strict_text(author),
-                "text": strict_text(text),
-            }
-            return Note(note_id=records.insert_row(connection, tables.note, values), **values)
+            return self._put_note(connection, run_id, text, author)
 
         return self._database.write(work)
+
+    def _put_note(self, connection: Connection, run_id: str, text: str, author: str) -> Note:
+        values: dict[str, Any] = {
+            "run_id": run_id,
+            "time_ns": self._clock.now_ns(),
+            "author": strict_text(author),
+            "text": strict_text(text),
+        }
+        return Note(note_id=records.insert_row(connection, tables.note, values), **values)
 
     def add_tag(self, run_id: str, tag: str) -> None:
         """Give a run a tag; one that it has is no error."""

@@ -1,0 +1,77 @@
+"""``nualley runs``: tags, corrected times, and what a list says when it is empty."""
+
+import json
+
+import pytest
+
+from nualley.app.site import open_site
+from nualley.cli.main import main
+from nualley.core import parse_time_ns
+
+START, STOP = "2026-11-20T04:00:00Z", "2026-11-20T05:00:00Z"
+
+
+def said(capsys, *words):
+    capsys.readouterr()
+    assert main(words) == 0
+    return capsys.readouterr()
+
+
+def test_wrong_times_are_corrected_and_the_old_ones_are_kept(experiment, detector, capsys):
+    words = ("--start", START, "--stop", STOP, "--reason", "typing error", "--author", "Ada")
+    found = json.loads(said(capsys, "runs", "times", f"{detector}-1", *words, "--json").out)
+    assert found == {
+        "run_id": f"{detector}-1",
+        "start_ns": parse_time_ns(START, 0),
+        "stop_ns": parse_time_ns(STOP, 0),
+        "time_source": "given",
+    }
+    (note,) = json.loads(said(capsys, "runs", "show", f"{detector}-1", "--json").out)["notes"]
+    assert note["author"] == "Ada"
+    assert note["text"] == (
+        "times corrected from [2026-11-23T04:00:00.000Z, 2026-11-23T05:00:00.000Z), by given, to"
+        " [2026-11-20T04:00:00.000Z, 2026-11-20T05:00:00.000Z): typing error"
+    )
+    assert "1 h" in said(capsys, "runs", "times", f"{detector}-2", *words).err
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("--start", STOP, "--stop", START, "--reason", "x"), f"--stop {START} is not after --start {STOP}"),
+        (("--start", START, "--stop", STOP, "--reason", "  "), "--reason is blank: '  ', expected words"),
+        (("--start", START, "--stop", STOP), "--reason is missing"),
+        (("--stop", STOP, "--reason", "x"), "--start is missing"),
+    ],
+)
+def test_times_that_cannot_be_are_refused(experiment, detector, refused, words, what):
+    assert refused("runs", "times", f"{detector}-1", *words)["what"] == what
+    assert open_site(experiment).catalog().notes(f"{detector}-1") == []
+
+
+def test_tags_are_given_and_taken(experiment, detector, capsys):
+    run = f"{detector}-1"
+    for _ in range(2):
+        assert json.loads(said(capsys, "runs", "tag", run, "co-57", "bad", "--json").out)["tags"] == ["bad", "co-57"]
+    assert said(capsys, "runs", "tag", run, "bad", "never", "--remove").err == f"{run} has the tags: co-57\n"
+    assert [row["run_id"] for row in json.loads(said(capsys, "runs", "list", "--tag", "co-57", "--json").out)] == [run]
+
+
+@pytest.mark.parametrize("tag", ["Bad", "a b", "a--b", "-a", "ä", ""])
+def test_what_cannot_be_a_tag_is_refused(experiment, detector, refused, tag):
+    refused("runs", "tag", f"{detector}-1", "good", "--", tag)
+    assert open_site(experiment).catalog().run(f"{detector}-1").tags == ()
+
+
+def test_tag_without_any(experiment, detector, refused):
+    assert refused("runs", "tag", f"{detector}-1")["what"] == "no tag is named"
+
+
+def test_an_empty_list_says_whether_there_are_others(experiment, detector, capsys):
+    assert said(capsys, "runs", "list").err == "2 runs\n"
+    assert said(capsys, "runs", "list", "--to", "2026-11-24").err == "1 run\n"
+    assert said(capsys, "runs", "list", "--tag", "never").err == "none of 2 runs is so\n"
+
+
+def test_a_fresh_experiment_says_what_is_next(experiment, capsys):
+    assert "no runs yet; next: nualley runs ingest" in said(capsys, "runs", "list").err
