@@ -2,6 +2,7 @@
 
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from nualley.testing.listener import Listener
 
 pytestmark = [pytest.mark.real_ioc, pytest.mark.enable_socket]
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 NS = 1_700_000_000_123_456_789
 RECORDS = [
     Record("T:FLOAT", "float", 1.5, fields={"EGU": "MW", "PREC": 3}),
@@ -31,13 +33,18 @@ def ioc(request):
         yield running
 
 
-@pytest.fixture
-def listen():
-    """Listen to an IOC; every listener is ended after the test."""
+SOURCES = ("nualley.pv.adapters.ca:CaSource", "tests.integration.aioca_source:AiocaSource")
+
+
+@pytest.fixture(params=SOURCES, ids=["ours", "aioca"])
+def listen(request):
+    """Listen to an IOC with ours and with aioca; every listener is ended after the test."""
     open_ = []
 
     def start(ioc, requests, **options):
-        open_.append(Listener(ioc.settings(**options.pop("epics", {})), requests, environ=ioc.environment, **options))
+        environ = {**ioc.environment, "PYTHONPATH": str(REPOSITORY)}
+        settings = ioc.settings(**options.pop("epics", {}))
+        open_.append(Listener(settings, requests, environ=environ, source=request.param, **options))
         return open_[-1]
 
     yield start

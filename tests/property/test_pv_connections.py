@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nualley.core import SECOND_NS as S
 from nualley.pv import Connection, Life
-from nualley.pv.decide import HANG_MAX_NS, Connections
+from nualley.pv.decide import HANG_MAX_NS, Connections, proof_ns
 
 PVS, IOCS = "ABC", ("h:1", "h:2")
 happenings = st.lists(
@@ -30,6 +30,8 @@ class Story:
         self.now_ns = 1000 * S
         self.told: dict[str, list[Connection]] = {pv: [] for pv in PVS}
         self.lives: list[Life] = []
+        self.heartbeats = heartbeats
+        self.ioc_of: dict[str, str] = {}
 
     def happen(self, what, *details):
         self.now_ns += S // 4
@@ -42,12 +44,17 @@ class Story:
             assert event.last_heard_ns <= self.now_ns
 
     def connected(self, pv, ioc):
+        self.ioc_of[pv] = ioc
         return self.connections.connected(pv, ioc, self.now_ns)
 
     def updated(self, pv, age_s):
         if not self.connections.is_up(pv):
             return []
-        return self.connections.updated(pv, self.now_ns - age_s * S, self.now_ns)
+        proven_ns = proof_ns(self.now_ns - age_s * S, self.now_ns)
+        events = self.connections.heard(self.ioc_of[pv], proven_ns, self.now_ns)
+        if pv in self.heartbeats:
+            self.connections.beat(pv, self.now_ns)
+        return events
 
     def lost(self, pv):
         return self.connections.lost(pv, self.now_ns)

@@ -18,7 +18,7 @@ from nualley.ingest import QuarantineCheck, RunTimesCheck, WaitingCheck
 from nualley.ingest.adapters.posix import PosixDropFiles
 from nualley.storage import DriveCheck
 
-_LIBRARIES = ("aioca", "pyarrow", "sqlalchemy", "h5py", "pyzmq", "fastapi", "matplotlib")
+_LIBRARIES = ("epicscorelibs", "llvmlite", "pyarrow", "sqlalchemy", "h5py", "pyzmq", "fastapi", "matplotlib")
 _OPTIONAL = {"softioc": "nualley demo needs it: pip install 'nualley[demo]'"}
 _MIN_FREE_FRACTION = 0.03
 _N_SHOWN = 5

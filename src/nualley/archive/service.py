@@ -16,7 +16,7 @@ from nualley.archive.registry import Registry
 from nualley.archive.settings import ArchiveSettings
 from nualley.archive.wal import encode_commit
 from nualley.core import SECOND_NS, Clock, Event
-from nualley.pv import Connection, Life, Metadata, PvEvent, Sample, ValueType
+from nualley.pv import Connection, Life, Metadata, PvEvent, Sample, Samples, ValueType
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,7 @@ class Recorder:
         self._codes = max(registry.by_code, default=-1)
         self._handlers: Mapping[type, Callable[..., None]] = {
             Sample: self._on_sample,
+            Samples: self._on_samples,
             Connection: self._on_connection,
             Metadata: self._on_metadata,
             Life: self._on_life,
@@ -203,6 +204,10 @@ class Recorder:
             return
         live.tail = Tail(sample.time_ns, fingerprint(value, sample.severity, sample.status))
         pending.rows.setdefault(value_type, []).append(row)
+
+    def _on_samples(self, samples: Samples) -> None:
+        for sample in samples.each():
+            self._on_sample(sample)
 
     def _on_connection(self, connection: Connection) -> None:
         live = self._pv(connection.pv)

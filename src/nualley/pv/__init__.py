@@ -14,6 +14,7 @@ from nualley.pv.models import (
     PvRequest,
     PvValue,
     Sample,
+    Samples,
     Severity,
     ValueType,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "PvRequest",
     "PvValue",
     "Sample",
+    "Samples",
     "Severity",
     "Source",
     "Subscriber",

@@ -11,7 +11,7 @@ from nualley.pv.models import Connection, Life, PvEvent
 HANG_MAX_NS = 9 * SECOND_NS  # a hang is noticed within 10 s, whatever is configured
 _QUESTIONS_MAX_NS = 8 * SECOND_NS  # three questions, but one less where they are asked every 4 s
 _BEATS_MIN_NS = 5 * SECOND_NS
-_PLAUSIBLE_LAG_NS = 10 * SECOND_NS
+PLAUSIBLE_LAG_NS = 10 * SECOND_NS
 
 
 def proof_ns(stamp_ns: int, received_ns: int) -> int:
@@ -30,7 +30,7 @@ def proof_ns(stamp_ns: int, received_ns: int) -> int:
         The stamp where it is at most 10 s old: an update may have waited in our queue. Else (a clock that is wrong,
         an old value sent on connection) the time of receipt.
     """
-    return stamp_ns if 0 <= received_ns - stamp_ns <= _PLAUSIBLE_LAG_NS else received_ns
+    return stamp_ns if 0 <= received_ns - stamp_ns <= PLAUSIBLE_LAG_NS else received_ns
 
 
 class IocLife:
@@ -210,13 +210,25 @@ class Connections:
         back = self._heard(ioc, now_ns, now_ns)
         return [*back, *self._tell(pv, state, is_connected=True, now_ns=now_ns)]
 
-    def updated(self, pv: str, stamp_ns: int, received_ns: int) -> list[PvEvent]:
-        """Note an update of a connected PV."""
-        ioc = self._pvs[pv].ioc
-        back = self._heard(ioc, proof_ns(stamp_ns, received_ns), received_ns)
-        if pv in self._heartbeats:
-            self._iocs[ioc].beat(received_ns)
-        return back
+    def heard(self, ioc: str, proven_ns: int, now_ns: int) -> list[PvEvent]:
+        """Note that updates of connected PVs of an IOC came.
+
+        Parameters
+        ----------
+        ioc : str
+            The IOC.
+        proven_ns : int
+            The last time at which they prove that it lived, by `proof_ns` [ns since 1970 UTC].
+        now_ns : int
+            When the last of them was received [ns since 1970 UTC].
+        """
+        return self._heard(ioc, proven_ns, now_ns) if ioc in self._iocs else []
+
+    def beat(self, pv: str, received_ns: int) -> None:
+        """Note an update of a declared heartbeat that is connected (`heard` is told as well)."""
+        state = self._pvs.get(pv)
+        if state is not None and state.ioc in self._iocs:
+            self._iocs[state.ioc].beat(received_ns)
 
     def lost(self, pv: str, now_ns: int) -> list[PvEvent]:
         """Note that the protocol lost a PV, or did not find it in time."""

@@ -5,6 +5,9 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:  # numpy is heavy: whoever only names these types does not load it
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
     from numpy.typing import NDArray
 
 PvValue: TypeAlias = "float | int | str | list[str] | NDArray[Any]"
@@ -97,6 +100,53 @@ class Sample:
     status: int
     protocol: str
     received_ns: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Updates of many PVs with one number each, as columns in the order of their receipt: what fast sources emit.
+
+    Parameters
+    ----------
+    pvs : sequence of str
+        Names that ``index`` counts in. A source hands out one list that only grows.
+    index : ndarray of int32, shape (n,)
+        Which PV.
+    time_ns : ndarray of int64, shape (n,)
+        The IOC's time stamps [ns since 1970 UTC], exact; see `Sample`.
+    value : ndarray of float64 or int64, shape (n,)
+        Numbers, or indices of an enum; may be NaN.
+    value_type : ValueType
+        ``float64``, ``int64`` or ``enum``.
+    severity : ndarray of int8, shape (n,)
+        EPICS alarm severities, 0 to 3.
+    status : ndarray of int16, shape (n,)
+        Alarm status in the words of ``protocol``.
+    protocol : str
+        One of `PvProtocol`, or a plug-in's own word.
+    received_ns : ndarray of int64, shape (n,)
+        When each reached us, by our clock [ns since 1970 UTC].
+    """
+
+    pvs: "Sequence[str]"
+    index: "NDArray[np.int32]"
+    time_ns: "NDArray[np.int64]"
+    value: "NDArray[Any]"
+    value_type: ValueType
+    severity: "NDArray[np.int8]"
+    status: "NDArray[np.int16]"
+    protocol: str
+    received_ns: "NDArray[np.int64]"
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def each(self) -> "Iterator[Sample]":
+        """Yield them one by one."""
+        columns = (self.index, self.time_ns, self.value, self.severity, self.status, self.received_ns)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        for index, time_ns, value, severity, status, received_ns in rows:
+            yield Sample(self.pvs[index], time_ns, value, self.value_type, severity, status, self.protocol, received_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,4 +254,4 @@ class Life:
     last_heard_ns: int
 
 
-PvEvent: TypeAlias = Sample | Connection | Metadata | Life
+PvEvent: TypeAlias = Sample | Samples | Connection | Metadata | Life

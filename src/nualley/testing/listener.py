@@ -1,6 +1,7 @@
-"""A Channel Access client in a child process: what `CaSource` emits, event by event."""
+"""A source of live values in a child process: what `CaSource` emits, event by event."""
 
 import asyncio
+import importlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from dataclasses import asdict
 from typing import Any, Self, TypeVar
 
 from nualley.core import UnreachableError, end_with_parent
-from nualley.pv import EpicsSettings, PvEvent, PvRequest, event_from_message, event_message
+from nualley.pv import EpicsSettings, PvEvent, PvRequest, Samples, event_from_message, event_message
 from nualley.testing.processes import Child, say
 
 E = TypeVar("E", bound=PvEvent)
@@ -31,6 +32,8 @@ class Listener:
         Its environment, such as `Ioc.environment`.
     search_s : float
         After this time [s] a PV that is not found is reported, > 0.
+    source : str
+        ``module:class`` of the source, to try another implementation.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Listener:
         *,
         environ: Mapping[str, str] | None = None,
         search_s: float = 2.0,
+        source: str = "nualley.pv.adapters.ca:CaSource",
     ) -> None:
         self.events: list[PvEvent] = []
         self._news = threading.Condition()
@@ -49,6 +53,7 @@ class Listener:
             settings=settings.model_dump(mode="json", exclude_unset=True),
             requests=[asdict(request) for request in named],
             search_s=search_s,
+            source=source,
         )
 
     @property
@@ -132,13 +137,13 @@ class Listener:
 
 
 async def _listen() -> None:
-    from nualley.pv.adapters.ca import CaSource  # noqa: PLC0415  # the parent needs no Channel Access
-
     loop = asyncio.get_running_loop()
     first = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
-    source = CaSource(EpicsSettings.model_validate(first["settings"]), search_s=first["search_s"])
+    module, _, name = first["source"].partition(":")
+    make = getattr(importlib.import_module(module), name)
+    source = make(EpicsSettings.model_validate(first["settings"]), search_s=first["search_s"])
     requests = [PvRequest(**request) for request in first["requests"]]
-    await source.start(requests, lambda event: say(event_message(event)))
+    await source.start(requests, _say)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         command = json.loads(line)
         if command.pop("do") == "add":
@@ -146,6 +151,11 @@ async def _listen() -> None:
         else:
             await source.remove(command["pv"])
     await source.stop()
+
+
+def _say(event: PvEvent) -> None:
+    for each in event.each() if isinstance(event, Samples) else (event,):
+        say(event_message(each))
 
 
 def main() -> None:

@@ -7,97 +7,142 @@ import pytest
 from epicscorelibs.ca import dbr
 
 from nualley.pv import Limits, PvProtocol, ValueType
-from nualley.pv.adapters.ca_values import to_metadata, to_sample
+from nualley.pv.adapters.ca_ring import Ring, SlotKind, compile_callbacks
+from nualley.pv.adapters.ca_values import (
+    CTRL_OFFSET,
+    TIME_OFFSET,
+    long_sample,
+    metadata_of,
+    proofs_ns,
+    scalar_samples,
+    value_type,
+)
+from nualley.pv.decide import proof_ns
+from tests.unit.pv.ca_fakes import STAMP_NS, call, control, timed
 
-STAMP = (1_700_000_000, 123_456_789)
-NS = 1_700_000_000_123_456_789
+CALLBACKS = compile_callbacks()  # its code lives as long as it does
 
 
-def augmented(value, datatype, **attributes):
-    """A value as aioca delivers it."""
-    if isinstance(value, np.ndarray):
-        made = value.view(dbr.ca_array)
-    else:
-        made = {str: dbr.ca_str, int: dbr.ca_int, float: dbr.ca_float}[type(value)](value)
-    made.datatype, made.raw_stamp, made.severity, made.status, made.ok = datatype, STAMP, 2, 3, True
-    made.timestamp = 0.0  # the float stamp must not be used
-    for name, item in attributes.items():
-        setattr(made, name, item)
-    return made
+def slots_of(*updates, kind=SlotKind.UPDATE):
+    ring = Ring(64, 1 << 16)
+    user = ring.user(0, kind)
+    for dbr_type, count, value in updates:
+        call(CALLBACKS.on_event, user.ctypes.data, dbr_type, count, value)
+    return ring, ring.waiting()
+
+
+def update(native, *values, **attributes):
+    return native + TIME_OFFSET, len(values), timed(native, *values, **attributes)
 
 
 @pytest.mark.parametrize(
-    ("value", "datatype", "expected", "kind"),
+    ("native", "value", "kind"),
     [
-        (1.25, dbr.DBR_DOUBLE, 1.25, ValueType.FLOAT64),
-        (1.5, dbr.DBR_FLOAT, 1.5, ValueType.FLOAT64),
-        (-3, dbr.DBR_SHORT, -3, ValueType.INT64),
-        (2**31 - 1, dbr.DBR_LONG, 2**31 - 1, ValueType.INT64),
-        (200, dbr.DBR_CHAR, 200, ValueType.INT64),
-        (2, dbr.DBR_ENUM, 2, ValueType.ENUM),
-        ("é", dbr.DBR_STRING, "é", ValueType.STRING),
-        ("long " * 100, dbr.DBR_CHAR, "long " * 100, ValueType.STRING),
+        (dbr.DBR_DOUBLE, 1.25, ValueType.FLOAT64),
+        (dbr.DBR_FLOAT, 1.5, ValueType.FLOAT64),
+        (dbr.DBR_SHORT, -3, ValueType.INT64),
+        (dbr.DBR_LONG, 2**31 - 1, ValueType.INT64),
+        (dbr.DBR_LONG, -(2**31), ValueType.INT64),
+        (dbr.DBR_CHAR, 200, ValueType.INT64),
+        (dbr.DBR_ENUM, 2, ValueType.ENUM),
+        (dbr.DBR_ENUM, 65535, ValueType.ENUM),
     ],
 )
-def test_scalars(value, datatype, expected, kind):
-    sample = to_sample("A", augmented(value, datatype), 7)
-    assert (sample.value, sample.value_type) == (expected, kind)
-    assert type(sample.value) in (float, int, str)
-    assert (sample.time_ns, sample.severity, sample.status) == (NS, 2, 3)
-    assert (sample.pv, sample.protocol, sample.received_ns) == ("A", PvProtocol.CA, 7)
+def test_numbers(native, value, kind):
+    _, slots = slots_of(update(native, value, severity=2, status=3))
+    (samples,) = scalar_samples(slots, ["A"])
+    assert value_type("A", native, 1) is kind is samples.value_type
+    (sample,) = samples.each()
+    assert (sample.value, sample.value_type, sample.pv, sample.protocol) == (value, kind, "A", PvProtocol.CA)
+    assert type(sample.value) in (float, int)
+    assert (sample.time_ns, sample.severity, sample.status) == (STAMP_NS, 2, 3)
+    assert sample.received_ns == slots["received_ns"][0]
+
+
+def test_nan_stays_nan_and_a_record_that_was_never_processed_has_the_epoch():
+    _, slots = slots_of(update(dbr.DBR_DOUBLE, math.nan, stamp=(0, 0)))
+    (samples,) = scalar_samples(slots, ["A"])
+    assert math.isnan(samples.value[0])
+    assert samples.time_ns.tolist() == [631_152_000_000_000_000]
+
+
+def test_numbers_of_several_types_are_a_batch_each_in_the_order_of_receipt():
+    updates = [update(dbr.DBR_DOUBLE, 1.0), update(dbr.DBR_LONG, 2), update(dbr.DBR_DOUBLE, 3.0)]
+    found = {samples.value_type: samples.value.tolist() for samples in scalar_samples(slots_of(*updates)[1], ["A"])}
+    assert found == {ValueType.FLOAT64: [1.0, 3.0], ValueType.INT64: [2]}
 
 
 @pytest.mark.parametrize(
-    ("array", "datatype", "kind", "dtype"),
+    ("native", "values", "kind", "dtype"),
     [
-        (np.array([1.5, np.nan]), dbr.DBR_DOUBLE, ValueType.FLOAT64_ARRAY, "float64"),
-        (np.array([1.5, 2.5], dtype="f4"), dbr.DBR_FLOAT, ValueType.FLOAT32_ARRAY, "float32"),
-        (np.array([], dtype="f4"), dbr.DBR_FLOAT, ValueType.FLOAT32_ARRAY, "float32"),
-        (np.array([-1, 2], dtype="i4"), dbr.DBR_LONG, ValueType.INT32_ARRAY, "int32"),
-        (np.array([-1, 2], dtype="i2"), dbr.DBR_SHORT, ValueType.INT32_ARRAY, "int32"),
-        (np.array([1, 255], dtype="u1"), dbr.DBR_CHAR, ValueType.INT32_ARRAY, "int32"),
-        (np.array([1, 2], dtype="u2"), dbr.DBR_ENUM, ValueType.INT32_ARRAY, "int32"),
+        (dbr.DBR_DOUBLE, [1.5, math.nan], ValueType.FLOAT64_ARRAY, "float64"),
+        (dbr.DBR_FLOAT, [1.5, 2.5], ValueType.FLOAT32_ARRAY, "float32"),
+        (dbr.DBR_FLOAT, [], ValueType.FLOAT32_ARRAY, "float32"),
+        (dbr.DBR_DOUBLE, [7.5], ValueType.FLOAT64_ARRAY, "float64"),
+        (dbr.DBR_LONG, [-1, 2], ValueType.INT32_ARRAY, "int32"),
+        (dbr.DBR_SHORT, [-1, 2], ValueType.INT32_ARRAY, "int32"),
+        (dbr.DBR_CHAR, [1, 255], ValueType.INT32_ARRAY, "int32"),
+        (dbr.DBR_ENUM, [1, 2], ValueType.INT32_ARRAY, "int32"),
     ],
 )
-def test_arrays(array, datatype, kind, dtype):
-    sample = to_sample("A", augmented(array, datatype), 7)
-    assert sample.value_type is kind
-    assert type(sample.value) is np.ndarray
+def test_arrays(native, values, kind, dtype):
+    assert value_type("A", native, 10) is kind
+    ring, slots = slots_of(update(native, *values, severity=1))
+    sample = long_sample(slots, "A", kind, ring.payload(slots[0]))
+    assert (sample.value_type, sample.time_ns, sample.severity) == (kind, STAMP_NS, 1)
     assert sample.value.dtype == dtype
-    np.testing.assert_array_equal(sample.value, array)
-    assert not np.shares_memory(sample.value, array)
+    np.testing.assert_array_equal(sample.value, np.array(values, dtype))
+    assert not np.shares_memory(sample.value, ring._arena)
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"), [("é".encode(), "é"), (b"x\0rest", "x"), (b"20 \xb0C", "20 °C"), (b"a" * 40, "a" * 40)]
+)
+def test_texts(raw, text):
+    ring, slots = slots_of(update(dbr.DBR_STRING, raw))
+    sample = long_sample(slots, "A", ValueType.STRING, ring.payload(slots[0]))
+    assert (sample.value, sample.value_type) == (text, ValueType.STRING)
 
 
 def test_an_array_of_texts_is_a_list():
-    sample = to_sample("A", augmented(np.array(["a", "bc"]), dbr.DBR_STRING), 7)
-    assert (sample.value, sample.value_type) == (["a", "bc"], ValueType.STRING_ARRAY)
+    ring, slots = slots_of(update(dbr.DBR_STRING, b"a", b"bc", b""))
+    assert value_type("A", dbr.DBR_STRING, 3) is ValueType.STRING_ARRAY
+    assert long_sample(slots, "A", ValueType.STRING_ARRAY, ring.payload(slots[0])).value == ["a", "bc", ""]
 
 
-def test_nan_stays_nan():
-    assert math.isnan(to_sample("A", augmented(math.nan, dbr.DBR_DOUBLE), 7).value)
+def test_a_long_text_is_asked_for_by_its_name():
+    assert value_type("A.DESC$", dbr.DBR_CHAR, 60) is ValueType.STRING
+    assert value_type("A.DESC", dbr.DBR_CHAR, 60) is ValueType.INT32_ARRAY
+    ring, slots = slots_of(update(dbr.DBR_CHAR, *(b"long " * 20 + b"\0\0")))
+    assert long_sample(slots, "A.DESC$", ValueType.STRING, ring.payload(slots[0])).value == "long " * 20
 
 
-LIMITS = {
-    "lower_disp_limit": 0.0,
-    "upper_disp_limit": 2.0,
-    "lower_warning_limit": 0.5,
-    "upper_warning_limit": 1.5,
-    "lower_alarm_limit": 0.25,
-    "upper_alarm_limit": 1.75,
-    "lower_ctrl_limit": -1.0,
-    "upper_ctrl_limit": 3.0,
-}
+def described(native, kind, **attributes):
+    value = control(native, **attributes)
+    ring, slots = slots_of((native + CTRL_OFFSET, 1, value), kind=SlotKind.PROPERTIES)
+    return metadata_of(slots, "A", kind, ring.payload(slots[0]))
 
 
-def test_metadata_of_a_number():
-    found = to_metadata("A", augmented(1.0, dbr.DBR_DOUBLE, units="MW", precision=3, **LIMITS), 7)
-    assert (found.unit, found.precision, found.labels, found.time_ns) == ("MW", 3, (), 7)
-    assert found.limits == Limits(0.0, 2.0, 0.5, 1.5, 0.25, 1.75, -1.0, 3.0)
+@pytest.mark.parametrize("native", [dbr.DBR_DOUBLE, dbr.DBR_FLOAT, dbr.DBR_LONG, dbr.DBR_SHORT, dbr.DBR_CHAR])
+def test_metadata_of_a_number(native):
+    found = described(native, ValueType.FLOAT64, units=b"uSv/h")
+    assert (found.unit, found.labels, found.protocol) == ("uSv/h", (), "ca")
+    assert found.precision == (2 if native in (dbr.DBR_DOUBLE, dbr.DBR_FLOAT) else None)
+    assert found.limits == Limits(*map(float, range(8)))
 
 
-def test_metadata_of_an_enum_a_text_and_a_long_text():
-    found = to_metadata("A", augmented(1, dbr.DBR_ENUM, enums=["Stopped", "Running"]), 7)
+def test_metadata_of_an_enum_and_of_texts():
+    found = described(dbr.DBR_ENUM, ValueType.ENUM, labels=(b"Stopped", b"Running"))
     assert (found.labels, found.unit, found.limits) == (("Stopped", "Running"), "", Limits())
-    assert to_metadata("A", augmented("x", dbr.DBR_STRING), 7).value_type is ValueType.STRING
-    found = to_metadata("A", augmented("x", dbr.DBR_CHAR, units="", **LIMITS), 7)
-    assert (found.value_type, found.limits) == (ValueType.STRING, Limits())
+    assert described(dbr.DBR_STRING, ValueType.STRING).limits == Limits()
+    assert described(dbr.DBR_CHAR, ValueType.STRING).limits == Limits(), "a long text"
+
+
+def test_a_unit_in_latin_1_is_read():
+    assert described(dbr.DBR_DOUBLE, ValueType.FLOAT64, units=b"\xb5A").unit == "µA"
+
+
+def test_proofs_of_life_are_those_of_one():
+    stamps, received = np.array([5, 95, 120, -(10**12)]) * 10**9, np.full(4, 100) * 10**9
+    expected = [proof_ns(stamp, at) for stamp, at in zip(stamps.tolist(), received.tolist(), strict=True)]
+    assert proofs_ns(stamps, received).tolist() == expected

@@ -156,7 +156,7 @@ def test_a_lost_connection_carries_the_last_proof_of_its_ioc_by_whichever_pv():
     connections = make()
     connections.connected("A", "h:1", 100 * S)
     connections.connected("B", "h:1", 100 * S)
-    connections.updated("B", 104 * S, 104 * S)
+    connections.heard("h:1", 104 * S, 104 * S)
     connections.answered("h:1", 106 * S, 107 * S)
     assert connections.lost("A", 110 * S) == [Connection("A", False, "h:1", 110 * S, 106 * S, "ca")]
     assert connections.lost("B", 110 * S) == [Connection("B", False, "h:1", 110 * S, 106 * S, "ca")]
@@ -194,7 +194,7 @@ def test_a_hung_ioc_that_answers_or_sends_is_back_for_every_pv():
         if how == "answer":
             back = connections.answered("h:1", 119 * S, 120 * S)
         else:
-            back = connections.updated("A", 119 * S, 120 * S)
+            back = connections.heard("h:1", 119 * S, 120 * S)
         expected = [Connection(pv, True, "h:1", 120 * S, 119 * S, "ca") for pv in "AB"]
         assert sorted(back, key=lambda event: event.pv) == expected
 
@@ -231,7 +231,8 @@ def test_an_ioc_with_heartbeat_is_not_asked_until_nobody_listens_to_it():
     connections.connected("A", "h:1", 100 * S)
     connections.connected("H", "h:1", 100 * S)
     for second in range(6):
-        connections.updated("H", (100 + second) * S, (100 + second) * S)
+        connections.heard("h:1", (100 + second) * S, (100 + second) * S)
+        connections.beat("H", (100 + second) * S)
     assert tick_seconds(connections, 106 * S, 4)[1] == []
     connections.remove("H")
     assert tick_seconds(connections, 110 * S, 4)[1] != []

@@ -1,44 +1,47 @@
-"""Live values over Channel Access, on aioca."""
+"""Live values over Channel Access: libca calls back into a ring, whose content is taken forty times a second."""
 
 import asyncio
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache
 from typing import Any, ClassVar
 
-import aioca
+import numpy as np
 import structlog
-from epicscorelibs.ca import cadef, dbr
+from numpy.typing import NDArray
 
 from nualley.core import SECOND_NS, Clock, SystemClock
 from nualley.pv.adapters.ca_hosts import Hosts
-from nualley.pv.adapters.ca_values import stamp_ns, to_metadata, to_sample
+from nualley.pv.adapters.ca_ring import Callbacks, Ring, SlotKind, compile_callbacks
+from nualley.pv.adapters.ca_values import (
+    CTRL_OFFSET,
+    TIME_OFFSET,
+    is_long_string,
+    long_sample,
+    metadata_of,
+    proofs_ns,
+    scalar_samples,
+    stamps_ns,
+    value_type,
+)
+from nualley.pv.adapters.libca import DBE_ALARM, DBE_LOG, DBE_PROPERTY, DBE_VALUE, LibCa
 from nualley.pv.decide import Connections, Question
 from nualley.pv.environment import epics_environment
-from nualley.pv.errors import EpicsStartedError, PvRefusedError
-from nualley.pv.models import Life, Metadata, PvEvent, PvProtocol, PvRequest
+from nualley.pv.errors import EpicsStartedError
+from nualley.pv.models import Life, Metadata, PvEvent, PvProtocol, PvRequest, Sample, ValueType
 from nualley.pv.ports import Emit
 from nualley.pv.settings import EpicsSettings
 
 # ALARM always: a severity that changes while the value rests is news (EPICS posts it under no other mask)
-_MASKS = {"value": cadef.DBE_VALUE | cadef.DBE_ALARM, "archive": cadef.DBE_LOG | cadef.DBE_ALARM}
+_MASKS = {"value": DBE_VALUE | DBE_ALARM, "archive": DBE_LOG | DBE_ALARM}
+_DRAIN_S = 0.025
 _TICK_S = 0.25
-_REOPEN_TICKS = (4, 240)  # a subscription that aioca ended is opened anew after 1 s, then ever later, to 1 min
 _SUSPENDED_S = 2 * _TICK_S  # a tick that comes later than this found us asleep: no silence of an IOC
+_LATE_S = 1.0
+_ECA_NORMAL = 1
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Update:
-    """An update as it came, and over what where it may be the first of a connection."""
-
-    value: Any
-    now_ns: int
-    host: str = ""
-    native: tuple[int, bool] | None = None  # DBR code and whether it is an array
 
 
 @dataclass(slots=True)
@@ -46,24 +49,25 @@ class _Channel:
     """One PV that is listened to."""
 
     request: PvRequest
-    monitor: Any = None
-    properties: Any = None
-    native: tuple[int, bool] | None = None  # when the monitor was made
-    waiting: deque[_Update] = field(default_factory=deque)  # for the IOC's address
+    index: int
+    opened_s: float
+    channel: int = 0
+    users: list[NDArray[np.int64]] = field(default_factory=list)  # what callbacks read: lives as long as the channel
+    subscriptions: list[int] = field(default_factory=list)
+    native: tuple[int, int] | None = None  # DBF type and number of elements that were subscribed to
+    kind: ValueType | None = None
     metadata: Metadata | None = None
-    n_reopened: int = 0
-    ticks_closed: int = 0
+    waiting: list[Sample | int] | None = None  # for the IOC's address: samples, and times at which it was lost
+    host: str = ""
 
     @property
-    def is_closed(self) -> bool:
-        """Whether aioca ended a subscription by itself, as it does after one update with a bad status."""
-        return any(made is not None and made.state == made.CLOSED for made in (self.monitor, self.properties))
+    def pv(self) -> str:
+        return self.request.pv
 
-    def close(self) -> None:
-        """End both subscriptions."""
-        for subscription in (self.monitor, self.properties):
-            if subscription is not None:
-                subscription.close()
+
+@cache
+def _callbacks() -> Callbacks:
+    return compile_callbacks()
 
 
 class CaSource:
@@ -74,31 +78,64 @@ class CaSource:
     settings : EpicsSettings
         Where to search, and how to watch IOCs. They are written to this process's environment on `start`.
     clock : Clock, optional
-        Our clock, for the times of receipt.
+        Our clock, for the times of connections; updates are stamped by the callback itself.
     search_s : float
         After this time [s] without an answer a PV is reported as not connected, > 0; the search goes on.
+    library : LibCa, optional
+        libca; another one in tests.
+    ring : Ring, optional
+        Where updates wait for us.
+
+    Attributes
+    ----------
+    n_failed : int
+        Updates that could not be taken, because of a mistake of ours: logged each.
+    n_dropped : int
+        Updates that found no room, because this process did not run for seconds: what was missed is told as a
+        disconnect of every PV.
+    lag_s : float
+        How long the oldest update of the last look had waited [s].
 
     Notes
     -----
-    libca reads its environment once a process, so all `CaSource` of a process must agree on it, and only one may
-    run at a time: `stop` closes every channel of the process.
+    libca is told where to search through its process's environment, so all `CaSource` of a process must agree on it.
     """
 
     protocol: str = PvProtocol.CA
     _environment: ClassVar[dict[str, str] | None] = None
 
-    def __init__(self, settings: EpicsSettings, *, clock: Clock | None = None, search_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        settings: EpicsSettings,
+        *,
+        clock: Clock | None = None,
+        search_s: float = 5.0,
+        library: LibCa | None = None,
+        ring: Ring | None = None,
+    ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._search_s = search_s
+        self._library = library or LibCa()
+        self._ring = ring or Ring()
         self._channels: dict[str, _Channel] = {}
         self._silent: frozenset[str] = frozenset()  # heartbeats that nobody asked for
         self._connections = self._new_connections()
         self._hosts = Hosts(self._take_all_waiting)
-        self._questions: dict[str, asyncio.Task[None]] = {}
-        self._ticker: asyncio.Task[None] | None = None
+        self._questions: dict[int, tuple[str, int, NDArray[np.int64]]] = {}
+        self._n_asked = 0
+        self._tasks: list[asyncio.Task[None]] = []
         self._emit: Emit = _drop
+        # by index: a channel keeps its own for ever, so that what is still in the ring is never taken for another's
+        self._names: list[str] = []
+        self._by_index: list[_Channel | None] = []
+        self._is_up = np.zeros(0, dtype=bool)
+        self._is_plain = np.zeros(0, dtype=bool)  # one number, and nothing else to do than to take it
+        self._ioc_of = np.zeros(0, dtype=np.int32)
+        self._iocs: list[str] = []
         self.n_failed = 0
+        self.n_dropped = 0
+        self.lag_s = 0.0
 
     async def start(self, requests: Sequence[PvRequest], emit: Emit) -> None:
         """Subscribe to every PV; see `nualley.pv.Source`.
@@ -112,17 +149,21 @@ class CaSource:
         """
         self._apply_environment()
         self._emit = emit
+        self._library.open()
         wanted = {request.pv for request in requests}
         self._silent = frozenset(pv for pv in self._settings.heartbeats if pv not in wanted)
         for request in (*requests, *(PvRequest(pv) for pv in sorted(self._silent))):
             self._open(request)
-        self._ticker = asyncio.get_running_loop().create_task(self._tick_for_ever())
+        self._library.flush()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._drain_for_ever()), loop.create_task(self._tick_for_ever())]
 
     async def add(self, request: PvRequest) -> None:
         """Subscribe to one more PV; see `nualley.pv.Source`."""
         self._close(request.pv)
         self._silent -= {request.pv}
         self._open(request)
+        self._library.flush()
 
     async def remove(self, pv: str) -> None:
         """Unsubscribe from a PV; a declared heartbeat is still listened to, without samples."""
@@ -130,19 +171,22 @@ class CaSource:
         if pv in self._settings.heartbeats:
             self._silent |= {pv}
             self._open(PvRequest(pv))
+        self._library.flush()
 
     async def stop(self) -> None:
-        """Unsubscribe from everything and close every channel of the process."""
-        self._emit = _drop
-        tasks = [task for task in (self._ticker, *self._questions.values()) if task is not None]
-        for task in tasks:
+        """Take what has gathered, and unsubscribe from everything."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            self._drain()
+        self._emit = _drop
         await self._hosts.stop()
         for pv in list(self._channels):
             self._close(pv)
-        aioca.purge_channel_caches()
-        self._ticker = None
+        if self._tasks:
+            self._library.close()
+        self._tasks = []
         self._questions.clear()
         self._connections = self._new_connections()
 
@@ -169,113 +213,256 @@ class CaSource:
         CaSource._environment = now
 
     # ---------------------------------------------------------------- subscriptions
-    def _open(self, request: PvRequest, n_reopened: int = 0) -> None:
-        channel = _Channel(request, n_reopened=n_reopened)
-        monitor = partial(
-            aioca.camonitor, request.pv, all_updates=True, notify_disconnect=True, connect_timeout=self._search_s
-        )
-        try:
-            channel.monitor = monitor(
-                callback=partial(self._guarded, self._on_update, channel),
-                events=_MASKS[request.events],
-                format=aioca.FORMAT_TIME,
-                count=0,  # as many elements as the array has now
-            )
-            if request.pv not in self._silent:
-                channel.properties = monitor(
-                    callback=partial(self._guarded, self._on_properties, channel),
-                    events=cadef.DBE_PROPERTY,
-                    format=aioca.FORMAT_CTRL,
-                    count=1,  # metadata come with a value: no need to send a whole waveform along
-                )
-        except cadef.CAException as error:
-            raise PvRefusedError(
-                f"Channel Access does not take the PV name {request.pv!r}: {error}",
-                where=request.pv,
-                do="correct the name in pvs/*.toml, beam.toml or detectors/*.toml",
-            ) from error
+    def _open(self, request: PvRequest) -> None:
+        index = len(self._names)
+        channel = _Channel(request, index, time.monotonic())
+        self._names.append(request.pv)
+        self._by_index.append(channel)
+        if index >= self._is_up.size:
+            more = max(64, self._is_up.size)
+            self._is_up = np.concatenate([self._is_up, np.zeros(more, dtype=bool)])
+            self._is_plain = np.concatenate([self._is_plain, np.zeros(more, dtype=bool)])
+            self._ioc_of = np.concatenate([self._ioc_of, np.full(more, -1, dtype=np.int32)])
+        user = self._user(channel, SlotKind.UPDATE)
+        channel.channel = self._library.create_channel(request.pv, _callbacks().on_connection, user)
         self._channels[request.pv] = channel
+
+    def _user(self, channel: _Channel, kind: SlotKind) -> int:
+        channel.users.append(self._ring.user(channel.index, kind))
+        return int(channel.users[-1].ctypes.data)
+
+    def _subscribe(self, channel: _Channel) -> None:
+        """Ask for updates as the channel is now; after a reconnect libca does so by itself, unless its type changed."""
+        native = self._library.native(channel.channel)
+        if native[0] < 0 or native == channel.native:
+            return
+        self._unsubscribe(channel)
+        dbf_type, n_elements = native
+        channel.native, channel.kind = native, value_type(channel.pv, dbf_type, n_elements)
+        is_text = channel.kind is ValueType.STRING or is_long_string(channel.pv, dbf_type, n_elements)
+        self._is_plain[channel.index] = n_elements == 1 and not is_text and channel.pv not in self._silent
+        channel.subscriptions.append(
+            self._library.subscribe(
+                channel.channel,
+                dbr_type=dbf_type + TIME_OFFSET,
+                count=1 if n_elements == 1 else 0,  # as many elements as the array has now
+                mask=_MASKS[channel.request.events],
+                on_event=_callbacks().on_event,
+                user=self._user(channel, SlotKind.UPDATE),
+            )
+        )
+        if channel.pv not in self._silent:
+            channel.subscriptions.append(
+                self._library.subscribe(
+                    channel.channel,
+                    dbr_type=dbf_type + CTRL_OFFSET,
+                    count=1,  # metadata come with a value: no need to send a whole waveform along
+                    mask=DBE_PROPERTY,
+                    on_event=_callbacks().on_event,
+                    user=self._user(channel, SlotKind.PROPERTIES),
+                )
+            )
+
+    def _unsubscribe(self, channel: _Channel) -> None:
+        for subscription in channel.subscriptions:
+            self._library.unsubscribe(subscription)
+        channel.subscriptions.clear()
+        channel.native = None
 
     def _close(self, pv: str) -> None:
         channel = self._channels.pop(pv, None)
-        if channel is not None:
-            channel.close()
-            self._connections.remove(pv)
-
-    def _reopen(self, channel: _Channel, n_reopened: int = 0) -> None:
-        """Subscribe anew, without forgetting what was told of the PV's connection."""
-        channel.close()
-        self._open(channel.request, n_reopened)
+        if channel is None:
+            return
+        self._by_index[channel.index] = None
+        self._is_up[channel.index] = self._is_plain[channel.index] = False
+        self._unsubscribe(channel)
+        self._library.clear_channel(channel.channel)
+        self._connections.remove(pv)
 
     # ---------------------------------------------------------------- what comes in
-    def _guarded(self, handler: Callable[..., None], channel: _Channel, *values: Any) -> None:
-        # The outermost boundary: aioca ends a subscription whose callback raises, and that PV would be silent from
-        # then on. So it is logged and counted here, and the next update is taken.
-        if self._channels.get(channel.request.pv) is not channel:
-            return  # was queued before we unsubscribed
+    async def _drain_for_ever(self) -> None:
+        while True:
+            self._drain()
+            await asyncio.sleep(_DRAIN_S)
+
+    def _drain(self) -> None:
+        slots = self._ring.waiting()
         try:
-            handler(channel, *values)
-        except Exception:  # noqa: BLE001  # see above
-            self.n_failed += 1
-            _log.exception("ca.update_failed", pv=channel.request.pv, n_failed=self.n_failed)
+            if slots.size:
+                self._note_lag(int(slots["received_ns"][0]))
+                self._take(slots)
+        except Exception:  # noqa: BLE001  # the outermost loop: listening goes on whatever was odd in here
+            self.n_failed += slots.size
+            _log.exception("ca.updates_failed", n=slots.size, n_failed=self.n_failed)
+        finally:
+            self._ring.release(slots)
+        if n_dropped := self._ring.take_dropped():
+            self._recover(n_dropped)
 
-    def _on_update(self, channel: _Channel, value: Any) -> None:
-        update = _Update(value, self._clock.now_ns())
-        if value.ok and (channel.waiting or not self._connections.is_up(channel.request.pv)):
-            ca_channel = channel.monitor.channel
-            update.host, update.native = cadef.ca_host_name(ca_channel), _native(ca_channel)
-        channel.waiting.append(update)
-        self._take_waiting(channel)
+    def _note_lag(self, received_ns: int) -> None:
+        before_s, self.lag_s = self.lag_s, max(0.0, (self._clock.now_ns() - received_ns) / SECOND_NS)
+        if self.lag_s > _LATE_S >= before_s:
+            _log.warning("ca.late", lag_s=round(self.lag_s, 3), do="look what else this machine does")
 
-    def _take_waiting(self, channel: _Channel) -> None:
-        """Take a PV's updates in their order, up to one that has to wait for the address of its IOC."""
-        pv = channel.request.pv
-        while channel.waiting and self._channels.get(pv) is channel:
-            update = channel.waiting[0]
-            address = ""
-            if update.value.ok and not self._connections.is_up(pv):
-                found = self._hosts.address(update.host)
-                if found is None:
-                    return
-                address = found
-            channel.waiting.popleft()
-            self._take(channel, update, address)
+    def _take(self, slots: NDArray[np.void]) -> None:
+        """Take what has gathered in its order; connections come between the updates before and after them."""
+        kinds = slots["kind"]
+        edges = np.flatnonzero((kinds == SlotKind.CONNECTED) | (kinds == SlotKind.LOST)).tolist()
+        start = 0
+        for edge in edges:
+            self._take_updates(slots[start:edge])
+            self._take_connection(slots[edge])
+            start = edge + 1
+        self._take_updates(slots[start:])
+        if edges:
+            self._library.flush()
 
-    def _take_all_waiting(self) -> None:
-        for channel in list(self._channels.values()):
-            self._guarded(self._take_waiting, channel)
-
-    def _take(self, channel: _Channel, update: _Update, address: str) -> None:
-        """Take one update; ``address`` is that of the IOC where the update is the first of a connection."""
-        pv = channel.request.pv
-        if not update.value.ok:
-            self._send(self._connections.lost(pv, update.now_ns))
+    def _take_connection(self, slot: np.void) -> None:
+        channel = self._by_index[int(slot["index"])]
+        if channel is None:  # was queued before we unsubscribed
             return
-        if address:
-            if channel.native not in (None, update.native):  # the IOC came back with another record type
-                self._reopen(channel)
-                return
-            channel.native = update.native
-            self._send(self._connections.connected(pv, address, update.now_ns))
-        self._send(self._connections.updated(pv, stamp_ns(update.value), update.now_ns))
-        if pv not in self._silent:
-            self._emit(to_sample(pv, update.value, update.now_ns))
+        if int(slot["kind"]) == SlotKind.CONNECTED:
+            self._subscribe(channel)
+        else:
+            self._lose(channel, int(slot["received_ns"]))
 
-    def _on_properties(self, channel: _Channel, value: Any) -> None:
-        if not value.ok:
+    def _lose(self, channel: _Channel, now_ns: int) -> None:
+        if channel.waiting is not None:
+            channel.waiting.append(now_ns)
+            return
+        self._is_up[channel.index] = False
+        self._send(self._connections.lost(channel.pv, now_ns))
+
+    def _take_updates(self, slots: NDArray[np.void]) -> None:
+        if not slots.size:
+            return
+        is_update, is_good = slots["kind"] == SlotKind.UPDATE, slots["status"] == _ECA_NORMAL
+        for slot in slots[is_update & ~is_good]:
+            if channel := self._by_index[int(slot["index"])]:
+                self._lose(channel, int(slot["received_ns"]))
+        updates = slots[is_update & is_good]
+        if updates.size:
+            self._note_life(updates)
+            is_plain = self._is_plain[updates["index"]] & self._is_up[updates["index"]]
+            for samples in scalar_samples(updates[is_plain], self._names):
+                self._tell(samples)
+            self._each(updates[~is_plain], self._take_long)
+        self._each(slots[~is_update], self._take_other)
+
+    def _each(self, slots: NDArray[np.void], handler: Callable[[_Channel, NDArray[np.void]], None]) -> None:
+        for number in range(slots.size):
+            slot = slots[number : number + 1]
+            try:
+                if slot["kind"][0] == SlotKind.ANSWER:
+                    self._take_answer(slot)
+                elif channel := self._by_index[int(slot["index"][0])]:
+                    handler(channel, slot)
+            except Exception:  # noqa: BLE001  # one odd value must not take the others along
+                self.n_failed += 1
+                _log.exception("ca.update_failed", pv=self._names[int(slot["index"][0])], n_failed=self.n_failed)
+
+    def _take_long(self, channel: _Channel, slot: NDArray[np.void]) -> None:
+        """Take an update that is no plain number of a connected PV."""
+        is_expected = self._is_up[channel.index] or channel.waiting is not None
+        if channel.kind is None or channel.pv in self._silent or not is_expected:
+            return
+        if self._is_plain[channel.index]:
+            (samples,) = scalar_samples(slot, self._names)
+            (sample,) = samples.each()
+        else:
+            sample = long_sample(slot, channel.pv, channel.kind, self._ring.payload(slot[0]))
+        if channel.waiting is not None:
+            channel.waiting.append(sample)
+        else:
+            self._tell(sample)
+
+    def _take_other(self, channel: _Channel, slot: NDArray[np.void]) -> None:
+        """Take metadata."""
+        if slot["status"][0] != _ECA_NORMAL or channel.kind is None or slot["payload"][0] < 0:
             return  # the other subscription tells of connections
-        pv = channel.request.pv
-        found = to_metadata(pv, value, self._clock.now_ns())
-        known = channel.metadata
+        found, known = metadata_of(slot, channel.pv, channel.kind, self._ring.payload(slot[0])), channel.metadata
         # a connection brings them again; NaN limits are equal here, which == would deny
         if known is None or repr(replace(found, time_ns=0)) != repr(replace(known, time_ns=0)):
             channel.metadata = found
-            self._emit(found)
+            self._tell(found)
 
-    def _send(self, events: Sequence[PvEvent]) -> None:
+    # ---------------------------------------------------------------- who is connected, and who lives
+    def _note_life(self, updates: NDArray[np.void]) -> None:
+        """Tell of PVs that were found and of IOCs that came back to life, before their updates are told."""
+        indices = updates["index"]
+        for index in np.unique(indices[~self._is_up[indices]]).tolist():
+            channel = self._by_index[index]
+            if channel is not None and channel.waiting is None:
+                self._find(channel, int(updates["received_ns"][indices == index][0]))
+        known = updates[self._is_up[indices]]
+        iocs, received_ns = self._ioc_of[known["index"]], known["received_ns"]
+        proven_ns = proofs_ns(stamps_ns(known), received_ns)
+        for ioc in np.unique(iocs).tolist():
+            mine = iocs == ioc
+            back = self._connections.heard(self._iocs[ioc], int(proven_ns[mine].max()), int(received_ns[mine].max()))
+            self._send(back)
+        for pv in self._settings.heartbeats:
+            channel = self._channels.get(pv)
+            if channel is not None:
+                for beat_ns in received_ns[known["index"] == channel.index].tolist():
+                    self._connections.beat(pv, beat_ns)
+
+    def _find(self, channel: _Channel, now_ns: int) -> None:
+        channel.host = self._library.host(channel.channel)  # the number at first, later the name
+        address = self._hosts.address(channel.host)
+        if address is None:
+            channel.waiting = []
+        else:
+            self._connect(channel, address, now_ns)
+
+    def _connect(self, channel: _Channel, address: str, now_ns: int) -> None:
+        if address not in self._iocs:
+            self._iocs.append(address)
+        self._ioc_of[channel.index] = self._iocs.index(address)
+        self._is_up[channel.index] = True
+        self._send(self._connections.connected(channel.pv, address, now_ns))
+
+    def _take_all_waiting(self) -> None:
+        for channel in list(self._channels.values()):
+            address = self._hosts.address(channel.host) if channel.waiting is not None else None
+            if address is not None:
+                self._take_waiting(channel, address)
+
+    def _take_waiting(self, channel: _Channel, address: str) -> None:
+        """Tell, in its order, what came while nobody knew the IOC's address."""
+        waiting, channel.waiting = channel.waiting or [], None
+        for item in waiting:
+            if isinstance(item, int):
+                self._lose(channel, item)
+                continue
+            if not self._is_up[channel.index]:
+                self._connect(channel, address, item.received_ns)
+            self._tell(item)
+
+    def _recover(self, n_dropped: int) -> None:
+        """Say that updates were missed, and ask every PV for its value anew."""
+        self.n_dropped += n_dropped
+        _log.error(
+            "ca.dropped", n=n_dropped, do="look what else this machine does: the archive did not run for seconds"
+        )
+        now_ns = self._clock.now_ns()
+        for channel in self._channels.values():
+            self._lose(channel, now_ns)
+            self._unsubscribe(channel)
+            self._subscribe(channel)
+        self._library.flush()
+
+    def _send(self, events: Iterable[PvEvent]) -> None:
         for event in events:
-            if isinstance(event, Life) or event.pv not in self._silent:
-                self._emit(event)
+            if isinstance(event, Life) or getattr(event, "pv", "") not in self._silent:
+                self._tell(event)
+
+    def _tell(self, event: PvEvent) -> None:
+        try:
+            self._emit(event)
+        except Exception:  # noqa: BLE001  # the outermost boundary: whoever takes the events must not end the listening
+            self.n_failed += 1
+            _log.exception("ca.event_failed", event_type=type(event).__name__, n_failed=self.n_failed)
 
     # ---------------------------------------------------------------- life
     async def _tick_for_ever(self) -> None:
@@ -286,45 +473,47 @@ class CaSource:
             awake_ns = round(min(now_s - before_s, _SUSPENDED_S) * SECOND_NS)
             before_s = now_s
             try:
-                tick = self._connections.tick(self._clock.now_ns(), awake_ns)
-                self._send(tick.events)
-                for question in tick.questions:
-                    self._ask(question)
-                self._reopen_what_ended()
+                self._tick(now_s, awake_ns)
             except Exception:  # noqa: BLE001  # the watch over IOCs must outlive whatever an upper part raises
                 self.n_failed += 1
                 _log.exception("ca.life_failed", n_failed=self.n_failed)
 
-    def _reopen_what_ended(self) -> None:
-        first, last = _REOPEN_TICKS
-        for channel in [channel for channel in self._channels.values() if channel.is_closed]:
-            pv = channel.request.pv
-            self._send(self._connections.lost(pv, self._clock.now_ns()))
-            channel.ticks_closed += 1
-            if channel.ticks_closed >= min(first << channel.n_reopened, last):
-                _log.warning("ca.reopened", pv=pv, n_reopened=channel.n_reopened + 1)
-                self._reopen(channel, min(channel.n_reopened + 1, 10))
+    def _tick(self, now_s: float, awake_ns: int) -> None:
+        now_ns = self._clock.now_ns()
+        for channel in self._channels.values():
+            if channel.native is None and now_s - channel.opened_s >= self._search_s:
+                self._send(self._connections.lost(channel.pv, now_ns))  # told once
+        tick = self._connections.tick(now_ns, awake_ns)
+        self._send(tick.events)
+        for question in tick.questions:
+            self._ask(question)
+        self._library.flush()
+        while self._library.complaints:
+            complaint = self._library.complaints.popleft()
+            _log.warning("ca.complaint", what=complaint.what, about=complaint.about)
 
     def _ask(self, question: Question) -> None:
-        if question.ioc not in self._questions:
-            task = asyncio.get_running_loop().create_task(self._question(question))
-            self._questions[question.ioc] = task
+        channel = self._channels.get(question.pv)
+        if channel is None or channel.native is None:
+            return
+        self._n_asked += 1
+        user = self._ring.user(self._n_asked, SlotKind.ANSWER)
+        self._questions[self._n_asked] = (question.ioc, self._clock.now_ns(), user)
+        is_sent = self._library.get(
+            channel.channel,
+            dbr_type=channel.native[0] + TIME_OFFSET,
+            count=1,
+            on_event=_callbacks().on_event,
+            user=int(user.ctypes.data),
+        )
+        if not is_sent:
+            del self._questions[self._n_asked]
 
-    async def _question(self, question: Question) -> None:
-        asked_ns = self._clock.now_ns()
-        try:
-            answer = await aioca.caget(
-                question.pv, format=dbr.FORMAT_RAW, count=1, timeout=self._settings.life_s, throw=False
-            )
-        finally:
-            self._questions.pop(question.ioc, None)
-        if answer.ok:
-            self._send(self._connections.answered(question.ioc, asked_ns, self._clock.now_ns()))
+    def _take_answer(self, slot: NDArray[np.void]) -> None:
+        ioc, asked_ns, _ = self._questions.pop(int(slot["index"][0]), ("", 0, None))
+        if ioc and slot["status"][0] == _ECA_NORMAL:
+            self._send(self._connections.answered(ioc, asked_ns, int(slot["received_ns"][0])))
 
 
-def _native(channel: Any) -> tuple[int, bool]:
-    return cadef.ca_field_type(channel), cadef.ca_element_count(channel) != 1
-
-
-def _drop(_event: PvEvent) -> None:
+def _drop(_event: Any) -> None:
     """Take nothing: the source does not run."""
