@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import structlog
 
 from nualley.archive.columns import VALUE_TYPES, LogRow, is_storable, log_batch
 from nualley.archive.commits import Commit, Frame, Note
@@ -15,8 +16,10 @@ from nualley.archive.ports import LogWriter
 from nualley.archive.registry import Registry
 from nualley.archive.settings import ArchiveSettings
 from nualley.archive.wal import encode_commit
-from nualley.core import SECOND_NS, Clock, Event
+from nualley.core import SECOND_NS, Clock, Event, format_time
 from nualley.pv import Connection, Life, Metadata, PvEvent, Sample, Samples, ValueType
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,9 @@ class _LivePv:
     ioc: str = ""
     is_connected: bool = False
     is_paused: bool = False
+    is_in_doubt: bool = False  # a refused sample may have been a new value: the one before it holds no longer
     protocol: str = ""
+    doubted_ns: int = 0
     # connection rows that wait until the PV's type is known
     held: list[LogRow] = field(default_factory=list)
 
@@ -154,12 +159,12 @@ class Recorder:
             self._add_connection_row(live, RowKind.PAUSE, self._clock.now_ns(), self._clock.now_ns())
 
     def resume(self, pv: str) -> None:
-        """Archive a paused PV again; its value counts from the next reconnect row on."""
+        """Archive a paused PV again; its value counts from the next sample on: it may have changed meanwhile."""
         live = self._pv(pv)
         if live.is_paused:
             live.is_paused = False
             live.is_connected = True
-            self._add_connection_row(live, RowKind.RECONNECT, self._clock.now_ns(), self._clock.now_ns())
+            live.is_in_doubt, live.doubted_ns = True, self._clock.now_ns()
 
     def _pv(self, name: str) -> _LivePv:
         live = self._live.get(name)
@@ -171,23 +176,36 @@ class Recorder:
 
     def _on_sample(self, sample: Sample) -> None:
         live = self._pv(sample.pv)
-        pending = self._pending
-        self._seq += 1
         self._n_received += 1
         if live.ioc:
-            pending.last_heard[live.ioc] = sample.received_ns
+            self._pending.last_heard[live.ioc] = sample.received_ns
         value_type = sample.value_type
         value = _plain(sample.value, value_type)
         reason = Reason.PAUSED if live.is_paused else judge(sample, live.tail, self._future_limit_ns)
         if not is_storable(value, value_type):
             # no column can hold it: kept as text, so that one odd value stops nothing else
             value, value_type, reason = ascii(value), ValueType.STRING, Reason.UNSTORABLE
-        if reason is not None and reason not in QUARANTINED:
-            pending.filtered.setdefault(live.code, Counter())[reason] += 1
-            return
-        if reason is not Reason.UNSTORABLE and (value_type is not live.value_type or live.held):
-            self._learn_type(live, value_type)
-        row = LogRow(
+        if reason is Reason.PAUSED:
+            self._filter(live, reason)
+        elif reason is Reason.REPEAT:
+            self._settle(live, sample)
+            self._filter(live, reason)
+        elif reason in QUARANTINED:
+            self._refuse(live, sample, self._row(live, sample, value), value_type, str(reason))
+        else:
+            if value_type is not live.value_type or live.held:
+                self._learn_type(live, value_type)
+            self._settle(live, sample)
+            live.tail = Tail(sample.time_ns, fingerprint(value, sample.severity, sample.status))
+            self._pending.rows.setdefault(value_type, []).append(self._row(live, sample, value))
+
+    def _filter(self, live: _LivePv, reason: Reason) -> None:
+        self._seq += 1
+        self._pending.filtered.setdefault(live.code, Counter())[reason] += 1
+
+    def _row(self, live: _LivePv, sample: Sample, value: object) -> LogRow:
+        self._seq += 1
+        return LogRow(
             pv=live.code,
             time_ns=sample.time_ns,
             protocol=sample.protocol,
@@ -198,12 +216,24 @@ class Recorder:
             severity=sample.severity,
             status=sample.status,
         )
-        if reason is not None:
-            pending.refused.setdefault(value_type, []).append(row)
-            pending.reasons.setdefault(value_type, []).append(reason)
+
+    def _refuse(self, live: _LivePv, sample: Sample, row: LogRow, value_type: ValueType, reason: str) -> None:
+        self._pending.refused.setdefault(value_type, []).append(row)
+        self._pending.reasons.setdefault(value_type, []).append(reason)
+        if not live.is_in_doubt and live.tail is not None:
+            # it may have been a new value: the one before it holds no longer, until a sample is taken again
+            live.is_in_doubt, live.doubted_ns = True, sample.received_ns
+            _log.warning("samples refused", pv=live.name, reason=reason, stamp=format_time(sample.time_ns))
+            self._add_connection_row(live, RowKind.GAP, sample.received_ns, sample.received_ns)
+
+    def _settle(self, live: _LivePv, sample: Sample) -> None:
+        """Say that a value holds again where one was in doubt."""
+        if not live.is_in_doubt:
             return
-        live.tail = Tail(sample.time_ns, fingerprint(value, sample.severity, sample.status))
-        pending.rows.setdefault(value_type, []).append(row)
+        live.is_in_doubt = False
+        # never before the gap: the sample may carry an older stamp, and holds from then on all the same
+        since_ns = max(sample.time_ns, live.doubted_ns)
+        self._add_connection_row(live, RowKind.RECONNECT, since_ns, sample.received_ns)
 
     def _on_samples(self, samples: Samples) -> None:
         for sample in samples.each():
@@ -217,6 +247,7 @@ class Recorder:
         if live.is_paused or connection.is_connected == live.is_connected:
             return
         live.is_connected = connection.is_connected
+        live.is_in_doubt = False  # what follows is a blackout of its own, until a connection that brings a value
         kind = RowKind.RECONNECT if connection.is_connected else RowKind.DISCONNECT
         self._add_connection_row(live, kind, connection.time_ns, connection.last_heard_ns)
 

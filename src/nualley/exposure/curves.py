@@ -60,6 +60,7 @@ class CurveBuilder:
             times_ns[kept],
             pot[kept],
             energy_GWh[kept],
+            duration_s=self._sums.duration_ns / 1e9,
             unknown_s=self._sums.unknown_ns / 1e9,
             unknown=IntervalSet(self._unknown),
         )

@@ -1,6 +1,6 @@
 """What a DAQ did, from its archived PVs: runs, pauses, and when it was not heard."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -8,7 +8,10 @@ from nualley.core import Interval, IntervalSet
 from nualley.experiment import Changes, RunStretch, run_stretches
 from nualley.exposure.ports import PvHistory
 from nualley.exposure.sources import DaqSources
-from nualley.physics import FOREVER, PvRows, blackouts
+from nualley.physics import FOREVER, PvRows, blackouts, numbers
+
+_HIGHEST_RUN = 2**53
+"""Up to here float64, in which rows come, holds whole numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,12 @@ def state_changes(rows: PvRows, labels: tuple[str, ...]) -> Changes[str]:
 
 
 def number_changes(rows: PvRows) -> Changes[int]:
-    """Return the valid samples of a run number PV."""
-    times_ns, values = _valid(rows)
-    return Changes(times_ns, [int(float(str(value))) for value in values], _unheard(rows))
+    """Return the valid samples of a run number PV; what is no whole number from 0 on counts as not heard."""
+    found = numbers(rows.value)
+    is_number = (found >= 0) & (found <= _HIGHEST_RUN) & (found == np.floor(found))
+    sound = replace(rows, value=np.where(is_number, found, np.nan))
+    times_ns, values = _valid(sound)
+    return Changes(times_ns, [int(float(str(value))) for value in values], _unheard(sound))
 
 
 def _valid(rows: PvRows) -> tuple[list[int], list[object]]:

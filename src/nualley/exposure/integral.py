@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nualley.core import IntervalSet
-from nualley.physics import History, align, exact_integral, proton_rate, protons_from_charge
+from nualley.physics import MEANINGLESS, History, align, exact_integral, proton_rate, protons_from_charge
 
 _LIVE_ROUNDING = 1e-6
 """A live fraction this little above 1 is 1, rounded by whoever posted it; above that it means nothing."""
@@ -126,7 +126,7 @@ def segments(beam: BeamHistory, beam_on_min_W: float, live: History | None = Non
     rate_Hz, charge_C, fraction = (next(remaining) if history else None for history in optional)
     is_unknown = np.isnan(power_W) | np.isnan(energy_MeV)
     would_be_on = ~is_unknown & (power_W >= beam_on_min_W)
-    is_on = would_be_on & (energy_MeV > 0)
+    is_on = would_be_on & (energy_MeV > 1 / MEANINGLESS)
     pot_rate = np.zeros(power_W.size)
     pot_rate[is_on] = proton_rate(power_W[is_on], energy_MeV[is_on])
     rate_Hz = None if rate_Hz is None else np.where(rate_Hz >= 0, rate_Hz, np.nan)

@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from nualley.core import IntervalSet
+from nualley.core import Interval, IntervalSet
 
 JsonObject = dict[str, object]
 
@@ -19,6 +19,7 @@ QUANTITIES = ("pot", "pot_live", "energy_GWh", "beam_on_s", "livetime_s", "unkno
 class DefectKind(StrEnum):
     """What may be doubtful about an exposure."""
 
+    BEAM_UNKNOWN = "beam-unknown"
     CHARGE_DIFFERS = "charge-differs"
     CHARGE_UNKNOWN = "charge-unknown"
     RATE_UNKNOWN = "rate-unknown"
@@ -152,6 +153,13 @@ class RunExposure:
     def has_times(self) -> bool:
         """Whether it could be integrated."""
         return not self.reason
+
+    @property
+    def interval(self) -> Interval | None:
+        """What was integrated; None where there are no times."""
+        if self.reason or self.start_ns is None or self.stop_ns is None:
+            return None
+        return Interval(self.start_ns, self.stop_ns)
 
     def to_json(self) -> JsonObject:
         """Return it as a JSON object."""
@@ -339,6 +347,8 @@ class CumulativeBeam:
         Protons from the first vertex to each; the curve is straight between vertices.
     energy_GWh : ndarray of float64, shape (n,)
         Beam energy likewise [GWh].
+    duration_s : float
+        Seconds of the runs, each once.
     unknown_s : float
         Seconds of the runs in which the beam is not known.
     unknown : IntervalSet
@@ -349,8 +359,14 @@ class CumulativeBeam:
     time_ns: NDArray[np.int64]
     pot: NDArray[np.float64]
     energy_GWh: NDArray[np.float64]
+    duration_s: float
     unknown_s: float
     unknown: IntervalSet = field(default_factory=IntervalSet)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is known of the beam during the runs."""
+        return self.unknown_s < self.duration_s
 
     @property
     def total_pot(self) -> float:

@@ -112,11 +112,10 @@ class Exposures:
         return ExposureReport(tuple(rows), sums)
 
     def _sum(self, detector: str, rows: Sequence[RunExposure]) -> Amounts:
-        timed = [row for row in rows if row.has_times]
-        intervals = [Interval(row.start_ns, row.stop_ns) for row in timed if row.start_ns is not None and row.stop_ns]
+        intervals = [row.interval for row in rows if row.interval]
         within = IntervalSet(intervals)
         if within.duration_ns == sum(interval.duration_ns for interval in intervals):
-            return sum_of_amounts(row.amounts for row in timed)
+            return sum_of_amounts(row.amounts for row in rows if row.has_times)
         # runs that overlap share their protons: each second counts once
         spans = [self._run_span(detector, interval) for interval in intervals]
         pauses = IntervalSet(pause for span in spans for pause in span.pauses)

@@ -8,7 +8,17 @@ from nualley.physics.constants import (
     PION_LIFETIME_NS,
 )
 from nualley.physics.exact import exact_integral
-from nualley.physics.history import FOREVER, History, LinkChange, PvRows, align, blackouts, history_from_rows
+from nualley.physics.history import (
+    FOREVER,
+    MEANINGLESS,
+    History,
+    LinkChange,
+    PvRows,
+    align,
+    blackouts,
+    history_from_rows,
+    numbers,
+)
 from nualley.physics.pot import proton_rate, protons, protons_from_charge, protons_per_pulse
 from nualley.physics.timing import ArrivalTimes, arrival_times
 from nualley.physics.traces import VETO_FRACTION, TraceAverage, TraceAverager, average_traces, is_trip
@@ -18,6 +28,7 @@ __all__ = [
     "FOREVER",
     "JOULE_PER_GWH",
     "JOULE_PER_MEV",
+    "MEANINGLESS",
     "MUON_LIFETIME_NS",
     "PION_LIFETIME_NS",
     "VETO_FRACTION",
@@ -34,6 +45,7 @@ __all__ = [
     "exact_integral",
     "history_from_rows",
     "is_trip",
+    "numbers",
     "proton_rate",
     "protons",
     "protons_from_charge",

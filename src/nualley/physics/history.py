@@ -35,6 +35,11 @@ class LinkChange:
     last_heard_ns: int | None = None
 
 
+MEANINGLESS = 1e30
+"""No quantity of an accelerator or a detector is larger in its unit: such a number is noise of a broken record, and
+unknown. Products and quotients of two that are smaller stay far inside of what float64 holds."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PvRows:
     """What the archive holds of one PV: samples, and what happened to its connection.
@@ -170,7 +175,7 @@ def history_from_rows(
     History
         A value holds from its sample to the next, however long, as long as it is proven that the IOC lived: silence
         alone is no gap, because monitors post on change. Unknown: before the first sample, in blackouts, after
-        ``alive_until_ns``, and where the sample is INVALID, NaN or infinite.
+        ``alive_until_ns``, and where the sample is INVALID, no number, or beyond `MEANINGLESS`.
     """
     if stop_ns <= start_ns:
         return History.constant(np.nan, start_ns, stop_ns)
@@ -178,12 +183,48 @@ def history_from_rows(
     is_used[:-1] &= rows.time_ns[1:] > start_ns  # what holds at the start is the last one at or before it
     if rows.time_ns.size > 1:  # of several samples with one stamp, the last holds
         is_used[:-1] &= rows.time_ns[1:] != rows.time_ns[:-1]
-    value = np.where(rows.is_valid[is_used], rows.value[is_used], np.nan).astype(np.float64) * factor
+    value = _meaningful(np.where(rows.is_valid, numbers(rows.value), np.nan)[is_used], factor)
     time_ns = np.maximum(rows.time_ns[is_used], start_ns)
     if not time_ns.size or time_ns[0] > start_ns:
         time_ns, value = np.insert(time_ns, 0, start_ns), np.insert(value, 0, np.nan)
     dark = blackouts(rows.links) | IntervalSet.of(min(alive_until_ns, stop_ns), stop_ns)
     return _darkened(History(start_ns, stop_ns, time_ns, value), dark)
+
+
+def numbers(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return values as numbers: texts that are one, as such; NaN for any other.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        Numbers, or objects.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        One each.
+
+    Examples
+    --------
+    >>> numbers(np.array(["1.5", "beam"], dtype=object)).tolist()
+    [1.5, nan]
+    """
+    if values.dtype != object:
+        return np.asarray(values, dtype=np.float64)
+    return np.array([_number(value) for value in values.tolist()], dtype=np.float64)
+
+
+def _number(value: object) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        return np.nan
+
+
+def _meaningful(value: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    with np.errstate(over="ignore"):
+        scaled = value * factor
+    return np.where(np.abs(scaled) <= MEANINGLESS, scaled, np.nan)
 
 
 def _darkened(history: History, dark: IntervalSet) -> History:

@@ -58,13 +58,13 @@ def test_the_ledger_accounts_for_every_sample(bench):
         bench.sample("Q", 0, ValueType.INT64, time_ns=5),  # before 1991
     )
     bench.commit()
-    expected = Ledger(received=6, stored=1, quarantined=4, filtered=1)
+    expected = Ledger(received=6, stored=1, quarantined=4, filtered=1, gaps=1)  # what P was after it is not known
     assert bench.reader().ledger() == expected
     assert expected.is_balanced
     bench.seal()
     assert bench.reader().ledger() == expected
     registry = bench.reader().registry()
-    assert registry.by_name["P"].ledger == Ledger(received=4, stored=1, quarantined=2, filtered=1)
+    assert registry.by_name["P"].ledger == Ledger(received=4, stored=1, quarantined=2, filtered=1, gaps=1)
     assert registry.by_name["P"].filtered == {"repeat": 1}
 
 
@@ -433,3 +433,86 @@ def test_a_range_shows_a_disconnect_before_it(bench, column):
     bench.clock.advance(10)
     start_ns = bench.clock.time_ns
     assert column(bench, "P", "kind", start_ns, start_ns + SECOND_NS) == ["sample", "disconnect"]
+
+
+# ------------------------------------------------------------------ a refused sample ends what was known
+def story_of(bench, pv="P"):
+    table = bench.reader().read(pv, 0, 2**62)
+    return list(zip(table["kind"].to_pylist(), table["value"].to_pylist(), table["time_ns"].to_pylist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        lambda now_ns: now_ns - 3600 * SECOND_NS,  # the IOC's clock stepped back
+        lambda now_ns: now_ns + 7200 * SECOND_NS,  # ... or forth
+        lambda _: 631_152_000 * SECOND_NS,  # never processed since the IOC was started anew
+        lambda _: 631_152_005 * SECOND_NS,  # its clock was never set
+    ],
+    ids=["backward", "future", "undefined", "before-1991"],
+)
+def test_after_a_refused_sample_the_value_is_unknown_until_one_is_taken(bench, stamp):
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0))
+    began_ns = bench.clock.time_ns
+    refused_ns = bench.clock.advance(10)
+    for _ in range(3):
+        bench.emit(bench.sample("P", 0.0, time_ns=stamp(bench.clock.time_ns)))
+        bench.clock.advance(1)
+    bench.commit()
+    assert story_of(bench)[1:] == [("sample", 1.0, began_ns), ("gap", None, refused_ns)]
+    assert bench.reader().last(["P"])[0].state == "disconnected"
+    taken_ns = bench.clock.advance(10)
+    bench.emit(bench.sample("P", 0.5))
+    bench.commit()
+    bench.seal()
+    assert story_of(bench)[2:] == [
+        ("gap", None, refused_ns),
+        ("reconnect", None, taken_ns),
+        ("sample", 0.5, taken_ns),
+    ]
+    assert bench.reader().last(["P"])[0].state == "connected"
+    assert bench.reader().ledger().is_balanced
+
+
+def test_a_value_that_no_column_holds_is_no_reason_to_believe_the_one_before(bench):
+    bench.emit(bench.connect("P"), bench.sample("P", 1, ValueType.INT64), bench.sample("P", 2**70, ValueType.INT64))
+    bench.commit()
+    assert [kind for kind, *_ in story_of(bench)] == ["reconnect", "sample", "gap"]
+
+
+def test_the_same_value_sent_again_says_that_it_holds(bench):
+    bench.emit(bench.connect("P"), first := bench.sample("P", 1.0))
+    bench.clock.advance(5)
+    bench.emit(bench.sample("P", 0.0, time_ns=5), bench.sample("P", 1.0, time_ns=first.time_ns))
+    bench.commit()
+    assert [kind for kind, *_ in story_of(bench)] == ["reconnect", "sample", "gap", "reconnect"]
+
+
+def test_after_a_reboot_the_value_from_before_does_not_hold_again(bench):
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0))
+    heard_ns = bench.clock.advance(5)
+    bench.clock.advance(5)
+    bench.emit(bench.disconnect("P", heard_ns))
+    back_ns = bench.clock.advance(45)
+    bench.emit(bench.connect("P"), bench.sample("P", 0.0, time_ns=631_152_000 * SECOND_NS, severity=3))
+    bench.commit()
+    assert [(kind, time_ns) for kind, _, time_ns in story_of(bench)][-2:] == [("reconnect", back_ns), ("gap", back_ns)]
+    bench.emit(bench.disconnect("P", bench.clock.advance(5)))
+    bench.emit(bench.connect("P"))
+    bench.commit()
+    assert [kind for kind, *_ in story_of(bench)][-3:] == ["gap", "disconnect", "reconnect"]
+
+
+def test_a_resumed_pv_counts_from_its_next_sample_on(bench):
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0))
+    bench.clock.advance(5)
+    bench.writer.recorder.pause("P")
+    bench.clock.advance(5)
+    bench.emit(bench.sample("P", 0.0))
+    bench.writer.recorder.resume("P")
+    bench.commit()
+    assert [kind for kind, *_ in story_of(bench)] == ["reconnect", "sample", "pause"]
+    bench.clock.advance(5)
+    bench.emit(bench.sample("P", 0.5))
+    bench.commit()
+    assert [kind for kind, *_ in story_of(bench)][-2:] == ["reconnect", "sample"]

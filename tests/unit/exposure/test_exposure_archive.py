@@ -55,6 +55,23 @@ def test_text() -> None:
     assert found.is_valid.tolist() == [True, False]
 
 
+def test_an_array_is_no_number() -> None:
+    found = rows_from_table(table(pa.list_(pa.float64()), (10, [1.0, 2.0], 0, "sample", None)))
+    assert np.isnan(found.value).tolist() == [True]
+    assert found.is_valid.tolist() == [False]
+
+
+def test_integers_beyond_2_53_are_read() -> None:
+    found = rows_from_table(table(pa.int64(), (10, 2**63 - 1, 0, "sample", None)))
+    assert found.value.tolist() == [2.0**63]
+
+
+@pytest.mark.parametrize("value_type", [pa.float64(), pa.string(), pa.list_(pa.string())])
+def test_what_is_no_array_of_numbers_is_no_trace(value_type: pa.DataType) -> None:
+    found = traces_from_table(table(value_type, (10, None, 0, "sample", None)), 0, 100)
+    assert (found.time_ns.size, found.offsets.tolist()) == (0, [0])
+
+
 def test_empty_table() -> None:
     found = rows_from_table(table(pa.float64()))
     assert found.time_ns.size == found.value.size == 0

@@ -1,6 +1,7 @@
 """What a DAQ did, from its PVs."""
 
 import numpy as np
+import pytest
 
 from nualley.core import IntervalSet
 from nualley.experiment import Beam
@@ -71,3 +72,16 @@ def test_units_of_the_beam_become_ours() -> None:
     assert found.beam_on_min_W == 70e3
     least = beam_sources(Beam.model_validate({"power": {"pv": "P", "unit": "W"}}))
     assert (least.proton_energy_MeV, least.rate_Hz, least.charge_C) == (None, None, None)
+
+
+@pytest.mark.parametrize("number", ["run 7", "inf", 1e300, -1.0, 7.5, 2.0**54])
+def test_what_is_no_run_number_is_no_run(number: object) -> None:
+    assert read_run_stretches(archive(a_RUN=FakePv([(5.0, number)])), DaqSources(run="a:RUN"), at(0), at(100)) == []
+    mixed = FakePv([(5.0, 7), (20.0, number), (30.0, 8)])
+    numbers = [run.number for run in read_run_stretches(archive(a_RUN=mixed), DaqSources(run="a:RUN"), at(0), at(100))]
+    assert set(numbers) == {7, 8}
+
+
+def test_a_run_number_may_be_a_text() -> None:
+    (run,) = read_run_stretches(archive(a_RUN=FakePv([(5.0, "7")])), DaqSources(run="a:RUN"), at(0), at(100))
+    assert run.number == 7

@@ -367,3 +367,40 @@ def test_sums_of_runs_that_touch_are_the_sums_of_the_runs(n_runs: int) -> None:
     report = make_exposures(steady(), runs, detectors=[A]).exposures()
     assert report.detectors["a"].pot == math.fsum(run.amounts.pot for run in report.runs)
     assert not any(run.defects for run in report.runs)
+
+
+# ------------------------------------------------------------------ values that mean nothing
+NONSENSE = {
+    "power beyond measure": {"POWER": FakePv([(-1.0, 1e305)])},
+    "power as text": {"POWER": FakePv([(-1.0, "on")])},
+    "power as the text inf": {"POWER": FakePv([(-1.0, "inf")])},
+    "energy beyond measure": {"ENERGY": FakePv([(-1.0, 1e-300)])},
+    "energy as text": {"ENERGY": FakePv([(-1.0, "1 GeV")])},
+}
+
+
+@pytest.mark.parametrize("pvs", NONSENSE.values(), ids=NONSENSE)
+def test_a_number_that_means_nothing_is_unknown(pvs: dict[str, FakePv]) -> None:
+    found = one(steady(**pvs))
+    assert (found.amounts.pot, found.amounts.unknown_s) == (0.0, 100.0)
+
+
+def test_one_sample_that_means_nothing_spoils_its_own_seconds_only() -> None:
+    found = one(steady(POWER=FakePv([(-1.0, 1.0), (50.0, 1e305), (60.0, 1.0)])))
+    assert found.amounts.pot == pytest.approx(90 * RATE, rel=1e-14)
+    assert found.amounts.unknown_s == 10.0
+
+
+def test_charge_and_rate_that_mean_nothing_leave_the_protons_by_power() -> None:
+    found = one(steady(CHARGE=FakePv([(-1.0, 1e308)]), RATE=FakePv([(-1.0, 1e308)])))
+    assert found.amounts.pot == pytest.approx(100 * RATE, rel=1e-14)
+    assert found.amounts.n_pulses is None
+    assert found.amounts.pot_charge is None
+
+
+@pytest.mark.parametrize("fraction", ["abc", 1e300, -1.0])
+def test_a_live_fraction_that_means_nothing_is_unknown(fraction: object) -> None:
+    pvs = steady(**{"a:LIVE": FakePv([(-1.0, fraction)]), "a:STATE": FakePv([(-1.0, 1)], labels=STATES)})
+    found = one(pvs, detectors=[BOTH])
+    assert found.amounts.pot == pytest.approx(100 * RATE, rel=1e-14)
+    assert found.amounts.pot_live is None

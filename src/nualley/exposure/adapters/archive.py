@@ -109,7 +109,7 @@ def rows_from_table(table: Any) -> PvRows:
     Returns
     -------
     PvRows
-        A null value becomes NaN, a null severity INVALID.
+        A null value and an array become NaN, a null severity INVALID.
     """
     is_sample = pc.equal(table["kind"], "sample")
     samples = table.filter(is_sample)
@@ -137,10 +137,12 @@ def traces_from_table(table: Any, start_ns: int, stop_ns: int) -> TraceRows:
     Returns
     -------
     TraceRows
-        A null array is empty.
+        A null array is empty; of a PV that holds no arrays of numbers there are none.
     """
     inside = pc.and_(pc.greater_equal(table["time_ns"], start_ns), pc.less(table["time_ns"], stop_ns))
     posted = table.filter(pc.and_(inside, pc.equal(table["kind"], "sample")))
+    if not pa.types.is_list(posted["value"].type) or pa.types.is_string(posted["value"].type.value_type):
+        return _NOTHING.read_traces("", start_ns, stop_ns)  # no array of numbers is no trace
     column = posted["value"].combine_chunks()
     lists = column if isinstance(column, pa.Array) else pa.concat_arrays(column.chunks)
     sizes = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
@@ -153,9 +155,11 @@ def traces_from_table(table: Any, start_ns: int, stop_ns: int) -> TraceRows:
 
 
 def _values(column: Any) -> NDArray[Any]:
+    if pa.types.is_list(column.type):  # an array where a number is expected says nothing
+        return np.full(len(column), np.nan)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return np.array(pc.fill_null(column, "").to_pylist(), dtype=object)
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
 def _severity(column: Any) -> NDArray[np.int8]:
