@@ -1,10 +1,12 @@
 """Opening an archive: settings and folders become a recorder or a reader."""
 
+import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from nualley.archive.adapters.column_files import ParquetFolder
-from nualley.archive.adapters.log_files import LogFileWriter, LogFolder
+from nualley.archive.adapters.log_files import LogFileWriter, LogFolder, hold_shard
 from nualley.archive.adapters.sql import SqliteIndex
 from nualley.archive.errors import ArchiveMissingError, IndexDamagedError
 from nualley.archive.reader import ArchiveReader
@@ -70,14 +72,21 @@ def open_archive_writer(
     ------
     IndexDamagedError
         Where the index is missing or damaged.
+    ShardTakenError
+        Where another process writes it.
     """
     log_folder = folder / "wal" / SHARD
     _check_index_not_lost(folder)
-    index = SqliteIndex(folder / _INDEX, SHARD, is_writer=True)
-    sealer = Sealer(LogFolder(log_folder), ParquetFolder(folder), index, SHARD)
-    registry = sealer.recover()
-    log = LogFileWriter(log_folder, index.last_sealed() + 1, registry.account)
-    recorder = Recorder(registry, log, settings or ArchiveSettings(), clock or SystemClock())
+    clock = clock or SystemClock()
+    with contextlib.ExitStack() as failing:
+        hold = hold_shard(log_folder)
+        failing.callback(os.close, hold)
+        index = SqliteIndex(folder / _INDEX, SHARD, is_writer=True)
+        sealer = Sealer(LogFolder(log_folder), ParquetFolder(folder), index, SHARD, clock)
+        registry = sealer.recover()
+        log = LogFileWriter(log_folder, index.last_sealed() + 1, registry.account, hold)
+        failing.pop_all()
+    recorder = Recorder(registry, log, settings or ArchiveSettings(), clock)
     return ArchiveWriter(recorder, log, sealer)
 
 

@@ -4,13 +4,14 @@ import socket
 from collections.abc import Mapping
 from dataclasses import replace
 
+import structlog
 import xxhash
 
 from nualley import __version__
 from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError
 from nualley.config import schemas
-from nualley.core import SECOND_NS, Clock
+from nualley.core import SECOND_NS, Clock, IntegrityError, UnreachableError
 from nualley.daq import DaqSettings
 from nualley.experiment import Detector
 from nualley.exposure import DaqSources, PvHistory, daq_sources, read_run_stretches
@@ -32,6 +33,7 @@ from nualley.ingest.adapters.raw import DaqRawFiles, DetectorFormat
 from nualley.storage.adapters.posix import PosixFiles, PosixVolumes
 
 _DAY_S = 86_400
+_log = structlog.get_logger(__name__)
 # a run is looked for in the last hours first: the archive of years is only read where it is not there
 _WINDOWS_NS = tuple(round(seconds * SECOND_NS) for seconds in (7200, 2 * _DAY_S, 60 * _DAY_S, 30 * 366 * _DAY_S))
 
@@ -59,7 +61,21 @@ class PvRunTimes:
         self._wide_search_ns: dict[tuple[str, int], int] = {}
 
     def find(self, detector: str, number: int) -> RunTime | None:
-        """Return when a run was; None where the PVs do not tell of it."""
+        """Return when a run was; None where the PVs do not tell of it.
+
+        Raises
+        ------
+        UnreachableError
+            Where they cannot be read: a damaged archive costs runs their times until it is whole again, and no run
+            its files.
+        """
+        try:
+            return self._find(detector, number)
+        except IntegrityError as error:
+            _log.warning("the times of a run cannot be read", run=f"{detector}-{number}", what=error.what, do=error.do)
+            raise UnreachableError(error.what, where=error.where, do=error.do) from error
+
+    def _find(self, detector: str, number: int) -> RunTime | None:
         sources = daq_sources(self._detectors.get(detector))
         if sources.run is None:
             return None

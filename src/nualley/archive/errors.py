@@ -19,6 +19,16 @@ class LogWriteError(NualleyError, OSError):
     __str__ = NualleyError.__str__
 
 
+class LogRemovedError(IntegrityError):
+    """The write-ahead log was deleted under the process that writes it."""
+
+
+class ShardTakenError(NualleyError, BlockingIOError):
+    """Another process writes this shard of the archive."""
+
+    __str__ = NualleyError.__str__
+
+
 class ArchiveBusyError(NualleyError, TimeoutError):
     """The archive changed under a reader more often than the reader was willing to begin anew."""
 

@@ -235,7 +235,7 @@ class Loss:
     Parameters
     ----------
     n_commits : int
-        How many.
+        How many; at least so many where the whole log is gone.
     start_ns, stop_ns : int
         Times of the commits around them that are whole [ns since 1970 UTC]; what PVs did between is unknown.
     """

@@ -110,7 +110,8 @@ class ColumnFiles(Protocol):
         Parameters
         ----------
         path : str
-            Relative to the archive; a file of that name that the index does not know is replaced.
+            Relative to the archive. A file of that name that the index does not know is from an earlier try; where it
+            holds other bytes it is kept beside the new one.
         table : pyarrow.Table
             Sorted by PV and time.
         value_type : ValueType
@@ -130,6 +131,10 @@ class ColumnFiles(Protocol):
         SealedFileDamagedError
             Where a file is not as it was written.
         """
+        ...
+
+    def last_segment(self, shard: str) -> int:
+        """Return the highest number of a segment with rows in a file, whether the index knows it or not; -1: none."""
         ...
 
     def missing(self, groups: Iterable[RowGroup]) -> list[str]:

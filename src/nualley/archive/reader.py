@@ -217,6 +217,8 @@ class ArchiveReader:
             if not self._is_sealed_beyond(self._tail):
                 if mark:
                     self._tail.finish(mark)
+                elif self._tail.registry.account.number:  # the mark is as old as the archive: with it, the log is gone
+                    self._tail.lose_rest(self._clock.now_ns())
                 return self._tail
         raise _busy("")
 
@@ -248,6 +250,10 @@ class _LogTail:
     def finish(self, mark: Mark) -> None:
         """Say what was acknowledged by now; what is not there is lost."""
         self._keep(self._replay.finish(mark.account))
+
+    def lose_rest(self, now_ns: int) -> None:
+        """Say that there is no log at all."""
+        self._keep(self._replay.lose_rest(now_ns))
 
     def _keep(self, commits: Iterable[Commit]) -> None:
         for value_type, batch in [found for commit in commits for found in commit.rows.items()]:

@@ -75,6 +75,21 @@ class Replay:
         self.registry.fold(end)
         return [*commits, end]
 
+    def lose_rest(self, stop_ns: int) -> list[Commit]:
+        """Say that there is no log at all although commits of it are sealed: how many are lost nobody can say.
+
+        Parameters
+        ----------
+        stop_ns : int
+            The time now [ns since 1970 UTC].
+
+        Returns
+        -------
+        list of Commit
+            What stands for them: one, at least; nothing where it was said before.
+        """
+        return [] if self.losses else [self._lose(1, stop_ns)]
+
     def _lose(self, n_commits: int, stop_ns: int) -> Commit:
         registry = self.registry
         start_ns = registry.account.time_ns

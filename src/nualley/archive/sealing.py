@@ -1,6 +1,6 @@
 """Sealing: a closed segment of the log becomes Parquet files and an entry of the index."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from nualley.archive.models import ConnectionRow, Loss, Mark, RowKind, SealedCon
 from nualley.archive.ports import ColumnFiles, Index, LogReader
 from nualley.archive.registry import Registry
 from nualley.archive.replay import Replay
-from nualley.core import DAY_NS, format_time
+from nualley.core import DAY_NS, Clock, format_time
 from nualley.pv import ValueType
 
 _log = structlog.get_logger(__name__)
@@ -36,9 +36,12 @@ class Sealer:
         Where they are entered.
     shard : str
         Name of the shard.
+    clock : Clock
+        Says until when a log that is gone may have held something.
     """
 
-    def __init__(self, log: LogReader, files: ColumnFiles, index: Index, shard: str) -> None:
+    def __init__(self, log: LogReader, files: ColumnFiles, index: Index, shard: str, clock: Clock) -> None:
+        self._clock = clock
         self._log = log
         self._files = files
         self._index = index
@@ -59,9 +62,9 @@ class Sealer:
         """
         return self._seal(segment, Replay(Registry(self._index.load())), mark=None)
 
-    def _seal(self, segment: int, replay: Replay, mark: Mark | None) -> list[SealedFile]:
+    def _seal(self, segment: int, replay: Replay, mark: Mark | None, lost: Sequence[Commit] = ()) -> list[SealedFile]:
         # the account is taken from what can be read, not from what was once written
-        commits = self._readable(segment, replay)
+        commits = [*lost, *self._readable(segment, replay)]
         if mark is not None and mark.segment == segment:
             commits += replay.finish(mark.account)
         files: list[SealedFile] = []
@@ -118,9 +121,16 @@ class Sealer:
         for segment in segments:
             if segment <= state.segment:  # killed between the transaction and the removal
                 self._log.remove(segment)
-        last = max([*segments, mark.segment if mark else -1])
+        # above every file that an index from before the last sealing forgot: what is sealed is never written over
+        last = max([*segments, mark.segment if mark else -1, self._files.last_segment(self._shard)])
+        if mark is not None:  # the next one may have been begun before the mark said so; what is above is a stray file
+            last = min(last, max(mark.segment + 1, self._files.last_segment(self._shard)))
+        lost = []
+        if mark is None and not segments and state.account.number:
+            lost = replay.lose_rest(self._clock.now_ns())
+            last = max(last, state.segment) + 1
         for segment in range(state.segment + 1, last + 1):
-            self._seal(segment, replay, mark)
+            self._seal(segment, replay, mark, lost if segment == last else [])
         return registry
 
     def _mark_or_none(self) -> Mark | None:

@@ -1,5 +1,7 @@
 """``nualley beam``: what every detector got of the beam."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,7 @@ from nualley.app.site import Site, open_site
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, bounds_ns, full_run_id, stretch_ns
 from nualley.cli.output import print_json, print_note, print_table, print_text, shown_number, shown_time
-from nualley.core import SECOND_NS, format_duration
+from nualley.core import IntervalSet, format_duration
 from nualley.exposure import Amounts, DefectKind, ExposureReport, ProtonLedger, RunExposure, RunTrace
 
 app = App(name="beam", help="Beam on every detector: exposure, protons, plots.")
@@ -59,41 +61,60 @@ def _print_exposures(report: ExposureReport) -> None:
         print_note("no run is recorded then; nualley runs list shows all")
         return
     rows = [
-        [run.run_id, shown_time(run.start_ns), *_cells(run.amounts, is_known=not _is_unknown(run)), _remarks(run)]
+        [run.run_id, shown_time(run.start_ns), *_cells(run.amounts, _times([run]).duration_s), _run_remarks(run)]
         for run in report.runs
     ]
     print_table(("run", "start (UTC)", *_EXPOSURE_HEAD, "remarks"), rows, right=range(2, 9))
     print_text("")
-    known = {run.detector for run in report.runs if not run.reason and not _is_unknown(run)}
-    sums = [[name, *_cells(amounts, is_known=name in known)] for name, amounts in report.detectors.items()]
-    print_table(("detector", *_EXPOSURE_HEAD), sums, right=range(1, 8))
+    sums = []
+    for name, amounts in report.detectors.items():
+        runs = [run for run in report.runs if run.detector == name]
+        sums.append([name, *_cells(amounts, _times(runs).duration_s), _sum_remarks(amounts, runs)])
+    print_table(("detector", *_EXPOSURE_HEAD, "remarks"), sums, right=range(1, 8))
     if report.n_runs_without_times:
         print_note(f"{report.n_runs_without_times} runs without times are in no sum; see the remarks")
 
 
-def _is_unknown(run: RunExposure) -> bool:
-    duration_s = _duration_s(run)
-    return duration_s > 0 and run.amounts.unknown_s is not None and run.amounts.unknown_s >= duration_s
+def _times(runs: Sequence[RunExposure]) -> IntervalSet:
+    return IntervalSet(run.interval for run in runs if run.interval)
 
 
-def _duration_s(run: RunExposure) -> float:
-    return ((run.stop_ns or 0) - (run.start_ns or 0)) / SECOND_NS
+def _is_beam_unknown(amounts: Amounts, duration_s: float) -> bool:
+    # sums of seconds are rounded
+    return bool(amounts.unknown_s) and math.isclose(amounts.unknown_s or 0, duration_s, rel_tol=1e-12)
 
 
-def _remarks(run: RunExposure) -> str:
+def _beam_remarks(amounts: Amounts, duration_s: float) -> list[str]:
+    if not amounts.unknown_s:
+        return []
+    if _is_beam_unknown(amounts, duration_s):
+        return ["beam not known"]
+    # neither 0 % nor 100 %: some of it is not known, and some is
+    percent = min(100 * amounts.unknown_s / duration_s, 99.9)
+    return [f"beam not known for {f'{percent:.3g}' if percent >= 0.1 else 'less than 0.1'} % of it"]
+
+
+def _run_remarks(run: RunExposure) -> str:
     if run.reason:
         return run.reason
-    said = [
-        str(defect.kind) if defect.kind != DefectKind.OVERLAP else f"overlap: {defect.detail}" for defect in run.defects
-    ]
-    unknown_s = run.amounts.unknown_s
-    if unknown_s:
-        part = "" if _is_unknown(run) else f" for {unknown_s / _duration_s(run):.0%} of it"
-        said.insert(0, f"beam not known{part}")
+    said = _beam_remarks(run.amounts, _times([run]).duration_s)
+    for defect in run.defects:
+        if defect.kind is DefectKind.OVERLAP:
+            said.append(f"overlap: {defect.detail}")
+        elif defect.kind is not DefectKind.BEAM_UNKNOWN:  # told above, with its share
+            said.append(str(defect.kind))
     return "; ".join(said)
 
 
-def _cells(amounts: Amounts, *, is_known: bool) -> list[str | None]:
+def _sum_remarks(amounts: Amounts, runs: Sequence[RunExposure]) -> str:
+    said = _beam_remarks(amounts, _times(runs).duration_s)
+    if _times(runs).duration_ns < sum(_times([run]).duration_ns for run in runs):
+        said.append("runs overlap: each second counts once")
+    return "; ".join(said)
+
+
+def _cells(amounts: Amounts, duration_s: float) -> list[str | None]:
+    is_known = not _is_beam_unknown(amounts, duration_s)
     seconds = (amounts.beam_on_s, amounts.livetime_s, amounts.unknown_s)
     cells = [
         shown_number(amounts.pot, 5),
@@ -131,7 +152,10 @@ def ledger(*, detector: str | None = None, from_: From = "-1d", to: Time = "now"
     else:
         _print_ledger(found)
         if found.stop_ns < stop_ns:
-            print_note(f"the archive tells of the beam up to {shown_time(found.stop_ns)}; what is later will follow")
+            print_note(
+                f"counted until {shown_time(found.stop_ns)} (UTC): what the beam did later is not in the archive yet;"
+                " ask again in a while"
+            )
     return told_losses(site)
 
 
@@ -170,11 +194,12 @@ def trace(run: str, /, *, detector: str | None = None, output: Output = Output()
 
 
 def _print_trace(found: RunTrace) -> None:
-    print_note(f"{found.run_id}: {found.n} traces, {found.n_vetoed} vetoed")
+    print_text(f"{found.run_id}: mean of {found.n} traces, {found.n_vetoed} vetoed")
     size = found.mean.size
     if size:
         peak = int(found.mean.argmax())
-        print_note(f"highest at {found.time_us[peak]:.6g} us: {found.mean[peak]:.4g} {found.unit}")
+        print_text(f"highest at {found.time_us[peak]:.6g} us: {found.mean[peak]:.4g} {found.unit}")
+    print_text("")
     step = -(-size // _N_TRACE_ROWS) or 1
     if step > 1:
         print_note(f"each row is the mean over {step} of {size} samples; --json gives all")

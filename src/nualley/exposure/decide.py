@@ -126,8 +126,10 @@ def run_defects(sums: Sums) -> tuple[ExposureDefect, ...]:
     """Return what is doubtful about a run's exposure."""
     found = []
     if sums.unknown_ns:
-        effect = "nothing is counted" if _is_all(sums.unknown_ns, sums.duration_ns) else "protons of then are not counted"
-        detail = f"the beam is not known in {_seconds(sums.unknown_ns)} of {_seconds(sums.duration_ns)}: {effect}"
+        detail = (
+            f"the beam is not known in {_seconds(sums.unknown_ns)} of {_seconds(sums.duration_ns)}:"
+            " protons of then are not counted"
+        )
         found.append(ExposureDefect(DefectKind.BEAM_UNKNOWN, detail))
     if sums.live_unknown_ns:
         is_all = _is_all(sums.live_unknown_ns, sums.counted_ns)

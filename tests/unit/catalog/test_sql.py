@@ -22,7 +22,7 @@ from nualley.catalog import (
     Totals,
 )
 from nualley.catalog.adapters.sql import SqlCatalog
-from nualley.catalog.errors import FileNotInCatalog
+from nualley.catalog.errors import CatalogDamaged, FileNotInCatalog
 from nualley.core import ExitCode, UsageError, escape_name
 from tests.unit.catalog.records import NOW_NS, make_activity, make_file, make_replica, make_run
 
@@ -428,3 +428,25 @@ def test_an_activity_is_entered_where_a_replica_was_mended(catalog: SqlCatalog) 
     assert len(catalog.activities("x")) == 1
     catalog.add_file(run, make_file(run), replicas=[make_replica()], activity=make_activity(outputs=("x",)))
     assert len(catalog.activities("x")) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE run SET time_source = 'pw'",
+        "UPDATE file SET channels = '{'",
+        "UPDATE replica SET state = 'verifjed'",
+    ],
+)
+def test_a_row_that_stands_for_nothing_is_damage(catalog: SqlCatalog, change: str) -> None:
+    run = make_run()
+    record = catalog.add_file(run, make_file(run, "a"), replicas=[make_replica(path="/1")]).record
+    catalog._database.write(lambda connection: connection.exec_driver_sql(change))
+    with pytest.raises(CatalogDamaged, match="a row of the catalog cannot be read"):
+        for read in (
+            catalog.runs,
+            catalog.totals_by_run,
+            lambda: catalog.files(run.run_id),
+            lambda: catalog.replicas(record.file_id),
+        ):
+            read()

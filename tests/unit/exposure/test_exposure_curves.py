@@ -98,3 +98,14 @@ def test_when_the_beam_is_not_known_stays_short_for_a_picture() -> None:
     twice = [FakeRun("a-1", at(0), at(10)), FakeRun("a-2", at(20), at(30))]
     (cut,) = make_exposures({}, twice, detectors=[A]).cumulative()
     assert [(piece.start_ns, piece.stop_ns) for piece in cut.unknown] == [(at(0), at(10)), (at(20), at(30))]
+    assert (cut.duration_s, cut.is_known) == (20, False), "between the runs nothing needs to be known"
+    assert full.is_known
+
+
+def test_a_curve_ends_at_the_sum_also_where_runs_overlap() -> None:
+    runs = [FakeRun("a-1", at(0), at(100)), FakeRun("a-2", at(60), at(160))]
+    service = make_exposures(steady(), runs, detectors=[A])
+    (curve,) = service.cumulative()
+    total = service.exposures().detectors["a"]
+    assert (curve.total_pot, curve.total_GWh) == (total.pot, total.energy_GWh)
+    assert curve.duration_s == 160

@@ -6,9 +6,17 @@ import pytest
 
 from nualley.core import DAY_NS, SECOND_NS, Interval, IntervalSet
 from nualley.exposure.beam_reader import windows
-from nualley.exposure.decide import OPEN_GRACE_NS, fates, known_until_ns, run_interval, whole_protons
+from nualley.exposure.decide import (
+    OPEN_GRACE_NS,
+    fates,
+    known_until_ns,
+    overlap_defects,
+    run_defects,
+    run_interval,
+    whole_protons,
+)
 from nualley.exposure.integral import Sums
-from nualley.exposure.models import Amounts, Fate, sum_of_amounts
+from nualley.exposure.models import Amounts, DefectKind, Fate, sum_of_amounts
 from tests.unit.exposure.fakes import FakeRun
 
 
@@ -53,6 +61,31 @@ def test_sums_of_no_runs_are_null() -> None:
     assert sum_of_amounts([Amounts(pot=1.0, n_pulses=2), Amounts(pot=2.0, n_pulses=None)]).pot == 3.0
     assert sum_of_amounts([Amounts(n_pulses=2), Amounts(n_pulses=None)]).n_pulses is None
     assert sum_of_amounts([Amounts(n_pulses=2), Amounts(n_pulses=3)]).n_pulses == 5
+
+
+def test_a_beam_that_is_not_known_is_a_defect() -> None:
+    (defect,) = run_defects(Sums(duration_ns=100 * SECOND_NS, unknown_ns=12 * SECOND_NS))
+    assert defect.kind is DefectKind.BEAM_UNKNOWN
+    assert defect.detail == "the beam is not known in 12 s of 1 min 40 s: protons of then are not counted"
+    assert run_defects(Sums(duration_ns=100 * SECOND_NS)) == ()
+
+
+def test_each_run_names_every_other_that_it_overlaps() -> None:
+    found = overlap_defects(
+        {
+            "a-1": Interval(0, 100 * SECOND_NS),
+            "a-2": Interval(10 * SECOND_NS, 20 * SECOND_NS),
+            "a-3": Interval(15 * SECOND_NS, 30 * SECOND_NS),
+            "a-4": Interval(100 * SECOND_NS, 110 * SECOND_NS),
+            "a-5": Interval(50 * SECOND_NS, 50 * SECOND_NS),
+        }
+    )
+    told = {run_id: [defect.detail.partition(":")[0] for defect in defects] for run_id, defects in found.items()}
+    assert told == {
+        "a-1": ["10 s of it are also in a-2", "15 s of it are also in a-3"],
+        "a-2": ["10 s of it are also in a-1", "5 s of it are also in a-3"],
+        "a-3": ["15 s of it are also in a-1", "5 s of it are also in a-2"],
+    }
 
 
 def every_second(time_ns: int) -> list[int]:

@@ -28,6 +28,13 @@ def test_mean_rms_and_time() -> None:
     assert shown["n"] == 1000
 
 
+def test_times_of_samples_have_no_dust() -> None:
+    beam = BEAM | {"trace": {"pv": "TRACE", "unit": "A", "sample_period": "1 ns"}}
+    pvs = steady(TRACE=traces((10.0, np.ones(2000))))
+    found = make_exposures(pvs, [RUN], detectors=[A], beam=beam).trace("a-1")
+    assert found.to_json()["time_us"] == [sample / 1000 for sample in range(2000)]
+
+
 def test_trips_pauses_of_the_beam_and_bad_traces_are_vetoed() -> None:
     posts = [
         (10.0, SHAPE),

@@ -3,12 +3,14 @@
 import hashlib
 import itertools
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import structlog
 
 from nualley.archive.columns import file_schema
 from nualley.archive.errors import SealedFileDamagedError
@@ -17,6 +19,9 @@ from nualley.core import make_folders, sync_folder
 from nualley.pv import ValueType
 
 _COMPRESSION_LEVEL = 3
+_FOLDERS = ("day", "quarantine")
+_NAME = re.compile(r"[a-z0-9-]+?-(?P<shard>[^-]+)-(?P<segment>[0-9]{1,12})\.parquet")
+_log = structlog.get_logger(__name__)
 _FILE_VERSION = b"1"
 
 
@@ -42,6 +47,7 @@ class ParquetFolder:
         size_B = part.stat().st_size
         _verify(part, groups)
         # the index does not know this name yet: what may stand here is an earlier try at the same rows
+        _keep_other_bytes(final, sha256)
         part.replace(final)
         sync_folder(final.parent)
         return SealedFile(path, value_type, is_quarantine, table.num_rows, size_B, sha256, tuple(groups))
@@ -96,10 +102,29 @@ class ParquetFolder:
             raise _damaged(path, f"row group {group.row_group} holds other rows than the index says")
         return table
 
+    def last_segment(self, shard: str) -> int:
+        """Return the highest number of a segment whose rows are in a file; see `nualley.archive.ports.ColumnFiles`."""
+        paths = itertools.chain.from_iterable(self._folder.glob(f"{folder}/*/*.parquet") for folder in _FOLDERS)
+        found = (_NAME.fullmatch(path.name) for path in paths)
+        return max((int(match["segment"]) for match in found if match and match["shard"] == shard), default=-1)
+
     def missing(self, groups: Iterable[RowGroup]) -> list[str]:
         """Return the paths of those files that do not exist."""
         paths = sorted({self._folder / group.path for group in groups})
         return [str(path) for path in paths if not path.exists()]
+
+
+def _keep_other_bytes(path: Path, sha256: str) -> None:
+    """Move a file aside that would be written over and holds something else: nobody knows whose samples those are."""
+    try:
+        with path.open("rb") as file:
+            known = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return
+    if known != sha256:
+        aside = path.with_name(f"{path.name}.{known[:16]}.unindexed")
+        path.rename(aside)
+        _log.error("sealed file not in the index", kept_at=str(aside), do="is the index older than the archive?")
 
 
 def _damaged(path: Path, what: str) -> SealedFileDamagedError:

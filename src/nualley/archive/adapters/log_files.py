@@ -1,12 +1,13 @@
 """The write-ahead log as files: one folder a shard, one file a segment, and a mark of what is synced."""
 
+import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from nualley.archive.adapters.mark import MarkFile, read_mark
 from nualley.archive.commits import Commit, Frame
-from nualley.archive.errors import LogDamagedError, LogWriteError
+from nualley.archive.errors import LogDamagedError, LogRemovedError, LogWriteError, ShardTakenError
 from nualley.archive.models import Account, Mark, Repair
 from nualley.archive.wal import (
     SEGMENT_HEADER,
@@ -97,6 +98,33 @@ class LogFolder:
         sync_folder(self._folder)
 
 
+def hold_shard(folder: Path) -> int:
+    """Be the one writer of a shard's log for as long as the returned descriptor is open.
+
+    The lock is on the log's own folder: unlike a lock file, nobody takes that away as stale.
+
+    Parameters
+    ----------
+    folder : Path
+        ``wal/<shard>``; made where it is missing.
+
+    Raises
+    ------
+    ShardTakenError
+        Where another process writes it.
+    """
+    make_folders(folder)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ShardTakenError(
+            "another process writes this archive", where=str(folder), do="end it first: ps ax | grep 'nualley.*archive'"
+        ) from None
+    return descriptor
+
+
 class LogFileWriter:
     """A shard's log, for the one process that writes it.
 
@@ -108,6 +136,8 @@ class LogFileWriter:
         Number of the first segment to begin: above all that were ever used.
     account : Account
         How far the archive had come before.
+    hold : int
+        What `hold_shard` returned; closed with the log.
 
     Raises
     ------
@@ -115,8 +145,9 @@ class LogFileWriter:
         Where the segment cannot be begun.
     """
 
-    def __init__(self, folder: Path, segment: int, account: Account) -> None:
+    def __init__(self, folder: Path, segment: int, account: Account, hold: int) -> None:
         self._folder = folder
+        self._hold = hold
         self._descriptor = -1
         self._position = Mark(segment, 0, account)
         try:
@@ -135,6 +166,7 @@ class LogFileWriter:
         """Write a frame and make it durable; see `nualley.archive.ports.LogWriter`."""
         begin_B = self._position.offset_B
         position = Mark(self._position.segment, begin_B + len(frame.data), frame.account)
+        self._check_still_there()
         try:
             _write_all(self._descriptor, frame.data, begin_B)
             os.fdatasync(self._descriptor)
@@ -144,6 +176,15 @@ class LogFileWriter:
             self._discard_tail()
             raise self._failure(error) from error
         self._position = position
+
+    def _check_still_there(self) -> None:
+        # a file without a name takes every write, and is gone with this process
+        if os.fstat(self._descriptor).st_nlink == 0 or not self._mark.is_still_there():
+            raise LogRemovedError(
+                "the archive's log was deleted while the archive runs: what comes now cannot be kept",
+                where=str(_segment_path(self._folder, self._position.segment)),
+                do="put the store back from where it went, and start the archive: nualley up archive",
+            )
 
     def rotate(self) -> int:
         """Close the open segment, begin the next one, and return the number of the one that was closed."""
@@ -156,6 +197,7 @@ class LogFileWriter:
         """Close the open segment; it stays unsealed."""
         os.close(self._descriptor)
         self._mark.close()
+        os.close(self._hold)
 
     def _begin(self, segment: int) -> None:
         path = _segment_path(self._folder, segment)

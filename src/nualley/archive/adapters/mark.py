@@ -95,6 +95,10 @@ class MarkFile:
         os.pwrite(self._descriptor, _encode(mark), place * _PLACE_B)
         self._place = place
 
+    def is_still_there(self) -> bool:
+        """Return whether the mark's file still has a name."""
+        return os.fstat(self._descriptor).st_nlink > 0
+
     def close(self) -> None:
         """Make the mark durable and let go of it."""
         os.fdatasync(self._descriptor)

@@ -23,7 +23,7 @@ from nualley.archive.models import (
     SealedState,
 )
 from nualley.archive.wal import metadata_from_json
-from nualley.core import make_folders, sync_folder
+from nualley.core import NualleyError, make_folders, sync_folder
 from nualley.pv import ValueType
 
 _VERSION = 1
@@ -159,6 +159,11 @@ class SqliteIndex:
             ) from error
         except sqlite3.DatabaseError as error:
             raise self._damaged(str(error)) from error
+        except NualleyError:
+            raise
+        except (ValueError, TypeError, KeyError) as error:
+            # SQLite has no checksums: a flipped bit may leave a row that stands for nothing
+            raise self._damaged(f"a row cannot be read: {error}") from error
 
     def _damaged(self, what: str) -> IndexDamagedError:
         return IndexDamagedError(
@@ -184,8 +189,8 @@ class SqliteIndex:
             if row is None:
                 return SealedState()
             records = tuple(_record(found) for found in connection.execute("SELECT * FROM pvs ORDER BY code"))
-        segment, *account, life = row
-        return SealedState(segment, records, Account(*account), json.loads(life))
+            segment, *account, life = row
+            return SealedState(segment, records, Account(*account), json.loads(life))
 
     def seal(self, state: SealedState, contents: SealedContents) -> None:
         """Take over a segment in one transaction; see `nualley.archive.ports.Index`."""
@@ -230,23 +235,23 @@ class SqliteIndex:
         """Return the row groups of a PV that reach into ``[start_ns, stop_ns)``, by time."""
         with self._open() as connection:
             rows = connection.execute(_GROUPS_IN, (pv, stop_ns, start_ns, is_quarantine)).fetchall()
-        return [_group(row) for row in rows]
+            return [_group(row) for row in rows]
 
     def sample_before(self, pv: str, time_ns: int) -> RowGroup | None:
         """Return the row group that holds the PV's last sample at or before a time."""
         with self._open() as connection:
             row = connection.execute(_GROUP_BEFORE, (pv, time_ns)).fetchone()
-        return None if row is None else _group(row)
+            return None if row is None else _group(row)
 
     def connections(self, pv: str, start_ns: int, stop_ns: int) -> list[ConnectionRow]:
         """Return a PV's connection rows around a stretch of time; see `nualley.archive.ports.Index`."""
         with self._open() as connection:
             parameters = {"pv": pv, "start_ns": start_ns, "stop_ns": stop_ns}
             rows = connection.execute(_CONNECTIONS, parameters).fetchall()
-        return [
-            ConnectionRow(pv, time_ns, RowKind(kind), last_heard_ns, seq, protocol)
-            for pv, time_ns, kind, last_heard_ns, seq, protocol in rows
-        ]
+            return [
+                ConnectionRow(found, time_ns, RowKind(kind), last_heard_ns, seq, protocol)
+                for found, time_ns, kind, last_heard_ns, seq, protocol in rows
+            ]
 
     def losses(self) -> list[Loss]:
         """Return what was found missing when segments were sealed, by time."""

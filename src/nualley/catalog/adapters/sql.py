@@ -1,6 +1,7 @@
 """`catalog.ports.Catalog` on SQLite or PostgreSQL."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,9 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 from nualley.catalog.adapters import queries, records, rows, tables
 from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, open_database
 from nualley.catalog.adapters.mounts import file_system_type
+from nualley.catalog.adapters.sqlite_file import RESTORE
 from nualley.catalog.decide import correction_note
+from nualley.catalog.errors import CatalogDamaged
 from nualley.catalog.models import (
     Activity,
     FileAdded,
@@ -25,7 +28,7 @@ from nualley.catalog.models import (
     TimeSource,
     Totals,
 )
-from nualley.core import Clock, SystemClock, UsageError, strict_text
+from nualley.core import Clock, NualleyError, SystemClock, UsageError, strict_text
 
 
 class SqlCatalog:
@@ -226,9 +229,22 @@ class SqlCatalog:
         self._database.write(lambda connection: records.put_drive(connection, name, drive_id, self._clock.now_ns()))
 
     # ------------------------------------------------------------ reading
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._database.reading() as connection:
+            try:
+                yield connection
+            except NualleyError:
+                raise
+            except (ValueError, TypeError, KeyError) as error:
+                # SQLite has no checksums: a flipped bit may leave a row that stands for nothing
+                raise CatalogDamaged(
+                    f"a row of the catalog cannot be read: {error}", where=self._database.where, do=RESTORE
+                ) from error
+
     def run(self, run_id: str) -> Run:
         """Return a run. RunNotFound names the nearest one."""
-        with self._database.reading() as connection:
+        with self._reading() as connection:
             return records.load_run(connection, run_id)
 
     def runs(
@@ -240,12 +256,12 @@ class SqlCatalog:
         tag: str | None = None,
     ) -> list[Run]:
         """Return the runs that overlap ``[start_ns, stop_ns)``, by start."""
-        with self._database.reading() as connection:
+        with self._reading() as connection:
             return queries.list_runs(connection, detector=detector, start_ns=start_ns, stop_ns=stop_ns, tag=tag)
 
     def totals(self, run_id: str | None = None) -> Totals:
         """Return counts over all, or over one run."""
-        with self._database.reading() as connection:
+        with self._reading() as connection:
             if run_id is not None:
                 records.load_run(connection, run_id)
                 return queries.count_by_run(connection, run_id)[run_id]
@@ -257,17 +273,17 @@ class SqlCatalog:
 
     def totals_by_run(self) -> Mapping[str, Totals]:
         """Return counts for every run."""
-        with self._database.reading() as connection:
+        with self._reading() as connection:
             return queries.count_by_run(connection)
 
     def find_file(self, run_id: str, name: str) -> FileRecord | None:
         """Return the file of that (escaped) name, None where there is none."""
-        with self._database.reading() as connection:
+        with self._reading() as connection:
             return records.find_file(connection, run_id, name)
 
     def file(self, file_id: int) -> FileRecord:
         """Return a file by its number."""
-        with self._database.reading() as connection:
+        with self._reading() as connection:
             return records.load_file(connection, file_id)
 
     def files(self, run_id: str) -> list[FileRecord]:
@@ -281,17 +297,17 @@ class SqlCatalog:
 
     def replicas(self, file_id: int) -> list[Replica]:
         """Return the places of a file."""
-        with self._database.reading() as connection:
+        with self._reading() as connection:
             return records.list_replicas(connection, file_id)
 
     def replica_at(self, drive: str, path: str) -> Replica | None:
         """Return what is known to lie at an (escaped) path, None where nothing is."""
-        with self._database.reading() as connection:
+        with self._reading() as connection:
             return records.find_replica(connection, drive, path)
 
     def drive_ids(self) -> Mapping[str, str]:
         """Return the ids of all drives that were ever written to, by name."""
-        with self._database.reading() as connection:
+        with self._reading() as connection:
             return records.list_drive_ids(connection)
 
     def notes(self, run_id: str) -> list[Note]:
@@ -300,7 +316,7 @@ class SqlCatalog:
 
     def activities(self, thing: str | None = None) -> list[Activity]:
         """Return what was done, oldest first: all, or what took or made ``thing``."""
-        with self._database.reading() as connection:
+        with self._reading() as connection:
             return queries.list_activities(connection, thing)
 
     def quarantined(self) -> list[Quarantined]:
@@ -318,7 +334,7 @@ class SqlCatalog:
 
     def _list(self, table: Table, condition: Any, to_value: Callable[[Any], Any]) -> list[Any]:
         query = select(table).order_by(*table.primary_key.columns)
-        with self._database.reading() as connection:
+        with self._reading() as connection:
             found = connection.execute(query if condition is None else query.where(condition)).mappings()
             return [to_value(row) for row in found]
 

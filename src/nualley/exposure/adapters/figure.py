@@ -1,10 +1,12 @@
 """The picture "beam delivered to the detectors": cumulative protons on target against time."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nualley.core import IntervalSet, format_duration
 from nualley.exposure.errors import NothingToDrawError
@@ -19,10 +21,11 @@ SUFFIXES = (".svg", ".png", ".pdf")
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart with every kind of colour vision; then dashes go on
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_DASHES = ("-", (0, (5, 2)), (0, (1, 1.3)))
+_DASHES = ("-", (0, (2, 1)), (0, (0.7, 0.7)))
 # no date inside: the same curves give the same bytes
 _UNDATED: Mapping[str, dict[str, None]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-_WIDEST, _NARROWEST = 4.2, 1.4
+_LINE_WIDTH = 2.4
+_N_TURNS = 48
 _ENERGIES: Mapping[float, str] = {1.0: "GWh", 1e3: "MWh", 1e6: "kWh"}
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
@@ -68,17 +71,8 @@ def _draw(figure: "Figure", curves: Sequence[CumulativeBeam], title: str) -> Non
     axes = figure.add_subplot()
     highest = max(curve.total_pot for curve in curves)
     power = _power_of_ten(highest)
+    _draw_curves(axes, sorted(curves, key=lambda curve: -curve.total_pot), power)
     _shade(axes, curves)
-    for index, curve in enumerate(sorted(curves, key=lambda curve: -curve.total_pot)):
-        axes.plot(
-            curve.time_ns.astype("datetime64[ns]"),
-            curve.pot / 10.0**power,
-            color=_COLOURS[index % len(_COLOURS)],
-            linestyle=_DASHES[index // len(_COLOURS) % len(_DASHES)],
-            # ever narrower: curves that lie on each other are all seen
-            linewidth=max(_WIDEST - 1.2 * index, _NARROWEST),
-            label=_label(curve),
-        )
     locator = AutoDateLocator(tz="UTC", minticks=3, maxticks=7)  # type: ignore[no-untyped-call]  # matplotlib has no types for it
     axes.xaxis.set_major_locator(locator)
     formatter = ConciseDateFormatter(locator, tz="UTC")  # type: ignore[no-untyped-call]  # the same
@@ -98,28 +92,77 @@ def _draw(figure: "Figure", curves: Sequence[CumulativeBeam], title: str) -> Non
     figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=2.4)
 
 
+def _draw_curves(axes: "Axes", curves: Sequence[CumulativeBeam], power: int) -> None:
+    styles: list[dict[str, Any]] = [
+        {
+            "color": _COLOURS[index % len(_COLOURS)],
+            "linestyle": _DASHES[index // len(_COLOURS) % len(_DASHES)],
+            "linewidth": _LINE_WIDTH,
+            "solid_capstyle": "butt",
+            # what lies below shows neither between dashes nor beside pieces that are level
+            "gapcolor": "white",
+            "snap": False,
+        }
+        for index in range(len(curves))
+    ]
+    for curve, style in zip(curves, styles, strict=True):
+        # of a beam that nobody knew, a line at zero would be a statement
+        n_shown = curve.time_ns.size if curve.is_known else 0
+        axes.plot(*_points(curve.time_ns[:n_shown], curve.pot[:n_shown], power), **style, label=_label(curve))
+    known = [(curve, style) for curve, style in zip(curves, styles, strict=True) if curve.is_known]
+    if len(known) > 1:
+        # each lies on top for a while, in turn: curves that coincide are all seen
+        for number, (start_ns, stop_ns) in enumerate(pairwise(_turns_ns(known))):
+            curve, style = known[number % len(known)]
+            axes.plot(*_points(*_piece(curve, start_ns, stop_ns), power), **style)
+
+
+def _turns_ns(known: Sequence[tuple[CumulativeBeam, object]]) -> list[int]:
+    start_ns = min(int(curve.time_ns[0]) for curve, _ in known)
+    stop_ns = max(int(curve.time_ns[-1]) for curve, _ in known)
+    n_turns = len(known) * max(_N_TURNS // len(known), 2)
+    return [start_ns + (stop_ns - start_ns) * turn // n_turns for turn in range(n_turns + 1)]
+
+
+def _piece(curve: CumulativeBeam, start_ns: int, stop_ns: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    bounds = np.clip([start_ns, stop_ns], curve.time_ns[0], curve.time_ns[-1])
+    inside = curve.time_ns[(curve.time_ns > start_ns) & (curve.time_ns < stop_ns)]
+    times_ns = np.unique(np.concatenate([bounds, inside]))
+    # differences: float64 does not hold the ns since 1970
+    pot = np.interp(times_ns - curve.time_ns[0], curve.time_ns - curve.time_ns[0], curve.pot)
+    return times_ns, pot
+
+
+def _points(
+    time_ns: NDArray[np.int64], pot: NDArray[np.float64], power: int
+) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+    return time_ns.astype("datetime64[ns]"), pot / 10.0**power
+
+
 def _shade(axes: "Axes", curves: Sequence[CumulativeBeam]) -> None:
     unknown = IntervalSet(interval for curve in curves for interval in curve.unknown)
     for number, interval in enumerate(unknown):
         start, stop = np.array([interval.start_ns, interval.stop_ns]).astype("datetime64[ns]")
-        axes.axvspan(start, stop, color="0.88", linewidth=0, label="_" if number else "beam not known")
+        axes.axvspan(start, stop, color="0.88", linewidth=0, zorder=0, label="_" if number else "beam not known")
 
 
 def _say_why_empty(axes: "Axes", curves: Sequence[CumulativeBeam]) -> None:
     axes.set_yticks([0])
-    is_known = any(curve.time_ns.size and _is_partly_known(curve) for curve in curves)
-    words = "no beam during these runs" if is_known else "the beam is not known during these runs"
+    if not any(curve.is_known for curve in curves):
+        words = "the beam is not known during these runs"
+    elif any(curve.unknown for curve in curves):
+        words = "no beam during these runs, as far as it is known"
+    else:
+        words = "no beam during these runs"
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", color="0.25", fontsize=12)
 
 
-def _is_partly_known(curve: CumulativeBeam) -> bool:
-    return bool((int(curve.time_ns[-1]) - int(curve.time_ns[0])) > curve.unknown.duration_ns)
-
-
 def _label(curve: CumulativeBeam) -> str:
+    if not curve.is_known:
+        return f"{curve.detector}\nbeam not known"
     power = _power_of_ten(curve.total_pot)
     pot = f"{curve.total_pot / 10.0**power:.3f}·10{str(power).translate(_SUPERSCRIPTS)} POT"
-    text = f"{curve.detector}\n{pot}, {_energy(curve.total_GWh)}" if curve.total_pot else curve.detector
+    text = f"{curve.detector}\n{pot}, {_energy(curve.total_GWh)}" if curve.total_pot else f"{curve.detector}\nno beam"
     return f"{text}\n{format_duration(curve.unknown_s)} unknown" if curve.unknown_s else text
 
 
