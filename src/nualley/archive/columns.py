@@ -1,13 +1,15 @@
 """The archive's columns in Arrow: as the log holds them, and as the files and readers show them."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from nualley.archive.models import ConnectionRow, RowKind
-from nualley.pv import ValueType
+from nualley.pv import Samples, ValueType
 
 VALUE_TYPES: Mapping[ValueType, pa.DataType] = {
     ValueType.FLOAT64: pa.float64(),
@@ -149,6 +151,49 @@ def log_batch(rows: Sequence[LogRow], value_type: ValueType, reasons: Sequence[s
         for field in schema
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def number_batch(samples: Samples, rows: NDArray[np.intp], codes: NDArray[np.int32], first_seq: int) -> pa.RecordBatch:
+    """Turn samples that are numbers into a batch of the log.
+
+    Parameters
+    ----------
+    samples : Samples
+        A source's batch.
+    rows : ndarray of int, shape (n,)
+        Which of them, rising.
+    codes : ndarray of int32, shape (n,)
+        PV of each of these.
+    first_seq : int
+        Receipt number of the first of these; the others follow.
+    """
+    n = rows.size
+    columns = {
+        "pv": pa.array(codes),
+        "time_ns": pa.array(samples.time_ns[rows]),
+        "value": pa.array(samples.value[rows]).cast(VALUE_TYPES[samples.value_type]),
+        "severity": pa.array(samples.severity[rows]),
+        "status": pa.array(samples.status[rows]),
+        "protocol": pa.repeat(pa.scalar(str(samples.protocol), pa.string()), n),
+        "received_ns": pa.array(samples.received_ns[rows]),
+        "seq": pa.array(np.arange(first_seq, first_seq + n, dtype=np.int64)),
+        "kind": pa.array(np.full(n, RowKind.SAMPLE, dtype=np.int8)),
+        "last_heard_ns": pa.nulls(n, pa.int64()),
+    }
+    schema = log_schema(samples.value_type)
+    return pa.RecordBatch.from_arrays([columns[field.name] for field in schema], schema=schema)
+
+
+def joined_batch(parts: Sequence[LogRow | pa.RecordBatch], value_type: ValueType) -> pa.RecordBatch:
+    """Join rows and batches, in their order, into one batch of the log."""
+    batches = []
+    for is_batch, group in itertools.groupby(parts, key=lambda part: isinstance(part, pa.RecordBatch)):
+        found: list[Any] = list(group)
+        batches += found if is_batch else [log_batch(found, value_type)]
+    if len(batches) == 1:
+        return batches[0]
+    (joined,) = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    return joined
 
 
 def connection_batch(rows: Iterable[tuple[int, ConnectionRow]], value_type: ValueType) -> pa.RecordBatch:

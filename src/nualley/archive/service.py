@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import structlog
 
-from nualley.archive.columns import VALUE_TYPES, LogRow, is_storable, log_batch
+from nualley.archive.columns import VALUE_TYPES, LogRow, is_storable, joined_batch, log_batch, number_batch
 from nualley.archive.commits import Commit, Frame, Note
 from nualley.archive.decide import QUARANTINED, Reason, fingerprint, judge
+from nualley.archive.fast import FastLane
 from nualley.archive.models import Account, PvRecord, RowKind, Tail
 from nualley.archive.ports import LogWriter
 from nualley.archive.registry import Registry
@@ -63,7 +64,7 @@ class _Pending:
     """What was received and is not yet in a frame."""
 
     def __init__(self) -> None:
-        self.rows: dict[ValueType, list[LogRow]] = {}
+        self.rows: dict[ValueType, list[LogRow | pa.RecordBatch]] = {}
         self.refused: dict[ValueType, list[LogRow]] = {}
         self.reasons: dict[ValueType, list[str]] = {}
         self.filtered: dict[int, Counter[str]] = {}
@@ -89,7 +90,7 @@ class _Pending:
             for value_type, rows in self.refused.items()
         }
         return Commit(
-            note, {value_type: log_batch(rows, value_type) for value_type, rows in self.rows.items()}, refused
+            note, {value_type: joined_batch(parts, value_type) for value_type, parts in self.rows.items()}, refused
         )
 
 
@@ -121,6 +122,8 @@ class Recorder:
         self._seq = registry.account.seq
         self._n_received = registry.account.n_received
         self._pending = _Pending()
+        self._fast = FastLane(self._future_limit_ns)
+        self._code_of: dict[str, int] = {}
         self._unsynced: tuple[Commit, Frame] | None = None
         self._live = {record.name: _live_from(record) for record in registry.by_code.values()}
         self._codes = max(registry.by_code, default=-1)
@@ -155,6 +158,7 @@ class Recorder:
         live = self._pv(pv)
         if not live.is_paused:
             live.is_paused = True
+            self._leave_fast_lane(live)
             live.is_connected = False
             self._add_connection_row(live, RowKind.PAUSE, self._clock.now_ns(), self._clock.now_ns())
 
@@ -176,6 +180,7 @@ class Recorder:
 
     def _on_sample(self, sample: Sample) -> None:
         live = self._pv(sample.pv)
+        live.tail = self._fast.tail(live.code) or live.tail
         self._n_received += 1
         if live.ioc:
             self._pending.last_heard[live.ioc] = sample.received_ns
@@ -197,6 +202,7 @@ class Recorder:
                 self._learn_type(live, value_type)
             self._settle(live, sample)
             live.tail = Tail(sample.time_ns, fingerprint(value, sample.severity, sample.status))
+            self._fast.enter(live.code, value_type, sample.time_ns, live.ioc)
             self._pending.rows.setdefault(value_type, []).append(self._row(live, sample, value))
 
     def _filter(self, live: _LivePv, reason: Reason) -> None:
@@ -223,6 +229,7 @@ class Recorder:
         if not live.is_in_doubt and live.tail is not None:
             # it may have been a new value: the one before it holds no longer, until a sample is taken again
             live.is_in_doubt, live.doubted_ns = True, sample.received_ns
+            self._fast.leave(live.code)
             _log.warning("samples refused", pv=live.name, reason=reason, stamp=format_time(sample.time_ns))
             self._add_connection_row(live, RowKind.GAP, sample.received_ns, sample.received_ns)
 
@@ -236,11 +243,31 @@ class Recorder:
         self._add_connection_row(live, RowKind.RECONNECT, since_ns, sample.received_ns)
 
     def _on_samples(self, samples: Samples) -> None:
-        for sample in samples.each():
-            self._on_sample(sample)
+        if not len(samples):
+            return
+        for name in samples.pvs[self._fast.n_known(samples.pvs) :]:
+            self._code_of[name] = self._pv(name).code
+        codes = self._fast.codes(samples.pvs, self._code_of)[samples.index]
+        found = self._fast.sort(samples, codes)
+        rows = np.flatnonzero(found.is_fast)
+        if rows.size:
+            batch = number_batch(samples, rows, codes[rows], self._seq + 1)
+            self._pending.rows.setdefault(samples.value_type, []).append(batch)
+            self._seq += rows.size
+            self._n_received += rows.size
+            self._pending.last_heard |= self._fast.take(samples, found)
+        if rows.size < len(samples):
+            for sample in samples.only(~found.is_fast).each():
+                self._on_sample(sample)
+
+    def _leave_fast_lane(self, live: _LivePv) -> None:
+        """Look at each of a PV's next samples, until one is stored."""
+        live.tail = self._fast.tail(live.code) or live.tail
+        self._fast.leave(live.code)
 
     def _on_connection(self, connection: Connection) -> None:
         live = self._pv(connection.pv)
+        self._leave_fast_lane(live)
         live.protocol = connection.protocol
         if connection.ioc and connection.ioc != live.ioc:
             live.ioc = self._pending.iocs[live.code] = connection.ioc
@@ -260,6 +287,8 @@ class Recorder:
         self._pending.last_heard[life.ioc] = max(life.last_heard_ns, self._pending.last_heard.get(life.ioc, 0))
 
     def _learn_type(self, live: _LivePv, value_type: ValueType) -> None:
+        if value_type is not live.value_type:
+            self._leave_fast_lane(live)
         live.value_type = value_type
         if live.held:
             self._pending.rows.setdefault(value_type, []).extend(live.held)

@@ -141,6 +141,20 @@ class Samples:
     def __len__(self) -> int:
         return len(self.index)
 
+    def only(self, is_wanted: "NDArray[np.bool_]") -> "Samples":
+        """Return some of them, in their order."""
+        return Samples(
+            self.pvs,
+            self.index[is_wanted],
+            self.time_ns[is_wanted],
+            self.value[is_wanted],
+            self.value_type,
+            self.severity[is_wanted],
+            self.status[is_wanted],
+            self.protocol,
+            self.received_ns[is_wanted],
+        )
+
     def each(self) -> "Iterator[Sample]":
         """Yield them one by one."""
         columns = (self.index, self.time_ns, self.value, self.severity, self.status, self.received_ns)

@@ -12,20 +12,30 @@ from nualley.cli.main import main
 from nualley.pv import Connection, Sample, ValueType
 
 
+class Writing:
+    """Writes a commit with one sample at each call."""
+
+    def __init__(self, folder: Path) -> None:
+        self.writer = open_archive_writer(folder)
+        self.is_open = True
+
+    def __call__(self, value: float) -> None:
+        now_ns = time.time_ns()
+        self.writer.recorder.receive(Connection("P", True, "127.0.0.1:5064", now_ns, now_ns, "ca"))
+        self.writer.recorder.receive(Sample("P", now_ns, value, ValueType.FLOAT64, 0, 0, "ca", now_ns))
+        self.writer.recorder.commit()
+
+    def end(self) -> None:
+        if self.is_open:
+            self.writer.log.close()
+        self.is_open = False
+
+
 @pytest.fixture
 def writes(experiment: Path):
-    """Return what writes a commit with one sample."""
-    site = open_site(experiment)
-    writer = open_archive_writer(site.archive_folder)
-
-    def write(value: float) -> None:
-        now_ns = time.time_ns()
-        writer.recorder.receive(Connection("P", True, "127.0.0.1:5064", now_ns, now_ns, "ca"))
-        writer.recorder.receive(Sample("P", now_ns, value, ValueType.FLOAT64, 0, 0, "ca", now_ns))
-        writer.recorder.commit()
-
-    yield write
-    writer.log.close()
+    writing = Writing(open_site(experiment).archive_folder)
+    yield writing
+    writing.end()
 
 
 COMMANDS = [
@@ -58,6 +68,7 @@ def test_once_taken_over_it_is_a_gap_and_no_news(writes, experiment, capsys):
         writes(float(value))
     (path,) = (experiment / "store" / "archive" / "wal" / "0").glob("*.wal")
     path.write_bytes(path.read_bytes()[:-40])
+    writes.end()
     open_archive_writer(experiment / "store" / "archive").close()
     capsys.readouterr()
     assert main(["archive", "get", "P"]) == 0
