@@ -58,7 +58,9 @@ def test_the_configuration_beside_real_data_is_read(shared_data: Path) -> None:
     sipm = open_raw(folder / "sipm-coincidence" / "wave1.dat").settings
     assert sipm["COMMON"]["RECORD_LENGTH"] == "6000"  # though the files hold 6006
     assert sipm["COMMON"]["WRITE_REGISTER"] == "810C 1100003 FFFFFFF"
-    assert sipm["@OFF"] == {"Digitizer": "751"}
+    for found in (hpge, sipm):
+        assert "Digitizer" not in str(found), "it stands between @OFF and @ON"
+        assert "@" not in str(found)
     assert "notes" not in hpge
     assert "notes" not in sipm
 

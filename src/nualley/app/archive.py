@@ -86,6 +86,7 @@ def open_archive_writer(
         registry = sealer.recover()
         log = LogFileWriter(log_folder, index.last_sealed() + 1, registry.account, hold)
         failing.pop_all()
+    index.note_log()
     recorder = Recorder(registry, log, settings or ArchiveSettings(), clock)
     return ArchiveWriter(recorder, log, sealer)
 

@@ -363,12 +363,15 @@ class SealedState:
         Of the last commit by then.
     life_by_ioc : mapping of str to int
         IOC -> last proof of life [ns since 1970 UTC].
+    has_log : bool
+        Whether the log ever began: where it is not there then, it was taken away.
     """
 
     segment: int = -1
     records: tuple[PvRecord, ...] = ()
     account: Account = NOTHING_YET
     life_by_ioc: Mapping[str, int] = field(default_factory=dict)
+    has_log: bool = False
 
 
 @dataclass(frozen=True, slots=True)

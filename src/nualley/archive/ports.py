@@ -153,6 +153,10 @@ class Index(Protocol):
         """Take over a segment in one transaction: what became of its rows, and the account of every PV."""
         ...
 
+    def note_log(self) -> None:
+        """Note that the log has begun: from now on a log that is not there was taken away."""
+        ...
+
     def last_sealed(self) -> int:
         """Return the number of the last sealed segment (-1: none)."""
         ...

@@ -42,7 +42,7 @@ class ArchiveReader:
         self._log = log
         self._files = files
         self._clock = clock
-        self._tail = _LogTail(Registry(), segment=-2)
+        self._tail = _LogTail(Registry(), segment=-2, has_log=False)
 
     # -------------------------------------------------------------- what is known
     def registry(self) -> Registry:
@@ -207,7 +207,7 @@ class ArchiveReader:
         for _ in range(_TRIES):
             if self._is_sealed_beyond(self._tail):
                 state = self._index.load()
-                self._tail = _LogTail(Registry(state), state.segment)
+                self._tail = _LogTail(Registry(state), state.segment, has_log=state.has_log)
             mark = self._log.mark()
             try:
                 if mark:
@@ -217,7 +217,7 @@ class ArchiveReader:
             if not self._is_sealed_beyond(self._tail):
                 if mark:
                     self._tail.finish(mark)
-                elif self._tail.registry.account.number:  # the mark is as old as the archive: with it, the log is gone
+                elif self._tail.has_log:  # the mark is as old as the log: with it, the log is gone
                     self._tail.lose_rest(self._clock.now_ns())
                 return self._tail
         raise _busy("")
@@ -226,9 +226,10 @@ class ArchiveReader:
 class _LogTail:
     """The commits that are not sealed yet, as far as they were read."""
 
-    def __init__(self, registry: Registry, segment: int) -> None:
+    def __init__(self, registry: Registry, segment: int, *, has_log: bool) -> None:
         self.registry = registry
         self.segment = segment
+        self.has_log = has_log
         self._replay = Replay(registry)
         self._offsets_B: dict[int, int] = {}
         self._batches: dict[ValueType, list[pa.RecordBatch]] = {}

@@ -126,7 +126,7 @@ class Sealer:
         if mark is not None:  # the next one may have been begun before the mark said so; what is above is a stray file
             last = min(last, max(mark.segment + 1, self._files.last_segment(self._shard)))
         lost = []
-        if mark is None and not segments and state.account.number:
+        if mark is None and not segments and state.has_log:
             lost = replay.lose_rest(self._clock.now_ns())
             last = max(last, state.segment) + 1
         for segment in range(state.segment + 1, last + 1):

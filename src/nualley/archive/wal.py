@@ -24,7 +24,7 @@ from zlib_ng import zlib_ng
 
 from nualley.archive.columns import log_schema
 from nualley.archive.commits import Commit, Note
-from nualley.archive.errors import ArchiveNewerError
+from nualley.archive.errors import ArchiveNewerError, LogDamagedError
 from nualley.archive.models import NOTHING_YET, Account
 from nualley.pv import Limits, Metadata, ValueType
 
@@ -82,13 +82,15 @@ def _header_crc32(magic: bytes, segment: int) -> int:
     return zlib_ng.crc32(magic + segment.to_bytes(8, "little"))
 
 
-def check_version(head: bytes, where: str) -> None:
-    """Refuse a segment that a newer nualley wrote.
+def check_header(head: bytes, segment: int, where: str) -> None:
+    """Refuse a segment that a newer nualley wrote, or that stands under another one's name.
 
     Parameters
     ----------
     head : bytes
         Its first bytes; anything that is no header at all is damage, found by `survey` and by the commits' numbers.
+    segment : int
+        Number that its name says.
     where : str
         Its path, for the error.
 
@@ -96,13 +98,23 @@ def check_version(head: bytes, where: str) -> None:
     ------
     ArchiveNewerError
         Where the version is another one.
+    LogDamagedError
+        Where it is another segment: read in the place of this one, its commits would be passed over and removed.
     """
     if len(head) < SEGMENT_HEADER.size:
         return
-    magic, segment, crc32 = SEGMENT_HEADER.unpack_from(head)
+    magic, number, crc32 = SEGMENT_HEADER.unpack_from(head)
     found = _VERSIONED.fullmatch(magic)
     # one flipped bit makes another version: only a header that is whole is believed
-    if found and magic != SEGMENT_MAGIC and crc32 == _header_crc32(magic, segment):
+    if not found or crc32 != _header_crc32(magic, number):
+        return
+    if magic == SEGMENT_MAGIC and number != segment:
+        raise LogDamagedError(
+            f"the file is segment {number} of the log, its name says {segment}",
+            where=where,
+            do=f"give every segment its own name again: this one is {number:08d}.wal",
+        )
+    if magic != SEGMENT_MAGIC:
         raise ArchiveNewerError(
             f"the log has version {int(found[1])}, this nualley knows {_VERSION}",
             where=where,

@@ -10,6 +10,7 @@ from nualley.catalog.errors import (
     FileConflict,
     ReplicaConflict,
     RunNotFound,
+    stops_too_early,
 )
 from nualley.catalog.models import (
     Activity,
@@ -56,4 +57,5 @@ __all__ = [
     "TimeSource",
     "Totals",
     "diff_settings",
+    "stops_too_early",
 ]

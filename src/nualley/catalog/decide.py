@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from nualley.catalog.errors import FileConflict
+from nualley.catalog.errors import FileConflict, stops_too_early
 from nualley.catalog.models import FileRecord, Json, Run, SettingDifference, TimeSource
-from nualley.core import format_time
+from nualley.core import UsageError, format_time
 
 
 def complete_run(known: Run, new: Run) -> Run:
@@ -36,6 +36,24 @@ def complete_run(known: Run, new: Run) -> Run:
         settings={**new.settings, **known.settings},
         tags=tuple(sorted({*known.tags, *new.tags})),
     )
+
+
+def check_correction(run_id: str, *, start_ns: int, stop_ns: int, reason: str) -> None:
+    """Refuse a correction of a run's times that corrects nothing.
+
+    Raises
+    ------
+    UsageError
+        Where the run would not stop after it starts, or nobody says why its times were wrong.
+    """
+    if stop_ns <= start_ns:
+        raise stops_too_early(f"run {run_id}", start_ns, stop_ns)
+    if not reason.strip():
+        raise UsageError(
+            f"the reason is empty: {reason!r}, expected why the times of run {run_id} were wrong",
+            where=run_id,
+            do='write how the right ones are known, such as "logbook 3, page 12"',
+        )
 
 
 def correction_note(before: Run, after: Run, reason: str) -> str:

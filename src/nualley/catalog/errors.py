@@ -3,7 +3,16 @@
 # ruff: noqa: N818
 # an error is named by what happened: DriveFull, RunNotFound
 
-from nualley.core import ConfigurationError, IntegrityError, NualleyError, UnreachableError
+from nualley.core import (
+    SECOND_NS,
+    ConfigurationError,
+    IntegrityError,
+    NualleyError,
+    UnreachableError,
+    UsageError,
+    format_duration,
+    format_time,
+)
 
 
 class CatalogError(NualleyError):
@@ -48,6 +57,30 @@ class DriverMissing(ConfigurationError, ImportError):
 
 class RunNotFound(NualleyError, KeyError):
     """No such run is in the catalog."""
+
+
+def stops_too_early(subject: str, start_ns: int, stop_ns: int) -> UsageError:
+    """Return why a run cannot have such times.
+
+    Parameters
+    ----------
+    subject : str
+        What would have them, such as ``run hpge-1``.
+    start_ns, stop_ns : int
+        The bounds [ns since 1970 UTC], stop at or before start.
+
+    Returns
+    -------
+    UsageError
+        With both times and how far they are apart.
+    """
+    start, stop = (format_time(ns, digits=3) for ns in (start_ns, stop_ns))
+    span = f"{format_duration((start_ns - stop_ns) / SECOND_NS)} before it starts at {start}"
+    return UsageError(
+        f"{subject} would stop at {stop}, {span if stop_ns < start_ns else 'when it starts'}",
+        where=f"[{start}, {stop})",
+        do="give a stop after the start",
+    )
 
 
 class FileNotInCatalog(NualleyError, KeyError):

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
-from nualley.core import Digests, UsageError, escape_name, format_time, make_run_id, split_run_id, unescape_name
+from nualley.catalog.errors import stops_too_early
+from nualley.core import Digests, UsageError, escape_name, make_run_id, split_run_id, unescape_name
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 
@@ -80,12 +81,7 @@ class Run:
                 do=f"name it {make_run_id(self.detector, self.number)!r}",
             )
         if self.start_ns is not None and self.stop_ns is not None and self.stop_ns < self.start_ns:
-            raise UsageError(
-                f"run {self.run_id} would stop at {format_time(self.stop_ns)}, before it starts at"
-                f" {format_time(self.start_ns)}",
-                where=f"[{self.start_ns}, {self.stop_ns})",
-                do="exchange start and stop",
-            )
+            raise stops_too_early(f"run {self.run_id}", self.start_ns, self.stop_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,10 +46,20 @@ class Catalog(Protocol):
         """Set the bounds of a run. RunNotFound names the nearest run."""
         ...
 
-    def correct_run_times(self, run_id: str, *, start_ns: int, stop_ns: int, reason: str, author: str) -> Run:
+    def correct_run_times(
+        self,
+        run_id: str,
+        *,
+        start_ns: int,
+        stop_ns: int,
+        reason: str,
+        author: str,
+        activity: Activity | None = None,
+    ) -> Run:
         """Set bounds that a person knows better, for good; a note keeps the old ones, the reason and who says so.
 
-        RunNotFound names the nearest run.
+        Times, note and activity are entered in one transaction. UsageError where the run would not stop after it
+        starts or the reason is empty; RunNotFound names the nearest run.
         """
         ...
 

@@ -111,15 +111,8 @@ def time_ns(text: str, now_ns: int | None = None) -> int:
     return parse_time_ns(text, SystemClock().now_ns() if now_ns is None else now_ns)
 
 
-def stretch_ns(from_: str, to: str, names: tuple[str, str] = ("--from", "--to")) -> tuple[int, int]:
+def stretch_ns(from_: str, to: str) -> tuple[int, int]:
     """Return the stretch between two times of the command line [ns since 1970 UTC].
-
-    Parameters
-    ----------
-    from_, to : str
-        As `time_ns` reads them.
-    names : tuple of str
-        The options that they were given with.
 
     Raises
     ------
@@ -129,10 +122,7 @@ def stretch_ns(from_: str, to: str, names: tuple[str, str] = ("--from", "--to"))
     now_ns = SystemClock().now_ns()
     start_ns, stop_ns = time_ns(from_, now_ns), time_ns(to, now_ns)
     if stop_ns <= start_ns:
-        first, last = names
-        raise UsageError(
-            f"{last} {to} is not after {first} {from_}", where=f"{first}, {last}", do="exchange the two times"
-        )
+        raise UsageError(f"--to {to} is not after --from {from_}", where="--from, --to", do="exchange the two times")
     return start_ns, stop_ns
 
 

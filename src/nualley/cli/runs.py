@@ -2,6 +2,7 @@
 
 import getpass
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from nualley import __version__
 from nualley.app.site import open_site
-from nualley.catalog import FileRecord, Run, Totals, diff_settings
-from nualley.cli.options import Output, Time, Whole, bounds_ns, full_run_id, stretch_ns, time_ns
+from nualley.catalog import Activity, FileRecord, Run, Totals, diff_settings
+from nualley.cli.options import Output, Time, Whole, bounds_ns, full_run_id, time_ns
 from nualley.cli.output import print_json, print_note, print_table, print_text, shown_time
 from nualley.core import ExitCode, SystemClock, UsageError, format_duration, format_size
 
@@ -130,7 +132,9 @@ def list_(
 def _how_many(n_found: int, n_all: int) -> str:
     if n_found:
         return f"{n_found} run" if n_found == 1 else f"{n_found} runs"
-    return f"none of {n_all} runs is so" if n_all else "no runs yet; next: nualley runs ingest PATH --detector ID"
+    if n_all:
+        return "the only run does not match" if n_all == 1 else f"none of the {n_all} runs matches"
+    return "no runs yet; next: nualley runs ingest PATH --detector ID"
 
 
 @app.command
@@ -353,11 +357,25 @@ def times(
         Who says so; by default who is logged in.
     """
     _check_words({"--reason": reason, "--author": author})
-    start_ns, stop_ns = stretch_ns(start, stop, ("--start", "--stop"))
+    now_ns = SystemClock().now_ns()
+    start_ns, stop_ns = time_ns(start, now_ns), time_ns(stop, now_ns)
     site = open_site(output.experiment)
     run_id = site.run(full_run_id(run, detector)).run_id
     corrected = site.catalog().correct_run_times(
-        run_id, start_ns=start_ns, stop_ns=stop_ns, reason=reason, author=author or getpass.getuser()
+        run_id,
+        start_ns=start_ns,
+        stop_ns=stop_ns,
+        reason=reason,
+        author=author or getpass.getuser(),
+        activity=Activity(
+            kind="correct-times",
+            inputs=(run_id,),
+            outputs=(run_id,),
+            code=f"nualley {__version__}",
+            host=socket.gethostname(),
+            start_ns=now_ns,
+            stop_ns=now_ns,
+        ),
     )
     if output.is_json:
         print_json({key: getattr(corrected, key) for key in ("run_id", "start_ns", "stop_ns", "time_source")})

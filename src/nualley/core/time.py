@@ -17,7 +17,10 @@ _ISO = re.compile(
     re.ASCII,
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*([a-zA-Zµ]+)", re.ASCII)
-_FORMS = "ISO 8601 with a zone (2026-11-23T04:00:00Z), a date (a UTC day), 'now' or a time ago such as -2h"
+_FORMS = (
+    "ISO 8601 with a zone (2026-11-23T04:00:00Z), a date (2026-11-23, a UTC day), 'now' or a time ago"
+    " (-90s, -15min, -2h, -7d)"
+)
 
 
 def parse_duration_ns(text: str) -> int:
@@ -94,7 +97,7 @@ def _time_ns(text: str, now_ns: int) -> int:
         try:
             return now_ns - parse_duration_ns(word[1:])
         except UsageError as error:
-            raise UsageError(error.what.replace(repr(word[1:]), repr(word)), do=error.do) from error
+            raise UsageError(f"{text!r} is not a time: {error.what}", do=f"write {_FORMS}") from error
     match = _ISO.fullmatch(word)
     if match is None:
         raise UsageError(f"{text!r} is not a time", do=f"write {_FORMS}")

@@ -1,17 +1,18 @@
 """WaveDumpConfig.txt: the text that tells CAEN WaveDump how to take data, kept beside the data.
 
-Sections are ``[COMMON]`` and one per channel (``[0]``); a line is a key and its value; ``#`` begins a comment; lines
-between ``@OFF`` and ``@ON`` are not read by WaveDump and are kept here under ``@OFF`` (people note the model there).
+Sections are ``[COMMON]`` and one per channel (``[0]``); a line is a key and its value; ``#`` begins a comment. What
+stands between ``@OFF`` and the next ``@ON``, sections too, is switched off: the DAQ did not read it, it is no setting.
 """
 
 import codecs
+from collections.abc import Sequence
 
 CONFIG_NAME = "WaveDumpConfig.txt"
 MAX_CONFIG_B = 1 << 20
 
 NOTES = "notes"
 _COMMON = "COMMON"
-_OFF = "@OFF"
+_SWITCHES = ("@ON", "@OFF")  # in capitals only, as WaveDump compares them; it knows no other @-word
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 ConfigValue = str | list[str]
@@ -40,24 +41,20 @@ def parse_config(raw: bytes) -> dict[str, dict[str, ConfigValue] | list[str]]:
     notes: list[str] = []
     section, is_off = _COMMON, False
     for number, text in enumerate(_decode(raw).splitlines(), start=1):
-        line = text.split("#", 1)[0].strip()
+        line, is_off = _switched_on(text.split("#", 1)[0].split(), is_off)
         if not line:
             continue
-        word = line.upper()
-        if word in (_OFF, "@ON"):
-            is_off = word == _OFF
-        elif line.startswith("["):
+        if line.startswith("["):
             section = line[1:-1].strip() if line.endswith("]") else ""
             if not section or section == NOTES:
                 notes.append(f"line {number}: {line!r} is no section, expected [COMMON] or [<channel>]")
                 section = f"line {number}"
             sections.setdefault(section, {})
         else:
-            note = _take(sections.setdefault(_OFF if is_off else section, {}), line)
+            note = _take(sections.setdefault(section, {}), line)
             if note:
                 notes.append(f"line {number}: {note}")
-    filled = {name: keys for name, keys in sections.items() if keys or name != _OFF}
-    return {**filled, NOTES: notes} if notes else dict(filled)
+    return {**sections, NOTES: notes} if notes else dict(sections)
 
 
 def find_integer(settings: dict[str, dict[str, ConfigValue] | list[str]], key: str) -> int | None:
@@ -80,10 +77,20 @@ def find_integer(settings: dict[str, dict[str, ConfigValue] | list[str]], key: s
     return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else None
 
 
+def _switched_on(words: Sequence[str], is_off: bool) -> tuple[str, bool]:
+    """Return what of a line is on, and whether what follows it is off; like WaveDump, word by word."""
+    kept = []
+    for word in words:
+        if word in _SWITCHES:
+            is_off = word == "@OFF"
+        elif not is_off:
+            kept.append(word)
+    return " ".join(kept), is_off
+
+
 def _take(keys: dict[str, ConfigValue], line: str) -> str:
     """Take a line into its section; return what is wrong with it, or nothing."""
-    key, *rest = line.split(None, 1)
-    value = " ".join(rest[0].split()) if rest else ""
+    key, _, value = line.partition(" ")
     if not key.isprintable() or not value.isprintable():
         return f"{line!r} holds control characters, expected a key and its value"
     if not value:

@@ -147,6 +147,6 @@ class RunTimesCheck:
                 "ingest.run_times",
                 CheckState.WARNING,
                 f"{len(unknown)} runs have no times, so no exposure: {named}",
-                "archive the run PVs of detectors/<id>.toml, or ingest a file of each again with --start and --stop",
+                "archive the run PVs of detectors/<id>.toml, or: nualley runs times RUN --start T --stop T --reason X",
             )
         ]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nualley.catalog import Catalog, Run, RunNotFound, TimeSource
+from nualley.catalog import Catalog, Run, RunNotFound, TimeSource, stops_too_early
 from nualley.core import (
     NualleyError,
     UnreachableError,
@@ -281,12 +281,8 @@ def _given(start_ns: int | None, stop_ns: int | None) -> GivenTimes | None:
     if start_ns is None or stop_ns is None:
         lacking = "--start" if start_ns is None else "--stop"
         raise UsageError(f"{lacking} is missing: a run has both bounds", where=lacking, do="give --start and --stop")
-    if stop_ns < start_ns:
-        raise UsageError(
-            f"the run would stop at {format_time(stop_ns)}, before it starts at {format_time(start_ns)}",
-            where="--start, --stop",
-            do="exchange them",
-        )
+    if stop_ns <= start_ns:
+        raise stops_too_early("the run", start_ns, stop_ns)
     return GivenTimes(start_ns, stop_ns)
 
 

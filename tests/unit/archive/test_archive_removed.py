@@ -1,12 +1,15 @@
 """Parts of an archive that somebody took away, put back from before, or writes a second time."""
 
+import os
 import shutil
 import sqlite3
 
 import pytest
 
 from nualley.app.archive import open_archive_reader
-from nualley.archive.errors import IndexDamagedError, LogRemovedError, ShardTakenError
+from nualley.archive.adapters.sql import SqliteIndex
+from nualley.archive.errors import IndexDamagedError, LogDamagedError, LogRemovedError, ShardTakenError
+from nualley.core import IntegrityError
 
 
 def write(bench, *values):
@@ -56,9 +59,21 @@ def test_a_log_that_is_gone_is_a_loss_for_readers_and_for_the_next_writer(told):
     assert len(told.reader().losses()) == 1
 
 
-def test_a_new_archive_without_a_log_has_lost_nothing(bench):
+def test_a_log_that_is_gone_before_anything_was_sealed_is_a_loss(bench):
+    write(bench, 1, 2)
     bench.die()
     shutil.rmtree(bench.folder / "wal")
+    assert len(bench.reader().new_losses()) == 1
+    bench.start()
+    assert len(bench.reader().losses()) == 1
+    write(bench, 3)
+    assert values(bench) == [3.0]
+
+
+def test_an_archive_that_was_killed_before_its_log_began_has_lost_nothing(bench):
+    bench.die()
+    shutil.rmtree(bench.folder)
+    SqliteIndex(bench.folder / "index.sqlite", "0", is_writer=True)
     assert bench.reader().losses() == []
     bench.start()
     assert bench.reader().losses() == []
@@ -149,3 +164,30 @@ def test_a_row_of_the_index_that_stands_for_nothing_is_damage(told, change):
     connection.close()
     with pytest.raises(IndexDamagedError, match="a row cannot be read"):
         open_archive_reader(told.folder, clock=told.clock).history("P", 0, 2**62)
+
+
+def test_segments_under_each_others_names_are_told_and_kept(bench):
+    write(bench, 1)
+    bench.writer.recorder.rotate()
+    write(bench, 2)
+    bench.die()
+    first, second = sorted((bench.folder / "wal" / "0").glob("*.wal"))
+    first.rename(bench.folder / "x")
+    second.rename(first)
+    (bench.folder / "x").rename(second)
+    before = first.read_bytes(), second.read_bytes()
+    with pytest.raises(LogDamagedError, match="the file is segment 1 of the log, its name says 0"):
+        bench.reader().ledger()
+    with pytest.raises(LogDamagedError, match="the file is segment 1"):
+        bench.start()
+    assert (first.read_bytes(), second.read_bytes()) == before
+
+
+@pytest.mark.parametrize("what", ["wal/0/*.wal", "wal/0/synced", "day/*/*.parquet"])
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_a_pipe_or_a_folder_in_place_of_a_file_is_damage_and_no_wait(told, what, kind):
+    (path,) = told.folder.glob(what)
+    path.unlink()
+    os.mkfifo(path) if kind == "pipe" else path.mkdir()
+    with pytest.raises(IntegrityError):
+        told.reader().read("P", 0, 2**62)

@@ -13,7 +13,7 @@ from nualley.archive.wal import (
     FRAME_HEADER,
     SEGMENT_HEADER,
     Survey,
-    check_version,
+    check_header,
     encode_commit,
     encode_segment_header,
     iterate_commits,
@@ -103,16 +103,16 @@ def test_zeroed_blocks_end_what_can_be_read():
 
 
 def test_a_segment_of_a_newer_nualley_is_refused():
-    check_version(encode_segment_header(5), "x")
+    check_header(encode_segment_header(5), 5, "x")
     # no header at all is damage, which the commits' numbers tell
-    check_version(b"\0" * SEGMENT_HEADER.size, "x")
+    check_header(b"\0" * SEGMENT_HEADER.size, 5, "x")
     flipped = bytearray(encode_segment_header(5))
     flipped[6] ^= 1
-    check_version(bytes(flipped), "x")
+    check_header(bytes(flipped), 5, "x")
     magic, segment = b"NUWALv2\n", (6).to_bytes(8, "little")
     newer = magic + segment + zlib_ng.crc32(magic + segment).to_bytes(8, "little")
     with pytest.raises(ArchiveNewerError, match="version 2, this nualley knows 1") as caught:
-        check_version(newer, "wal/0/00000006.wal")
+        check_header(newer, 6, "wal/0/00000006.wal")
     assert caught.value.where == "wal/0/00000006.wal"
 
 

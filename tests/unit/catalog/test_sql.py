@@ -104,12 +104,52 @@ def test_corrected_times_keep_the_old_ones_in_a_note(catalog: SqlCatalog) -> Non
         "times corrected from [1970-01-01T00:00:00.000Z, 1970-01-01T00:00:01.000Z), by pv, to"
         " [1970-01-01T00:00:00.000Z, 1970-01-01T00:00:02.000Z): clock"
     )
-    with pytest.raises(UsageError, match="before it starts at"):
-        catalog.correct_run_times("cenns-10-42", start_ns=9, stop_ns=5, reason="x", author="")
-    assert catalog.run("cenns-10-42") == run
-    assert len(catalog.notes("cenns-10-42")) == 1
+    assert catalog.activities() == []
     with pytest.raises(RunNotFound):
         catalog.correct_run_times("cenns-10-43", start_ns=1, stop_ns=2, reason="x", author="")
+
+
+@pytest.mark.parametrize(
+    ("start_ns", "stop_ns", "reason", "what"),
+    [
+        (9 * 10**9, 5 * 10**9, "x", "run cenns-10-42 would stop at 1970-01-01T00:00:05.000Z, 4 s before it starts at"),
+        (5, 5, "x", "run cenns-10-42 would stop at 1970-01-01T00:00:00.000Z, when it starts"),
+        (5, 9, " ", "the reason is empty: ' ', expected why the times of run cenns-10-42 were wrong"),
+    ],
+)
+def test_a_correction_that_corrects_nothing_is_refused(
+    catalog: SqlCatalog, start_ns: int, stop_ns: int, reason: str, what: str
+) -> None:
+    run = catalog.register_run(make_run(start_ns=0, stop_ns=10**9, time_source=TimeSource.PV))
+    with pytest.raises(UsageError, match=what):
+        catalog.correct_run_times(
+            "cenns-10-42", start_ns=start_ns, stop_ns=stop_ns, reason=reason, author="", activity=make_activity()
+        )
+    assert (catalog.run("cenns-10-42"), catalog.notes("cenns-10-42"), catalog.activities()) == (run, [], [])
+
+
+def test_times_note_and_activity_of_a_correction_are_one_transaction(
+    catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = catalog.register_run(make_run(start_ns=0, stop_ns=10**9, time_source=TimeSource.PV))
+    activity = make_activity(kind="correct-times", inputs=("cenns-10-42",))
+
+    def correct() -> Run:
+        return catalog.correct_run_times(
+            "cenns-10-42", start_ns=0, stop_ns=2, reason="clock", author="Ada", activity=activity
+        )
+
+    def fail(*_: object) -> None:
+        raise OSError("pulled")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="pulled"):
+        patch.setattr("nualley.catalog.adapters.records.put_activity", fail)
+        correct()
+    assert (catalog.run("cenns-10-42"), catalog.notes("cenns-10-42"), catalog.activities()) == (run, [], [])
+    corrected = correct()
+    assert corrected.stop_ns == 2
+    (entered,) = catalog.activities("cenns-10-42")
+    assert replace(entered, activity_id=0) == activity
 
 
 def test_times_are_set_and_checked(catalog: SqlCatalog) -> None:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from nualley.app.site import open_site
+from nualley.catalog import Run
 from nualley.cli.main import main
 from nualley.core import parse_time_ns
 
@@ -32,13 +33,26 @@ def test_wrong_times_are_corrected_and_the_old_ones_are_kept(experiment, detecto
         "times corrected from [2026-11-23T04:00:00.000Z, 2026-11-23T05:00:00.000Z), by given, to"
         " [2026-11-20T04:00:00.000Z, 2026-11-20T05:00:00.000Z): typing error"
     )
+    (activity,) = open_site(experiment).catalog().activities(f"{detector}-1")
+    assert activity.kind == "correct-times"
+    assert activity.inputs == activity.outputs == (f"{detector}-1",)
+    assert activity.code.startswith("nualley ")
+    assert activity.host
+    assert activity.start_ns > 0
     assert "1 h" in said(capsys, "runs", "times", f"{detector}-2", *words).err
 
 
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (("--start", STOP, "--stop", START, "--reason", "x"), f"--stop {START} is not after --start {STOP}"),
+        (
+            ("--start", STOP, "--stop", START, "--reason", "x"),
+            "run hpge-1 would stop at 2026-11-20T04:00:00.000Z, 1 h before it starts at 2026-11-20T05:00:00.000Z",
+        ),
+        (
+            ("--start", START, "--stop", START, "--reason", "x"),
+            "run hpge-1 would stop at 2026-11-20T04:00:00.000Z, when it starts",
+        ),
         (("--start", START, "--stop", STOP, "--reason", "  "), "--reason is blank: '  ', expected words"),
         (("--start", START, "--stop", STOP), "--reason is missing"),
         (("--stop", STOP, "--reason", "x"), "--start is missing"),
@@ -47,6 +61,12 @@ def test_wrong_times_are_corrected_and_the_old_ones_are_kept(experiment, detecto
 def test_times_that_cannot_be_are_refused(experiment, detector, refused, words, what):
     assert refused("runs", "times", f"{detector}-1", *words)["what"] == what
     assert open_site(experiment).catalog().notes(f"{detector}-1") == []
+
+
+def test_times_of_a_run_that_is_not_there(experiment, detector, refused):
+    error = refused("runs", "times", f"{detector}-9", "--start", START, "--stop", STOP, "--reason", "x")
+    assert error["what"] == f"there is no run {detector}-9 among 2"
+    assert "did you mean" in error["do"]
 
 
 def test_tags_are_given_and_taken(experiment, detector, capsys):
@@ -70,7 +90,12 @@ def test_tag_without_any(experiment, detector, refused):
 def test_an_empty_list_says_whether_there_are_others(experiment, detector, capsys):
     assert said(capsys, "runs", "list").err == "2 runs\n"
     assert said(capsys, "runs", "list", "--to", "2026-11-24").err == "1 run\n"
-    assert said(capsys, "runs", "list", "--tag", "never").err == "none of 2 runs is so\n"
+    assert said(capsys, "runs", "list", "--tag", "never").err == "none of the 2 runs matches\n"
+
+
+def test_an_only_run_that_does_not_match(experiment, capsys):
+    open_site(experiment).catalog().register_run(Run(run_id="hpge-1", detector="hpge", number=1))
+    assert said(capsys, "runs", "list", "--tag", "never").err == "the only run does not match\n"
 
 
 def test_a_fresh_experiment_says_what_is_next(experiment, capsys):

@@ -24,7 +24,6 @@ ENABLE_INPUT YES
 
 def test_sections_become_mappings_and_comments_go() -> None:
     assert parse_config(TEXT.encode()) == {
-        "@OFF": {"Digitizer": "751"},
         "COMMON": {
             "EXTERNAL_TRIGGER": "DISABLED",
             "OPEN": "PCI 0 0 0",
@@ -34,6 +33,26 @@ def test_sections_become_mappings_and_comments_go() -> None:
         "0": {"ENABLE_INPUT": "YES"},
         "1": {},
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "common"),
+    [
+        ("@OFF\nA 1\n@ON\nB 2", {"B": "2"}),
+        ("B 2\n@OFF\nA 1", {"B": "2"}),
+        ("@OFF # the model\n[0]\nA 1\n[broken\nLONELY\n@ON\nB 2", {"B": "2"}),
+        ("@OFF A 1 @ON B 2", {"B": "2"}),
+        ("@ON B 2 @OFF\nA 1", {"B": "2"}),
+        ("# @OFF\nB 2", {"B": "2"}),
+        ("@off 1\nB 2", {"@off": "1", "B": "2"}),
+    ],
+)
+def test_what_is_switched_off_is_no_setting(text: str, common: dict[str, str]) -> None:
+    assert parse_config(f"[COMMON]\n{text}\n".encode()) == {"COMMON": common}
+
+
+def test_a_file_that_is_all_off_says_nothing() -> None:
+    assert parse_config(b"@OFF\nDigitizer 720\n[0]\nENABLE_INPUT YES\n") == {}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"])

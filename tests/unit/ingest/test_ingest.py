@@ -734,6 +734,16 @@ def test_given_times_are_used_where_the_pvs_do_not_tell(world: World) -> None:
     assert report.n_events == report.to_json()["n_events"] == report.files[0].summary.n_events
 
 
+def test_unknown_times_that_are_given_later_are_used_and_that_is_said(world: World) -> None:
+    path = world.put("run1/wave0.dat")
+    assert "the times of run cenns-10-1 are unknown" in world.ingest.ingest_paths([path], "cenns-10").notes[0]
+    report = world.ingest.ingest_paths([path], "cenns-10", start_ns=0, stop_ns=SECOND_NS)
+    assert times(world) == (0, SECOND_NS, "given")
+    note = "run cenns-10-1 has the times 1970-01-01T00:00:00.000Z to 1970-01-01T00:00:01.000Z (UTC, by given)"
+    assert report.notes == (note,)
+    assert report.to_json()["notes"] == [note]
+
+
 def test_given_times_that_are_not_used_say_how_to_correct_them(world: World) -> None:
     path = world.put("run1/wave0.dat")
     world.ingest.ingest_paths([path], "cenns-10", start_ns=10, stop_ns=20)
@@ -823,7 +833,12 @@ def test_what_is_uncertain_of_the_times_is_noted_once(world: World) -> None:
     [
         (10, None, "--stop is missing"),
         (None, 10, "--start is missing"),
-        (20, 10, "would stop at .* before it starts at"),
+        (
+            1800 * SECOND_NS,
+            0,
+            "the run would stop at 1970-01-01T00:00:00.000Z, 30 min before it starts at 1970-01-01T00:30:00.000Z",
+        ),
+        (20, 20, "the run would stop at 1970-01-01T00:00:00.000Z, when it starts"),
     ],
 )
 def test_times_that_cannot_be_are_refused(

@@ -83,6 +83,8 @@ class ParquetFolder:
 
     def _read_group(self, group: RowGroup) -> pa.Table:
         path = self._folder / group.path
+        if path.exists() and not path.is_file():  # a pipe in its place would be waited for without end
+            raise _damaged(path, "it is no regular file")
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 table = file.read_row_group(group.row_group).replace_schema_metadata(None)

@@ -11,7 +11,7 @@ from nualley.archive.errors import LogDamagedError, LogRemovedError, LogWriteErr
 from nualley.archive.models import Account, Mark, Repair
 from nualley.archive.wal import (
     SEGMENT_HEADER,
-    check_version,
+    check_header,
     encode_segment_header,
     iterate_commits,
     survey,
@@ -46,8 +46,9 @@ class LogFolder:
     def read(self, segment: int, offset_B: int = 0, stop_B: int | None = None) -> tuple[list[Commit], int]:
         """Read the commits of a segment; see `nualley.archive.ports.LogReader`."""
         path = _segment_path(self._folder, segment)
+        _check_regular(path)
         with path.open("rb") as file:
-            check_version(file.read(SEGMENT_HEADER.size), str(path))
+            check_header(file.read(SEGMENT_HEADER.size), segment, str(path))
             offset_B = max(offset_B, SEGMENT_HEADER.size)
             file.seek(offset_B)
             buffer = file.read() if stop_B is None else file.read(max(0, stop_B - offset_B))
@@ -60,9 +61,10 @@ class LogFolder:
     def repair(self, segment: int) -> Repair:
         """Cut a torn tail off and set what is damaged aside; see `nualley.archive.ports.LogReader`."""
         path = _segment_path(self._folder, segment)
+        _check_regular(path)
         with path.open("r+b") as file:
             buffer = file.read()
-            check_version(buffer[: SEGMENT_HEADER.size], str(path))
+            check_header(buffer[: SEGMENT_HEADER.size], segment, str(path))
             found = survey(buffer, min(SEGMENT_HEADER.size, len(buffer)))
             tail = (found.intact_B, len(buffer))
             # a tail that was never synced is nobody's; one that was is evidence
@@ -231,6 +233,14 @@ class LogFileWriter:
             "while the process runs, nothing is acknowledged",
             where=str(_segment_path(self._folder, self._position.segment)),
             do="make room on the store's drive or mend it; the archive goes on by itself",
+        )
+
+
+def _check_regular(path: Path) -> None:
+    # a pipe in its place would be waited for without end
+    if path.exists() and not path.is_file():
+        raise LogDamagedError(
+            "a segment of the log is no regular file", where=str(path), do="look who put it there, and take it away"
         )
 
 

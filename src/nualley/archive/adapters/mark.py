@@ -42,7 +42,8 @@ def read_mark(folder: Path) -> Mark | None:
     path = folder / NAME
     for _ in range(_TRIES):
         try:
-            raw = path.read_bytes()
+            # a pipe in its place would be waited for without end
+            raw = b"" if path.exists() and not path.is_file() else path.read_bytes()
         except FileNotFoundError:
             # the writer makes the mark first
             if not any(folder.glob("*.wal")):

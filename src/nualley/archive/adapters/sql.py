@@ -9,6 +9,7 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
+from nualley.archive.adapters.index_digest import find_damage, note_digest
 from nualley.archive.errors import ArchiveNewerError, IndexDamagedError, IndexFailedError, SealOrderError
 from nualley.archive.models import (
     Account,
@@ -55,6 +56,8 @@ CREATE TABLE losses (
     shard TEXT NOT NULL, segment INTEGER NOT NULL, n_commits INTEGER NOT NULL, start_ns INTEGER NOT NULL,
     stop_ns INTEGER NOT NULL);
 """
+_HAS_LOG = 1
+"""SQLite's application_id of an index whose log has begun."""
 _CONNECTION_COLUMNS = "pv, time_ns, kind, last_heard_ns, seq, protocol"
 _CONNECTIONS = f"""
 SELECT * FROM (SELECT {_CONNECTION_COLUMNS} FROM connections WHERE pv = :pv AND time_ns < :start_ns
@@ -102,6 +105,7 @@ class SqliteIndex:
         self._path = path
         self._shard = shard
         self._is_writer = is_writer
+        self._verified: tuple[int, int, int] | None = None
         if path.is_file():
             self._check_version()
         elif is_writer:
@@ -116,6 +120,7 @@ class SqliteIndex:
         part.unlink(missing_ok=True)
         with self._opened(part, "rwc") as connection:
             connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
+            note_digest(connection, self._path)
         part.replace(self._path)
         sync_folder(self._path.parent)
 
@@ -137,7 +142,17 @@ class SqliteIndex:
         # a reader that may write can still roll a killed writer's journal back
         mode = "rw" if self._is_writer or os.access(self._path, os.W_OK) else "ro"
         with self._opened(self._path, mode) as connection:
+            self._verify(connection)
             yield connection
+
+    def _verify(self, connection: sqlite3.Connection) -> None:
+        """Compare the file with its digest, whenever it is another one than at the last look."""
+        now = self._path.stat()
+        state = (now.st_ino, now.st_size, now.st_mtime_ns)
+        if now.st_size and state != self._verified:  # an empty file has no digest, and no version either
+            if damage := find_damage(connection, self._path):
+                raise self._damaged(damage)
+            self._verified = state
 
     @contextmanager
     def _opened(self, path: Path, mode: str) -> Iterator[sqlite3.Connection]:
@@ -182,15 +197,23 @@ class SqliteIndex:
         """Return what is known up to the last sealed segment."""
         with self._open() as connection:
             connection.execute("BEGIN")
+            has_log = connection.execute("PRAGMA application_id").fetchone()[0] == _HAS_LOG
             row = connection.execute(
                 "SELECT segment, number, n_received, seq, time_ns, life_by_ioc FROM state WHERE shard = ?",
                 (self._shard,),
             ).fetchone()
             if row is None:
-                return SealedState()
+                return SealedState(has_log=has_log)
             records = tuple(_record(found) for found in connection.execute("SELECT * FROM pvs ORDER BY code"))
             segment, *account, life = row
-            return SealedState(segment, records, Account(*account), json.loads(life))
+            return SealedState(segment, records, Account(*account), json.loads(life), has_log)
+
+    def note_log(self) -> None:
+        """Note that the log has begun; see `nualley.archive.ports.Index`."""
+        with self._open() as connection:
+            if connection.execute("PRAGMA application_id").fetchone()[0] != _HAS_LOG:
+                connection.execute(f"PRAGMA application_id={_HAS_LOG}")
+            note_digest(connection, self._path)
 
     def seal(self, state: SealedState, contents: SealedContents) -> None:
         """Take over a segment in one transaction; see `nualley.archive.ports.Index`."""
@@ -219,6 +242,7 @@ class SqliteIndex:
                 (self._shard, state.segment, *astuple(state.account), json.dumps(state.life_by_ioc)),
             )
             connection.execute("COMMIT")
+            note_digest(connection, self._path)
 
     def _check_order(self, connection: sqlite3.Connection, segment: int) -> None:
         # a start removes every segment up to the last sealed one: a hole would be lost

@@ -13,7 +13,7 @@ from nualley.catalog.adapters import queries, records, rows, tables
 from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, open_database
 from nualley.catalog.adapters.mounts import file_system_type
 from nualley.catalog.adapters.sqlite_file import RESTORE
-from nualley.catalog.decide import correction_note
+from nualley.catalog.decide import check_correction, correction_note
 from nualley.catalog.errors import CatalogDamaged
 from nualley.catalog.models import (
     Activity,
@@ -70,8 +70,18 @@ class SqlCatalog:
         # the run is read back inside the transaction, and no Run stops before it starts
         return self._set_run(run_id, {"start_ns": start_ns, "stop_ns": stop_ns, "time_source": str(time_source)})
 
-    def correct_run_times(self, run_id: str, *, start_ns: int, stop_ns: int, reason: str, author: str) -> Run:
+    def correct_run_times(
+        self,
+        run_id: str,
+        *,
+        start_ns: int,
+        stop_ns: int,
+        reason: str,
+        author: str,
+        activity: Activity | None = None,
+    ) -> Run:
         """Set bounds that a person knows better, for good; a note keeps the old ones, the reason and who says so."""
+        check_correction(run_id, start_ns=start_ns, stop_ns=stop_ns, reason=reason)
         values = {"start_ns": start_ns, "stop_ns": stop_ns, "time_source": str(TimeSource.GIVEN)}
 
         def work(connection: Connection) -> Run:
@@ -79,6 +89,8 @@ class SqlCatalog:
             connection.execute(update(tables.run).where(tables.run.c.run_id == run_id).values(values))
             after = records.load_run(connection, run_id)
             self._put_note(connection, run_id, correction_note(before, after, reason), author)
+            if activity is not None:
+                records.put_activity(connection, activity)
             return after
 
         return self._database.write(work)

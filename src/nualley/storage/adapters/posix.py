@@ -335,6 +335,9 @@ class PosixVolumes:
 
 
 def _read_marker(path: Path) -> DriveMarker | None:
+    marker = path / MARKER_NAME
+    if marker.exists() and not marker.is_file():  # a pipe in its place would be waited for without end
+        raise OSError(errno.EBADMSG, f"its marker {MARKER_NAME} is no regular file")
     try:
         said = tomllib.loads((path / MARKER_NAME).read_text(encoding="utf-8"))
         return DriveMarker(str(said["drive"]), str(said["id"]))
