@@ -168,10 +168,10 @@ def test_a_scenario_is_done_by_poll(tmp_path):
     told = []
     world = DemoWorld(tmp_path, [], scenario=Scenario.KILLED_IOC, on_progress=lambda word, _: told.append(word))
     with world:
-        world.start_ns -= 9 * SECOND_NS
+        world._taking_since_ns -= 9 * SECOND_NS
         world.poll()
         assert world.pids == {}
-        world.start_ns -= 10 * SECOND_NS
+        world._taking_since_ns -= 10 * SECOND_NS
         world.poll()
         world.poll()
         assert list(world.pids) == ["ioc"]

@@ -92,6 +92,7 @@ class DemoWorld:
         self.scenario = scenario
         self.ports = EpicsPorts.free()
         self.start_ns = 0
+        self._taking_since_ns = 0
         self._run_s = run_s
         self._trace_rate_Hz = trace_rate_Hz
         self._progress = on_progress or _silent
@@ -119,8 +120,9 @@ class DemoWorld:
 
     @property
     def elapsed_s(self) -> float:
-        """Time since the start of the world [s]."""
-        return (SystemClock().now_ns() - self.start_ns) / 1e9
+        """Time since the DAQs were started [s]; 0 before. A scenario's times count from there."""
+        now_ns = SystemClock().now_ns()
+        return (now_ns - (self._taking_since_ns or now_ns)) / 1e9
 
     # ---------------------------------------------------------------- start and end
     def start(self, before_daqs: Callable[[], None] | None = None) -> Self:
@@ -146,6 +148,7 @@ class DemoWorld:
                 before_daqs()
             for detector in self.detectors:
                 self._start_daq(detector)
+            self._taking_since_ns = SystemClock().now_ns()
         except BaseException:
             self.stop()
             raise
