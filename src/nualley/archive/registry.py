@@ -1,10 +1,11 @@
 """What the archive knows of every PV, folded from the commits of the log."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from nualley.archive.commits import Commit
 from nualley.archive.decide import fingerprint, pv_state
@@ -15,6 +16,7 @@ _GAP_KINDS = frozenset({RowKind.DISCONNECT, RowKind.GAP, RowKind.PAUSE})
 
 
 _NOTHING = SealedState()
+_MOST_LATE = 256
 
 
 class Registry:
@@ -27,30 +29,57 @@ class Registry:
     """
 
     def __init__(self, sealed: SealedState = _NOTHING) -> None:
-        self.by_code: dict[int, PvRecord] = {}
-        self.by_name: dict[str, PvRecord] = {}
+        self._late = _LateSamples()
+        self._by_code: dict[int, PvRecord] = {}
+        self._by_name: dict[str, PvRecord] = {}
         self.account = sealed.account
         self.life_by_ioc: dict[str, int] = dict(sealed.life_by_ioc)
         for record in sealed.records:
             self._insert(record)
 
+    @property
+    def by_code(self) -> dict[int, PvRecord]:
+        """Every PV by its code."""
+        self._catch_up()
+        return self._by_code
+
+    @property
+    def by_name(self) -> dict[str, PvRecord]:
+        """Every PV by its name."""
+        self._catch_up()
+        return self._by_name
+
+    @property
+    def codes_in_doubt(self) -> set[int]:
+        """PVs whose value is unknown because commits are lost."""
+        return {code for code, record in self._by_code.items() if record.in_doubt_since_ns is not None}
+
+    def _catch_up(self) -> None:
+        for code, count, value_type, batch, row in self._late.take():
+            record = self._by_code[code]
+            record.value_type = value_type
+            record.n_stored += count
+            record.last = _last_sample(batch, row)
+            record.protocol = batch["protocol"][row].as_py()
+
     def sealed(self, segment: int) -> SealedState:
         """Return all of it as the state up to ``segment``, for the index."""
-        records = tuple(replace(record, filtered=dict(record.filtered)) for record in self.by_code.values())
+        self._catch_up()
+        records = tuple(replace(record, filtered=dict(record.filtered)) for record in self._by_code.values())
         return SealedState(segment, records, self.account, dict(self.life_by_ioc))
 
     def _insert(self, record: PvRecord) -> None:
-        self.by_code[record.code] = record
-        self.by_name[record.name] = record
+        self._by_code[record.code] = record
+        self._by_name[record.name] = record
 
     def name_all(self, names: Mapping[int, str]) -> None:
         """Make PVs known by their codes; one that had to be listed without its name gets it."""
         for code, name in names.items():
-            record = self.by_code.get(code)
+            record = self._by_code.get(code)
             if record is None:
                 self._insert(PvRecord(code, name))
             elif record.name != name:
-                del self.by_name[record.name]
+                del self._by_name[record.name]
                 record.name = name
                 self._insert(record)
 
@@ -91,7 +120,7 @@ class Registry:
     @property
     def names(self) -> Mapping[int, str]:
         """Names of all PVs by their code."""
-        return {code: record.name for code, record in self.by_code.items()}
+        return {code: record.name for code, record in self._by_code.items()}
 
     @property
     def ledger(self) -> Ledger:
@@ -123,19 +152,21 @@ class Registry:
             changed |= self._fold_rows(value_type, batch)
         for batch in commit.quarantined.values():
             for code, count in zip(*np.unique(batch["pv"].to_numpy(), return_counts=True), strict=True):
-                self.by_code[int(code)].n_quarantined += int(count)
+                self._by_code[int(code)].n_quarantined += int(count)
         return changed
 
     def _fold_note(self, commit: Commit) -> set[str]:
         note = commit.note
         self.name_all(note.names)
         for code, ioc in note.iocs.items():
-            self.by_code[code].ioc = ioc
+            self._by_code[code].ioc = ioc
+        if note.metadata:
+            self._catch_up()  # a type that comes now is newer than that of the samples so far
         for metadata in note.metadata:
-            record = self.by_name[metadata.pv]
+            record = self._by_name[metadata.pv]
             record.metadata, record.value_type = metadata, metadata.value_type
         for code, counts in note.filtered.items():
-            filtered = self.by_code[code].filtered
+            filtered = self._by_code[code].filtered
             for reason, count in counts.items():
                 filtered[reason] = filtered.get(reason, 0) + count
         for ioc, heard_ns in note.last_heard.items():
@@ -146,6 +177,13 @@ class Registry:
     def _fold_rows(self, value_type: ValueType, batch: pa.RecordBatch) -> set[str]:
         codes, kinds = batch["pv"].to_numpy(), batch["kind"].to_numpy()
         is_sample = kinds == RowKind.SAMPLE
+        if is_sample.all():
+            # looked at when somebody asks: most samples are the last ones for a moment only
+            self._late.add(value_type, batch, codes)
+            if self._late.n_batches > _MOST_LATE:
+                self._catch_up()
+            return {self._by_code[code].name for code in np.unique(codes).tolist()}
+        self._catch_up()
         for row in np.flatnonzero(~is_sample):
             self._fold_connection(batch, int(row), RowKind(int(kinds[row])))
         rows = np.flatnonzero(is_sample)
@@ -153,21 +191,63 @@ class Registry:
         # the last row of each PV: the first one seen from behind
         found, first_from_behind, counts = np.unique(sample_codes[::-1], return_index=True, return_counts=True)
         for code, from_behind, count in zip(found, first_from_behind, counts, strict=True):
-            record = self.by_code[int(code)]
+            record = self._by_code[int(code)]
             record.value_type = value_type
             record.n_stored += int(count)
             record.last = _last_sample(batch, int(rows[len(rows) - 1 - from_behind]))
             record.protocol = batch["protocol"][int(rows[len(rows) - 1 - from_behind])].as_py()
-        return {self.by_code[int(code)].name for code in np.unique(codes)}
+        return {self._by_code[int(code)].name for code in np.unique(codes)}
 
     def _fold_connection(self, batch: pa.RecordBatch, row: int, kind: RowKind) -> None:
-        record = self.by_code[batch["pv"][row].as_py()]
+        record = self._by_code[batch["pv"][row].as_py()]
         record.protocol = batch["protocol"][row].as_py()
         record.is_connected = kind is RowKind.RECONNECT
         record.in_doubt_since_ns = None
         record.has_connected = record.has_connected or record.is_connected
         record.last_heard_ns = max(record.last_heard_ns, batch["last_heard_ns"][row].as_py() or 0)
         record.n_gaps += kind in _GAP_KINDS
+
+
+class _LateSamples:
+    """Batches of samples of which only the last of each PV, and how many there were, will be wanted."""
+
+    def __init__(self) -> None:
+        self._batches: list[tuple[ValueType, pa.RecordBatch]] = []
+        self._count = np.zeros(0, dtype=np.int64)
+        self._batch = np.zeros(0, dtype=np.int32)
+        self._row = np.zeros(0, dtype=np.int32)
+
+    @property
+    def n_batches(self) -> int:
+        """How many batches are kept for that."""
+        return len(self._batches)
+
+    def add(self, value_type: ValueType, batch: pa.RecordBatch, codes: NDArray[np.int32]) -> None:
+        """Take a batch; each of its PVs has its newest sample there now."""
+        more = int(codes.max()) + 1 - self._count.size
+        if more > 0:
+            more = max(more, self._count.size, 64)
+            self._count = np.concatenate([self._count, np.zeros(more, dtype=np.int64)])
+            self._batch = np.concatenate([self._batch, np.zeros(more, dtype=np.int32)])
+            self._row = np.concatenate([self._row, np.zeros(more, dtype=np.int32)])
+        self._count[: int(codes.max()) + 1] += np.bincount(codes)
+        # where a PV is there several times, the last row stays
+        self._batch[codes] = len(self._batches)
+        self._row[codes] = np.arange(codes.size, dtype=np.int32)
+        self._batches.append((value_type, batch))
+
+    def take(self) -> Iterator[tuple[int, int, ValueType, pa.RecordBatch, int]]:
+        """Yield code, number of samples, type, and where the newest one is, of each PV; they are forgotten then."""
+        if not self._batches:
+            return
+        codes = np.flatnonzero(self._count)
+        batches, self._batches = self._batches, []
+        counts = self._count[codes].tolist()
+        self._count[codes] = 0
+        for code, count, at, row in zip(
+            codes.tolist(), counts, self._batch[codes].tolist(), self._row[codes].tolist(), strict=True
+        ):
+            yield code, count, *batches[at], row
 
 
 def _last_sample(batch: pa.RecordBatch, row: int) -> LastSample:

@@ -116,10 +116,10 @@ class Replay:
         return commit
 
     def _back(self, commit: Commit) -> list[Commit]:
-        by_code = self.registry.by_code
-        in_doubt = {code for code, record in by_code.items() if record.in_doubt_since_ns is not None}
+        in_doubt = self.registry.codes_in_doubt
         if not in_doubt:
             return []
+        by_code = self.registry.by_code
         rows = []
         for batch in commit.rows.values():
             codes = batch["pv"].to_numpy()
@@ -145,9 +145,9 @@ class Replay:
         note = commit.note
         batches = [*commit.rows.values(), *commit.quarantined.values()]
         codes = {code for batch in batches for code in np.unique(batch["pv"].to_numpy()).tolist()}
-        unnamed = (codes | note.filtered.keys() | note.iocs.keys()) - note.names.keys() - self.registry.by_code.keys()
+        unnamed = (codes | note.filtered.keys() | note.iocs.keys()) - note.names.keys() - self.registry.names.keys()
         names = {**note.names, **{code: f"unnamed-{code}" for code in sorted(unnamed)}}
-        known = {*self.registry.by_name, *names.values()}
+        known = {*self.registry.names.values(), *names.values()}
         metadata = tuple(entry for entry in note.metadata if entry.pv in known)
         if not unnamed and len(metadata) == len(note.metadata):
             return commit
