@@ -8,7 +8,7 @@ from pathlib import Path
 from nualley.archive.adapters.column_files import ParquetFolder
 from nualley.archive.adapters.log_files import LogFileWriter, LogFolder, hold_shard
 from nualley.archive.adapters.sql import SqliteIndex
-from nualley.archive.errors import ArchiveMissingError, IndexDamagedError
+from nualley.archive.errors import RESTORE_INDEX, ArchiveMissingError, IndexDamagedError
 from nualley.archive.reader import ArchiveReader
 from nualley.archive.sealing import Sealer
 from nualley.archive.service import Recorder
@@ -127,5 +127,5 @@ def _check_index_not_lost(folder: Path) -> None:
         raise IndexDamagedError(
             f"the archive's index is missing, and {found[0]} is not empty",
             where=str(folder / _INDEX),
-            do="put a backup of this one file back; the Parquet files and the log beside it hold all samples",
+            do=RESTORE_INDEX,
         )

@@ -59,6 +59,13 @@ class SealedFileDamagedError(IntegrityError, OSError):
     __str__ = NualleyError.__str__
 
 
+RESTORE_INDEX = (
+    "put back a copy of this one file and its digest that was made after the archive last stopped; with an older one, "
+    "what was sealed since is kept and not read"
+)
+"""What to do about a lost or damaged index: the Parquet files beside it hold all samples."""
+
+
 class IndexDamagedError(IntegrityError, OSError):
     """The archive's index is missing, or is not what this archive wrote."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nualley.archive.adapters.index_digest import find_damage, note_digest
-from nualley.archive.errors import ArchiveNewerError, IndexDamagedError, IndexFailedError, SealOrderError
+from nualley.archive.errors import RESTORE_INDEX, ArchiveNewerError, IndexDamagedError, IndexFailedError, SealOrderError
 from nualley.archive.models import (
     Account,
     ConnectionRow,
@@ -184,7 +184,7 @@ class SqliteIndex:
         return IndexDamagedError(
             f"the archive's index is not as it was written: {what}",
             where=str(self._path),
-            do="put a backup of this one file back; the Parquet files and the log beside it hold all samples",
+            do=RESTORE_INDEX,
         )
 
     def last_sealed(self) -> int:
