@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nualley.archive.adapters.column_files import ParquetFolder
 from nualley.archive.adapters.log_files import LogFileWriter, LogFolder, hold_shard
+from nualley.archive.adapters.manifest import ManifestFile
 from nualley.archive.adapters.sql import SqliteIndex
 from nualley.archive.errors import RESTORE_INDEX, ArchiveMissingError, IndexDamagedError
 from nualley.archive.reader import ArchiveReader
@@ -82,7 +83,14 @@ def open_archive_writer(
         hold = hold_shard(log_folder)
         failing.callback(os.close, hold)
         index = SqliteIndex(folder / _INDEX, SHARD, is_writer=True)
-        sealer = Sealer(LogFolder(log_folder), ParquetFolder(folder), index, SHARD, clock)
+        sealer = Sealer(
+            LogFolder(log_folder),
+            ParquetFolder(folder),
+            index,
+            ManifestFile(folder, clock),
+            shard=SHARD,
+            clock=clock,
+        )
         registry = sealer.recover()
         log = LogFileWriter(log_folder, index.last_sealed() + 1, registry.account, hold)
         failing.pop_all()

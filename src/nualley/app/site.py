@@ -64,6 +64,13 @@ class Site:
         except ArchiveMissingError:
             return []
 
+    def damages(self) -> list[str]:
+        """Return which sealed files of the archive an answer had to leave out because they are damaged or missing."""
+        try:
+            return self.archive().damages()
+        except ArchiveMissingError:
+            return []
+
     @cached_property
     def _catalog(self) -> "Catalog":
         from nualley.catalog.adapters.sql import open_catalog  # SQLAlchemy is heavy

@@ -67,7 +67,8 @@ def file_schema(value_type: ValueType, *, is_quarantine: bool = False) -> pa.Sch
     shown = {"pv": _DICTIONARY, "protocol": _SMALL_DICTIONARY, "kind": _SMALL_DICTIONARY}
     return pa.schema(
         [
-            pa.field(field.name, shown.get(field.name, field.type), nullable=field.nullable)
+            # what is kept for good has no receipt numbers of samples
+            pa.field(field.name, shown.get(field.name, field.type), nullable=field.nullable or field.name == "seq")
             for field in log_schema(value_type, is_quarantine=is_quarantine)
         ]
     )

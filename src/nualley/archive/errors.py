@@ -37,6 +37,20 @@ class ArchiveNewerError(NualleyError, ValueError):
     """The archive was written by a newer nualley than this one."""
 
 
+class ArchiveOlderError(NualleyError, ValueError):
+    """The archive was written by a nualley from before the first release."""
+
+
+class ReplacedError(NualleyError, RuntimeError):
+    """Files of the archive were replaced by another process while this one worked on them."""
+
+    __str__ = NualleyError.__str__
+
+
+class NoNumbersError(UsageError):
+    """Bins that cannot be made: of what is no number, of no time, or too many."""
+
+
 class ArchiveMissingError(UnreachableError, FileNotFoundError):
     """Nothing was ever archived here."""
 

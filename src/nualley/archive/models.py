@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
+from nualley.core import SECOND_NS
 from nualley.pv import Metadata, ValueType
 
 
@@ -182,6 +183,32 @@ class LastValue:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueAt:
+    """What a PV was at a moment.
+
+    Parameters
+    ----------
+    pv : str
+        Its name.
+    time_ns : int or None
+        Time of its last sample by then [ns since 1970 UTC]; None where there was none.
+    value : object
+        Number, text or list; an enum's label.
+    severity, status : int or None
+        EPICS alarm severity (0 to 3) and status.
+    is_known : bool
+        Whether the value still held: not where nothing was heard of the PV.
+    """
+
+    pv: str
+    time_ns: int | None
+    value: object
+    severity: int | None
+    status: int | None
+    is_known: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """How far an archive had come with a commit, counted from its first one on.
 
@@ -261,62 +288,154 @@ class Repair:
     damaged_B: int = 0
 
 
+class Level(StrEnum):
+    """What a sealed file holds: rows, refused rows, or cells of a width."""
+
+    RAW = "raw"
+    QUARANTINE = "quarantine"
+    MINUTE = "1min"
+    HOUR = "1h"
+
+
+TIERS: Mapping[Level, int] = {Level.MINUTE: 60 * SECOND_NS, Level.HOUR: 3600 * SECOND_NS}
+"""Width of the cells of each tier [ns]."""
+
+
+class Encoding(StrEnum):
+    """How values are written: as a dictionary of the distinct ones, or byte by byte (BYTE_STREAM_SPLIT)."""
+
+    DICTIONARY = "dict"
+    SPLIT = "split"
+
+
+@dataclass(frozen=True, slots=True)
+class FooterPlace:
+    """Where the parts of a Parquet footer are that speak of one row group: offsets in the file [B].
+
+    Parameters
+    ----------
+    start_B, list_B : int
+        Where the footer and its list of row groups begin.
+    group_B, group_stop_B : int
+        The row group in it.
+    tail_B, stop_B : int
+        What follows the list, and where the footer ends.
+    """
+
+    start_B: int
+    list_B: int
+    group_B: int
+    group_stop_B: int
+    tail_B: int
+    stop_B: int
+
+
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """One PV's run of rows in a Parquet file.
+    """One PV's run of rows, or of cells, in a Parquet file.
 
     Parameters
     ----------
     path : str
         The file, relative to the archive.
+    level : Level
+        What its rows are.
     value_type : ValueType
         What its values are.
-    row_group : int
-        Number of the row group in the file.
     n_rows : int
         Rows in it.
     start_ns, stop_ns : int
         Times of the first and the last row, both inside.
-    first_sample_ns : int or None
-        Time of the first row that is a sample; None where none is.
+    first_sample_ns, last_sample_ns : int or None
+        Times of the first and the last row that is a sample; None where none is.
+    place : FooterPlace
+        Where the file's footer speaks of it.
     """
 
     path: str
+    level: Level
     value_type: ValueType
-    row_group: int
     n_rows: int
     start_ns: int
     stop_ns: int
     first_sample_ns: int | None
+    last_sample_ns: int | None
+    place: FooterPlace
 
 
 @dataclass(frozen=True, slots=True)
 class SealedFile:
-    """A Parquet file that took over rows from the log.
+    """A Parquet file of the archive.
 
     Parameters
     ----------
     path : str
         Relative to the archive.
+    level : Level
+        What its rows are.
     value_type : ValueType
         What its values are.
-    is_quarantine : bool
-        Whether it holds refused samples.
     n_rows, size_B : int
         Rows and bytes.
     sha256 : str
         Digest of the file.
     groups : tuple of (str, RowGroup)
-        PV and its row group.
+        PV and its row group, by PV and time.
     """
 
     path: str
+    level: Level
     value_type: ValueType
-    is_quarantine: bool
     n_rows: int
     size_B: int
     sha256: str
     groups: tuple[tuple[str, RowGroup], ...]
+
+    @property
+    def start_ns(self) -> int:
+        """Time of its first row [ns since 1970 UTC]."""
+        return min((group.start_ns for _, group in self.groups), default=0)
+
+    @property
+    def stop_ns(self) -> int:
+        """Time of its last row [ns since 1970 UTC]."""
+        return max((group.stop_ns for _, group in self.groups), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedFile:
+    """A file as the index lists it.
+
+    Parameters
+    ----------
+    file_id : int
+        Its number, never given again.
+    path : str
+        Relative to the archive.
+    level : Level
+        What its rows are.
+    value_type : ValueType
+        What its values are.
+    shard : str
+        Who wrote it; empty where it was joined from several.
+    start_ns, stop_ns : int
+        Times of the first and the last row, both inside [ns since 1970 UTC].
+    n_rows, size_B : int
+        Rows and bytes.
+    sha256 : str
+        Digest of the file.
+    """
+
+    file_id: int
+    path: str
+    level: Level
+    value_type: ValueType
+    shard: str
+    start_ns: int
+    stop_ns: int
+    n_rows: int
+    size_B: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +484,8 @@ class SealedState:
         IOC -> last proof of life [ns since 1970 UTC].
     has_log : bool
         Whether the log ever began: where it is not there then, it was taken away.
+    imported : tuple of PvRecord
+        What was taken in beside the log: a PV may be in both.
     """
 
     segment: int = -1
@@ -372,6 +493,7 @@ class SealedState:
     account: Account = NOTHING_YET
     life_by_ioc: Mapping[str, int] = field(default_factory=dict)
     has_log: bool = False
+    imported: tuple[PvRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,20 @@
 """What the archive needs of the world: a log, files of columns, and an index."""
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, Self, TypeAlias
 
 import pyarrow as pa
 
 from nualley.archive.commits import Commit, Frame
+from nualley.archive.directory import DirectoryCache, Snapshot
 from nualley.archive.models import (
     ConnectionRow,
+    Encoding,
+    IndexedFile,
+    Level,
     Loss,
     Mark,
+    PvRecord,
     Repair,
     RowGroup,
     SealedContents,
@@ -101,10 +106,37 @@ class LogReader(Protocol):
         ...
 
 
-class ColumnFiles(Protocol):
-    """Parquet files of rows, sorted by PV and time, a row group per PV."""
+class FileWriter(Protocol):
+    """A file that is being written; a context manager that leaves nothing under its name unless it was finished."""
 
-    def write(self, path: str, table: pa.Table, value_type: ValueType, *, is_quarantine: bool) -> SealedFile:
+    @property
+    def size_B(self) -> int:
+        """Bytes that are written by now [B]."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *args: object) -> None: ...
+
+    def add(self, pv: str, run: pa.Table) -> None:
+        """Write a run of a PV's rows as one row group; runs come by PV and time."""
+        ...
+
+    def finish(self) -> SealedFile:
+        """Make the file durable, read it back, give it its name, and return what it holds.
+
+        Raises
+        ------
+        SealedFileDamagedError
+            Where the drive does not give back what was written.
+        """
+        ...
+
+
+class ColumnFiles(Protocol):
+    """Parquet files of rows or cells, sorted by PV and time, row groups of one PV each."""
+
+    def write(self, path: str, table: pa.Table, level: Level, value_type: ValueType) -> SealedFile:
         """Write a file durably and return what it holds.
 
         Parameters
@@ -114,22 +146,49 @@ class ColumnFiles(Protocol):
             holds other bytes it is kept beside the new one.
         table : pyarrow.Table
             Sorted by PV and time.
+        level : Level
+            What its rows are.
         value_type : ValueType
             What its values are.
-        is_quarantine : bool
-            Whether it holds refused samples.
         """
         ...
 
-    def read(self, groups: Sequence[RowGroup]) -> list[pa.Table]:
-        """Read row groups.
+    def begin(
+        self, path: str, level: Level, value_type: ValueType, encoding: Encoding = ..., *, is_lasting: bool = False
+    ) -> FileWriter:
+        """Begin a file that is written run by run.
+
+        Parameters
+        ----------
+        path, level, value_type
+            As for `write`.
+        encoding : Encoding
+            How its values are written.
+        is_lasting : bool
+            Whether its rows are kept for good; see `nualley.archive.layouts.to_lasting`.
+        """
+        ...
+
+    def trial_B(self, table: pa.Table, level: Level, value_type: ValueType, encoding: Encoding) -> int:
+        """Return how large the values of some rows are when written in an encoding [B]."""
+        ...
+
+    def read(self, group: RowGroup, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read a row group.
+
+        Parameters
+        ----------
+        group : RowGroup
+            Which.
+        columns : sequence of str, optional
+            Those wanted; by default all.
 
         Raises
         ------
         FileNotFoundError
-            Where a file was replaced meanwhile, or is missing.
+            Where the file was replaced meanwhile, or is missing.
         SealedFileDamagedError
-            Where a file is not as it was written.
+            Where the file is not as it was written.
         """
         ...
 
@@ -141,9 +200,71 @@ class ColumnFiles(Protocol):
         """Return the paths of those files that do not exist."""
         ...
 
+    def remove(self, path: str) -> None:
+        """Delete a file; one that is not there is no error."""
+        ...
+
+
+class Manifest(Protocol):
+    """The record of every file that was ever sealed or deleted, in the order in which it happened."""
+
+    def note(self, files: Sequence[SealedFile], gone: Sequence[IndexedFile], why: str) -> None:
+        """Add lines durably.
+
+        Parameters
+        ----------
+        files, gone : sequence
+            Files that are about to be entered into the index, and those that are about to leave it.
+        why : str
+            What happens: "sealed segment 12".
+        """
+        ...
+
+
+Generation: TypeAlias = tuple[int, int, int]
+"""What tells one state of the index from another."""
+
 
 class Index(Protocol):
-    """What is sealed: PVs with their account, files, row groups, connection rows."""
+    """What is sealed: PVs with their account, files and what is in them, connection rows."""
+
+    def generation(self) -> Generation:
+        """Return what changes with every change of the index; cheap."""
+        ...
+
+    def snapshot(self, cache: DirectoryCache) -> Snapshot:
+        """Return the files that are sealed now.
+
+        Parameters
+        ----------
+        cache : DirectoryCache
+            Directories that were loaded before.
+        """
+        ...
+
+    def replace(self, gone: Sequence[IndexedFile], files: Sequence[SealedFile], shard: str = "") -> None:
+        """Put files in the place of others in one transaction.
+
+        Raises
+        ------
+        ReplacedError
+            Where one of those that are to go is not there any more; nothing is changed then.
+        """
+        ...
+
+    def take_in(self, records: Sequence[PvRecord], contents: SealedContents, forget: Sequence[ConnectionRow]) -> None:
+        """Take over what a writer beside the log made, in one transaction.
+
+        Parameters
+        ----------
+        records : sequence of PvRecord
+            The account of its PVs from now on.
+        contents : SealedContents
+            Its files, and its connection rows.
+        forget : sequence of ConnectionRow
+            Connection rows that count no longer.
+        """
+        ...
 
     def load(self) -> SealedState:
         """Return what is known up to the last sealed segment."""
@@ -159,14 +280,6 @@ class Index(Protocol):
 
     def last_sealed(self) -> int:
         """Return the number of the last sealed segment (-1: none)."""
-        ...
-
-    def row_groups(self, pv: str, start_ns: int, stop_ns: int, *, is_quarantine: bool = False) -> list[RowGroup]:
-        """Return the row groups of a PV that reach into ``[start_ns, stop_ns)``, by time."""
-        ...
-
-    def sample_before(self, pv: str, time_ns: int) -> RowGroup | None:
-        """Return the row group that holds the PV's last sample at or before a time."""
         ...
 
     def connections(self, pv: str, start_ns: int, stop_ns: int) -> list[ConnectionRow]:

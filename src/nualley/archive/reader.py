@@ -1,25 +1,47 @@
-"""Reading: last values, raw ranges and the account of samples, beside a running archive or without one."""
+"""Reading: last values, raw ranges, bins and the account of samples, beside a running archive or without one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nualley.archive.columns import file_schema, table_from_log
-from nualley.archive.commits import Commit
-from nualley.archive.errors import ArchiveBusyError, PvNotArchivedError, SealedFileDamagedError
-from nualley.archive.models import Account, ConnectionRow, LastValue, Ledger, Loss, Mark, PvRecord, RowGroup, RowKind
-from nualley.archive.ports import ColumnFiles, Index, LogReader
+from nualley.archive.bins import MOST_BINS, assemble, bin_edges, choose_level
+from nualley.archive.cell_reader import PvSource, last_before, read_cells
+from nualley.archive.directory import Directory, DirectoryCache, Snapshot
+from nualley.archive.errors import ArchiveBusyError, NoNumbersError, PvNotArchivedError, SealedFileDamagedError
+from nualley.archive.layouts import NUMBERS
+from nualley.archive.models import (
+    TIERS,
+    Account,
+    ConnectionRow,
+    LastValue,
+    Ledger,
+    Level,
+    Loss,
+    PvRecord,
+    RowGroup,
+    RowKind,
+    SealedState,
+    ValueAt,
+)
+from nualley.archive.ports import ColumnFiles, Generation, Index, LogReader
 from nualley.archive.registry import Registry
-from nualley.archive.replay import Replay
+from nualley.archive.rows import add_connections, cut, union
 from nualley.archive.sealing import connection_rows
-from nualley.core import Clock, nearest
+from nualley.archive.tail import LogTail
+from nualley.core import Clock, IntervalSet, nearest
+from nualley.physics import LinkChange, blackouts
 from nualley.pv import ValueType
 
+_LINK_KINDS: Mapping[RowKind, Literal["disconnect", "reconnect", "pause", "gap"]] = {
+    RowKind.DISCONNECT: "disconnect",
+    RowKind.RECONNECT: "reconnect",
+    RowKind.PAUSE: "pause",
+    RowKind.GAP: "gap",
+}
 _TRIES = 20
-_MAX_CHUNKS = 64
-_NUMBERS = frozenset({ValueType.FLOAT64, ValueType.INT64, ValueType.ENUM})
 
 
 class ArchiveReader:
@@ -42,7 +64,12 @@ class ArchiveReader:
         self._log = log
         self._files = files
         self._clock = clock
-        self._tail = _LogTail(Registry(), segment=-2, has_log=False)
+        self._generation: Generation | None = None
+        self._state = SealedState(segment=-2)
+        self._directories = DirectoryCache()
+        self._sealed = Snapshot((), {}, _no_directory, self._directories)
+        self._tail = LogTail(Registry(), segment=-2, has_log=False)
+        self._damages: dict[str, str] = {}
 
     # -------------------------------------------------------------- what is known
     def registry(self) -> Registry:
@@ -123,16 +150,115 @@ class ArchiveReader:
             tail = self._refresh()
             record = _record(tail.registry, pv)
             try:
-                tables = self._tables(tail, record, start_ns, stop_ns)
+                tables, lost = self._tables(tail, record, start_ns, stop_ns)
             except FileNotFoundError:  # sealed or replaced meanwhile: look again
-                self._check_missing(pv, start_ns, stop_ns)
                 continue
-            table = _cut(_union(tables, record.value_type or ValueType.FLOAT64), start_ns, stop_ns)
+            table = cut(union(tables, record.value_type or ValueType.FLOAT64), start_ns, stop_ns)
             # what happened between the sample that comes first and the start: it may not hold any more
             since_ns = table["time_ns"][0].as_py() if table.num_rows else start_ns
             earlier = [row for row in self.connections(pv, start_ns, start_ns) if since_ns <= row.time_ns < start_ns]
-            return _add_connections(table, earlier)
+            return add_connections(table, [*earlier, *_gaps(pv, table, lost)])
         raise _busy(pv)
+
+    def bins(self, pv: str, start_ns: int, stop_ns: int, n_bins: int, *, is_exact: bool = False) -> pa.Table:
+        """Return a stretch of a PV's history in pieces.
+
+        Parameters
+        ----------
+        pv : str
+            Its name; of numbers.
+        start_ns, stop_ns : int
+            Half-open stretch [ns since 1970 UTC].
+        n_bins : int
+            How many pieces, 1 to `MOST_BINS`.
+        is_exact : bool
+            Whether the edges are those asked for: rows of a tier that they cut are then completed from what is finer.
+            By default the edges move to the rows of the tier that is taken, half a row at most.
+
+        Returns
+        -------
+        pyarrow.Table
+            One row a piece, exact for the edges in it; see `nualley.archive.bins.assemble` for the columns.
+
+        Raises
+        ------
+        PvNotArchivedError
+            Where the archive does not know the PV.
+        NoNumbersError
+            Where its values are no numbers, or the stretch or the number of bins is empty.
+        """
+        for _ in range(_TRIES):
+            tail = self._refresh()
+            record = _record(tail.registry, pv)
+            _check_bins(record, start_ns, stop_ns, n_bins)
+            try:
+                return self._bins(tail, record, (start_ns, stop_ns), n_bins, is_exact=is_exact)
+            except FileNotFoundError:
+                continue
+        raise _busy(pv)
+
+    def at(self, pvs: Sequence[str], time_ns: int) -> list[ValueAt]:
+        """Return what PVs were at a moment.
+
+        Parameters
+        ----------
+        pvs : sequence of str
+            Names; none means all.
+        time_ns : int
+            The moment [ns since 1970 UTC].
+
+        Raises
+        ------
+        PvNotArchivedError
+            Where the archive does not know one.
+        """
+        registry = self.registry()
+        return [self._at(_record(registry, pv), time_ns) for pv in pvs or sorted(registry.by_name)]
+
+    def _at(self, record: PvRecord, time_ns: int) -> ValueAt:
+        table = self.read(record.name, time_ns, time_ns + 1)
+        samples = table.filter(pc.equal(table["kind"].cast(pa.string()), "sample"))
+        if not samples.num_rows:
+            return ValueAt(record.name, None, None, None, None, is_known=False)
+        last = samples.slice(samples.num_rows - 1).drop_columns(["pv"]).to_pylist()[0]
+        is_known = not self._dark(record.name, time_ns, time_ns + 1)
+        value = record.shown(last["value"])
+        return ValueAt(record.name, last["time_ns"], value, last["severity"], last["status"], is_known=is_known)
+
+    def _bins(
+        self, tail: LogTail, record: PvRecord, stretch: tuple[int, int], n_bins: int, *, is_exact: bool
+    ) -> pa.Table:
+        source = self._source(tail, record)
+        n_rows = sum(_rows_inside(group, *stretch) for group in source.groups(Level.RAW, *stretch))
+        level = choose_level(*stretch, n_bins, n_rows)
+        snap_ns = 1 if is_exact else TIERS.get(level, 1)
+        edges_ns = bin_edges(*stretch, n_bins, snap_ns)
+        start_ns, stop_ns = int(edges_ns[0]), int(edges_ns[-1])
+        dark = self._dark(record.name, start_ns, stop_ns)
+        dark_ns = [edge for part in dark for edge in (part.start_ns, part.stop_ns)]
+        cuts_ns = np.unique(np.concatenate([edges_ns, np.array(dark_ns, dtype=np.int64)]))
+        width_ns = TIERS.get(level, 1)
+        outer = start_ns // width_ns * width_ns, -(-stop_ns // width_ns) * width_ns
+        cells = read_cells(source, level, outer, cuts_ns)
+        cells = cells.only((cells.start_ns >= start_ns) & (cells.start_ns < stop_ns))
+        return assemble(cells, edges_ns, last_before(source, start_ns), dark)
+
+    def _source(self, tail: LogTail, record: PvRecord) -> PvSource:
+        sealed, pv = self._sealed, record.name
+        return PvSource(
+            groups=lambda level, start_ns, stop_ns: sealed.groups(pv, level, start_ns, stop_ns),
+            before=lambda level, time_ns: sealed.before(pv, level, time_ns),
+            read=self._read_or_note,
+            tail=list(tail.tables(record).values()),
+        )
+
+    def _dark(self, pv: str, start_ns: int, stop_ns: int) -> IntervalSet:
+        links = [
+            LinkChange(row.time_ns, _LINK_KINDS[row.kind], row.last_heard_ns)
+            for row in self.connections(pv, start_ns, stop_ns)
+        ]
+        end = IntervalSet.of(min(self.alive_until_ns(pv), stop_ns), stop_ns)
+        return (blackouts(links) | end) & IntervalSet.of(start_ns, stop_ns)
 
     def history(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:
         """Read a stretch together with the connection rows outside of it that tell what is known inside.
@@ -142,16 +268,16 @@ class ArchiveReader:
         """
         table = self.read(pv, start_ns, stop_ns)
         around = [row for row in self.connections(pv, start_ns, stop_ns) if not start_ns <= row.time_ns < stop_ns]
-        return _add_connections(table, around)
+        return add_connections(table, around)
 
     def connections(self, pv: str, start_ns: int, stop_ns: int) -> list[ConnectionRow]:
         """Return a PV's connection rows in ``[start_ns, stop_ns)``, the last before and the first behind, by time."""
         for _ in range(_TRIES):
             tail = self._refresh()
             record = _record(tail.registry, pv)
-            sealed = self._index.connections(pv, start_ns, stop_ns) if tail.segment >= 0 else []
+            sealed = self._index.connections(pv, start_ns, stop_ns)
             recent = [row for table in tail.tables(record).values() for row in connection_rows(table)]
-            if not self._is_sealed_beyond(tail):
+            if not self._is_outdated():
                 rows = sorted([*sealed, *recent], key=lambda row: (row.time_ns, row.seq, row.kind))
                 before = [row for row in rows if row.time_ns < start_ns]
                 behind = [row for row in rows if row.time_ns >= stop_ns]
@@ -169,52 +295,64 @@ class ArchiveReader:
         """Return those losses that the archive has not taken into its index yet."""
         return list(self._refresh().losses)
 
-    def _check_missing(self, pv: str, start_ns: int, stop_ns: int) -> None:
-        tail = self._refresh()
-        missing = self._files.missing(self._groups(tail, pv, start_ns, stop_ns))
-        if missing and not self._is_sealed_beyond(tail):
-            raise SealedFileDamagedError(
-                "a sealed file is missing",
-                where=missing[0],
-                do="put a backup of this one file back; its sha256 is in the archive's index",
-            )
+    def damages(self) -> list[str]:
+        """Return what was found damaged or missing among the sealed files so far; the rest was read without them."""
+        return list(self._damages.values())
 
-    def _groups(self, tail: "_LogTail", pv: str, start_ns: int, stop_ns: int) -> list[RowGroup]:
-        if tail.segment < 0:
-            return []
-        groups = self._index.row_groups(pv, start_ns, stop_ns)
-        before = self._index.sample_before(pv, start_ns)
-        return [before, *groups] if before and before not in groups else groups
+    def snapshot(self) -> Snapshot:
+        """Return the files that are sealed now."""
+        self._refresh()
+        return self._sealed
+
+    def _read_or_note(self, group: RowGroup, columns: Sequence[str] | None = None) -> pa.Table | None:
+        """Read a row group; where it is damaged, say so and go on without it.
+
+        Raises
+        ------
+        FileNotFoundError
+            Where it was replaced meanwhile.
+        """
+        try:
+            return self._files.read(group, columns)
+        except SealedFileDamagedError as error:
+            self._damages[group.path] = f"{error.where}: {error.what}"
+        except FileNotFoundError:
+            if self._is_outdated():
+                raise
+            self._damages[group.path] = f"{group.path}: a sealed file is missing"
+        return None
 
     def _tables(
-        self, tail: "_LogTail", record: PvRecord, start_ns: int, stop_ns: int
-    ) -> dict[ValueType, list[pa.Table]]:
+        self, tail: LogTail, record: PvRecord, start_ns: int, stop_ns: int
+    ) -> tuple[dict[ValueType, list[pa.Table]], list[RowGroup]]:
         found: dict[ValueType, list[pa.Table]] = {}
-        recent = tail.tables(record)
-        groups = self._groups(tail, record.name, start_ns, stop_ns)
-        if self._is_sealed_beyond(tail):
-            raise FileNotFoundError
-        for group, table in zip(groups, self._files.read(groups), strict=True):
-            found.setdefault(group.value_type, []).append(table)
-        for value_type, table in recent.items():
+        lost = []
+        before = self._sealed.before(record.name, Level.RAW, start_ns)
+        groups = self._sealed.groups(record.name, Level.RAW, start_ns, stop_ns)
+        for group in [*([before] if before else []), *groups]:
+            table = self._read_or_note(group)
+            if table is None:
+                lost.append(group)
+            else:
+                found.setdefault(group.value_type, []).append(table)
+        for value_type, table in tail.tables(record).items():
             found.setdefault(value_type, []).append(table)
-        return found
+        return found, lost
 
-    def _is_sealed_beyond(self, tail: "_LogTail") -> bool:
-        return self._index.last_sealed() != tail.segment
+    def _is_outdated(self) -> bool:
+        return self._index.generation() != self._generation
 
-    def _refresh(self) -> "_LogTail":
+    def _refresh(self) -> LogTail:
         for _ in range(_TRIES):
-            if self._is_sealed_beyond(self._tail):
-                state = self._index.load()
-                self._tail = _LogTail(Registry(state), state.segment, has_log=state.has_log)
+            if self._is_outdated() and not self._reload():
+                continue
             mark = self._log.mark()
             try:
                 if mark:
                     self._tail.follow(self._log, mark)
             except FileNotFoundError:  # sealed while we looked
                 continue
-            if not self._is_sealed_beyond(self._tail):
+            if not self._is_outdated():
                 if mark:
                     self._tail.finish(mark)
                 elif self._tail.has_log:  # the mark is as old as the log: with it, the log is gone
@@ -222,55 +360,59 @@ class ArchiveReader:
                 return self._tail
         raise _busy("")
 
+    def _reload(self) -> bool:
+        generation = self._index.generation()
+        state, sealed = self._index.load(), self._index.snapshot(self._directories)
+        if self._index.generation() != generation:
+            return False
+        if state != self._state:
+            registry = Registry(state)
+            registry.add_imported(state.imported)
+            self._tail = LogTail(registry, state.segment, has_log=state.has_log)
+        self._state, self._sealed, self._generation = state, sealed, generation
+        return True
 
-class _LogTail:
-    """The commits that are not sealed yet, as far as they were read."""
 
-    def __init__(self, registry: Registry, segment: int, *, has_log: bool) -> None:
-        self.registry = registry
-        self.segment = segment
-        self.has_log = has_log
-        self._replay = Replay(registry)
-        self._offsets_B: dict[int, int] = {}
-        self._batches: dict[ValueType, list[pa.RecordBatch]] = {}
+def _no_directory(file_id: int) -> Directory:
+    raise FileNotFoundError(f"file {file_id}")
 
-    @property
-    def losses(self) -> list[Loss]:
-        """What is missing among them."""
-        return self._replay.losses
 
-    def follow(self, log: LogReader, mark: Mark) -> None:
-        """Take in what was synced since the last look."""
-        for segment in log.segments():
-            if self.segment < segment <= mark.segment:
-                stop_B = mark.offset_B if segment == mark.segment else None
-                commits, self._offsets_B[segment] = log.read(segment, self._offsets_B.get(segment, 0), stop_B)
-                for commit in commits:
-                    self._keep(self._replay.take(commit))
+def _check_bins(record: PvRecord, start_ns: int, stop_ns: int, n_bins: int) -> None:
+    if record.value_type is not None and record.value_type not in NUMBERS:
+        raise NoNumbersError(
+            f"{record.name} holds {record.value_type}, bins are made of numbers",
+            where=record.name,
+            do="read its samples: leave --bins out",
+        )
+    if not 1 <= n_bins <= MOST_BINS:
+        raise NoNumbersError(f"{n_bins} bins", where=record.name, do=f"ask for 1 to {MOST_BINS}")
+    if stop_ns <= start_ns:
+        raise NoNumbersError(
+            f"the stretch ends at {stop_ns} and begins at {start_ns}",
+            where=record.name,
+            do="put its end behind its begin",
+        )
 
-    def finish(self, mark: Mark) -> None:
-        """Say what was acknowledged by now; what is not there is lost."""
-        self._keep(self._replay.finish(mark.account))
 
-    def lose_rest(self, now_ns: int) -> None:
-        """Say that there is no log at all."""
-        self._keep(self._replay.lose_rest(now_ns))
+def _rows_inside(group: RowGroup, start_ns: int, stop_ns: int) -> int:
+    span_ns = max(group.stop_ns - group.start_ns, 1)
+    inside_ns = min(group.stop_ns, stop_ns) - max(group.start_ns, start_ns)
+    return round(group.n_rows * min(max(inside_ns / span_ns, 0.0), 1.0))
 
-    def _keep(self, commits: Iterable[Commit]) -> None:
-        for value_type, batch in [found for commit in commits for found in commit.rows.items()]:
-            batches = self._batches.setdefault(value_type, [])
-            batches.append(batch)
-            if len(batches) > _MAX_CHUNKS:
-                self._batches[value_type] = pa.Table.from_batches(batches).combine_chunks().to_batches()
 
-    def tables(self, record: PvRecord) -> dict[ValueType, pa.Table]:
-        """Return the rows of one PV, by type."""
-        found = {}
-        for value_type, batches in self._batches.items():
-            rows = [batch for batch in (batch.filter(pc.equal(batch["pv"], record.code)) for batch in batches) if batch]
-            if rows:
-                found[value_type] = table_from_log(rows, {record.code: record.name}, value_type)
-        return found
+def _gaps(pv: str, table: pa.Table, lost: Sequence[RowGroup]) -> list[ConnectionRow]:
+    """Say that a PV is unknown where its rows cannot be read: until its next sample."""
+    if not lost:
+        return []
+    times_ns = table["time_ns"].to_numpy()
+    is_sample = table["kind"].cast(pa.string()).to_numpy() == "sample"
+    rows = []
+    for group in lost:
+        rows.append(ConnectionRow(pv, group.start_ns, RowKind.GAP, group.start_ns, -1, ""))
+        behind = times_ns[is_sample & (times_ns > group.stop_ns)]
+        if behind.size:
+            rows.append(ConnectionRow(pv, int(behind[0]), RowKind.RECONNECT, int(behind[0]), -1, ""))
+    return rows
 
 
 def _record(registry: Registry, pv: str) -> PvRecord:
@@ -289,67 +431,3 @@ def _busy(pv: str) -> ArchiveBusyError:
     return ArchiveBusyError(
         f"the archive was sealed {_TRIES} times while it was read", where=pv, do="try again; is rotate_s set too short?"
     )
-
-
-def _union(tables: dict[ValueType, list[pa.Table]], value_type: ValueType) -> pa.Table:
-    if not tables:
-        return file_schema(value_type).empty_table()
-    if len(tables) == 1:
-        ((found, parts),) = tables.items()
-        return pa.concat_tables([part.cast(file_schema(found)) for part in parts])
-    common = ValueType.FLOAT64 if _NUMBERS.issuperset(tables) else ValueType.STRING
-    return pa.concat_tables([_convert(part, common) for parts in tables.values() for part in parts])
-
-
-def _convert(table: pa.Table, value_type: ValueType) -> pa.Table:
-    schema = file_schema(value_type)
-    column = table["value"]
-    if pa.types.is_list(column.type):
-        column = pa.chunked_array([pa.array([None if item is None else repr(item) for item in column.to_pylist()])])
-    values = column.cast(schema.field("value").type)
-    return table.set_column(table.schema.get_field_index("value"), "value", values).cast(schema)
-
-
-def _cut(table: pa.Table, start_ns: int, stop_ns: int) -> pa.Table:
-    if not table.num_rows:
-        return table
-    times_ns, seqs = table["time_ns"].to_numpy(), table["seq"].to_numpy()
-    order = np.lexsort((seqs, times_ns))
-    times_ns = times_ns[order]
-    is_sample = table["kind"].cast(pa.string()).to_numpy() == "sample"
-    inside = (times_ns >= start_ns) & (times_ns < stop_ns)
-    before = np.flatnonzero((times_ns <= start_ns) & is_sample[order])
-    if len(before):
-        inside[before[-1]] = True
-    return table.take(pa.array(order[inside]))
-
-
-def _add_connections(table: pa.Table, rows: Sequence[ConnectionRow]) -> pa.Table:
-    kinds = table["kind"].cast(pa.string()).to_pylist()
-    known = set(zip(table["seq"].to_pylist(), kinds, strict=True))
-    added = [row for row in rows if (row.seq, row.kind.name.lower()) not in known]
-    if not added:
-        return table
-    joined = pa.concat_tables([table, _connection_table(added, table.schema)])
-    return joined.sort_by([("time_ns", "ascending"), ("seq", "ascending")])
-
-
-def _connection_table(rows: Iterable[ConnectionRow], schema: pa.Schema) -> pa.Table:
-    found = [
-        {
-            "pv": row.pv,
-            "time_ns": row.time_ns,
-            "protocol": row.protocol,
-            "received_ns": row.time_ns,
-            "seq": row.seq,
-            "kind": RowKind(row.kind).name.lower(),
-            "last_heard_ns": row.last_heard_ns,
-        }
-        for row in rows
-    ]
-    columns = [pa.array([row.get(field.name) for row in found], type=_plain_type(field.type)) for field in schema]
-    return pa.table(dict(zip(schema.names, columns, strict=True))).cast(schema)
-
-
-def _plain_type(arrow_type: pa.DataType) -> pa.DataType:
-    return pa.string() if pa.types.is_dictionary(arrow_type) else arrow_type

@@ -1,6 +1,6 @@
 """What the archive knows of every PV, folded from the commits of the log."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -33,6 +33,7 @@ class Registry:
         self._by_code: dict[int, PvRecord] = {}
         self._by_name: dict[str, PvRecord] = {}
         self.account = sealed.account
+        self.n_imported = 0
         self.life_by_ioc: dict[str, int] = dict(sealed.life_by_ioc)
         for record in sealed.records:
             self._insert(record)
@@ -68,6 +69,16 @@ class Registry:
         records = tuple(replace(record, filtered=dict(record.filtered)) for record in self._by_code.values())
         return SealedState(segment, records, self.account, dict(self.life_by_ioc))
 
+    def add_imported(self, records: Iterable[PvRecord]) -> None:
+        """Join what was taken in beside the log: more of a PV that is there, or a PV that only that tells of."""
+        for number, record in enumerate(records):
+            self.n_imported += record.ledger.received
+            known = self._by_name.get(record.name)
+            if known is None:
+                self._insert(replace(record, code=-1 - number, filtered=dict(record.filtered)))
+            else:
+                _join_imported(known, record)
+
     def _insert(self, record: PvRecord) -> None:
         self._by_code[record.code] = record
         self._by_name[record.name] = record
@@ -77,7 +88,11 @@ class Registry:
         for code, name in names.items():
             record = self._by_code.get(code)
             if record is None:
-                self._insert(PvRecord(code, name))
+                imported = self._by_name.get(name)
+                self._insert(record := PvRecord(code, name))
+                if imported is not None:
+                    del self._by_code[imported.code]
+                    _join_imported(record, imported)
             elif record.name != name:
                 del self._by_name[record.name]
                 record.name = name
@@ -127,7 +142,7 @@ class Registry:
         """The account of all samples; ``received`` was counted at receipt, the others row by row."""
         ledgers = [record.ledger for record in self.by_code.values()]
         return Ledger(
-            received=self.account.n_received,
+            received=self.account.n_received + self.n_imported,
             stored=sum(ledger.stored for ledger in ledgers),
             quarantined=sum(ledger.quarantined for ledger in ledgers),
             filtered=sum(ledger.filtered for ledger in ledgers),
@@ -248,6 +263,19 @@ class _LateSamples:
             codes.tolist(), counts, self._batch[codes].tolist(), self._row[codes].tolist(), strict=True
         ):
             yield code, count, *batches[at], row
+
+
+def _join_imported(record: PvRecord, imported: PvRecord) -> None:
+    record.n_stored += imported.n_stored
+    record.n_quarantined += imported.n_quarantined
+    record.n_gaps += imported.n_gaps
+    for reason, count in imported.filtered.items():
+        record.filtered[reason] = record.filtered.get(reason, 0) + count
+    record.value_type = record.value_type or imported.value_type
+    record.metadata = record.metadata or imported.metadata
+    if imported.last and (record.last is None or imported.last.time_ns > record.last.time_ns):
+        record.last = imported.last
+    record.last_heard_ns = max(record.last_heard_ns, imported.last_heard_ns)
 
 
 def _last_sample(batch: pa.RecordBatch, row: int) -> LastSample:

@@ -10,10 +10,12 @@ import structlog
 from nualley.archive.columns import table_from_log
 from nualley.archive.commits import Commit
 from nualley.archive.errors import LogDamagedError
-from nualley.archive.models import ConnectionRow, Loss, Mark, RowKind, SealedContents, SealedFile
-from nualley.archive.ports import ColumnFiles, Index, LogReader
+from nualley.archive.layouts import NUMBERS
+from nualley.archive.models import TIERS, ConnectionRow, Level, Loss, Mark, RowKind, SealedContents, SealedFile
+from nualley.archive.ports import ColumnFiles, Index, LogReader, Manifest
 from nualley.archive.registry import Registry
 from nualley.archive.replay import Replay
+from nualley.archive.tiering import tier_table
 from nualley.core import DAY_NS, Clock, format_time
 from nualley.pv import ValueType
 
@@ -34,14 +36,19 @@ class Sealer:
         Where rows go.
     index : Index
         Where they are entered.
+    manifest : Manifest
+        Where they are written down.
     shard : str
         Name of the shard.
     clock : Clock
         Says until when a log that is gone may have held something.
     """
 
-    def __init__(self, log: LogReader, files: ColumnFiles, index: Index, shard: str, clock: Clock) -> None:
+    def __init__(
+        self, log: LogReader, files: ColumnFiles, index: Index, manifest: Manifest, *, shard: str, clock: Clock
+    ) -> None:
         self._clock = clock
+        self._manifest = manifest
         self._log = log
         self._files = files
         self._index = index
@@ -73,10 +80,10 @@ class Sealer:
             for value_type, table in _tables(commits, replay.registry.names, is_quarantine=is_quarantine):
                 if not is_quarantine:
                     connections.extend(connection_rows(table))
-                for day, part in _days(table):
-                    folder = "quarantine" if is_quarantine else "day"
-                    path = f"{folder}/{day}/{value_type}-{self._shard}-{segment:08d}.parquet"
-                    files.append(self._files.write(path, part, value_type, is_quarantine=is_quarantine))
+                level = Level.QUARANTINE if is_quarantine else Level.RAW
+                name = f"{value_type}-{self._shard}-{segment:08d}.parquet"
+                files += write_days(self._files, table, level, value_type, name)
+        self._manifest.note(files, (), f"sealed segment {segment} of shard {self._shard}")
         contents = SealedContents(tuple(files), tuple(connections), tuple(replay.losses))
         self._index.seal(replay.registry.sealed(segment), contents)
         for loss in replay.losses:
@@ -183,6 +190,39 @@ def _tables(
             sort_keys=[("pv", "ascending"), ("time_ns", "ascending"), ("seq", "ascending")],
         )
         yield value_type, table.take(order)
+
+
+def write_days(
+    files: ColumnFiles, table: pa.Table, level: Level, value_type: ValueType, name: str
+) -> Iterator[SealedFile]:
+    """Write a table, one file a UTC day, and beside samples that are numbers their cells of each tier.
+
+    Parameters
+    ----------
+    files : ColumnFiles
+        Where.
+    table : pyarrow.Table
+        Rows by PV, time and receipt.
+    level : Level
+        Raw or quarantine.
+    value_type : ValueType
+        What the values are.
+    name : str
+        Name of each file in its day's folder.
+
+    Yields
+    ------
+    SealedFile
+        One after the other.
+    """
+    folder = "day" if level is Level.RAW else level
+    for day, part in _days(table):
+        yield files.write(f"{folder}/{day}/{name}", part, level, value_type)
+        if level is Level.RAW and value_type in NUMBERS:
+            for tier in TIERS:  # every sample is in a cell of every tier: whatever tier is asked tells of all
+                cells = tier_table(part, tier)
+                if cells.num_rows:
+                    yield files.write(f"tier/{tier}/{day}/{name}", cells, tier, value_type)
 
 
 def _days(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:

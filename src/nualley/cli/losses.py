@@ -17,7 +17,7 @@ def told_losses(site: Site) -> ExitCode:
     -------
     ExitCode
         ``NOT_INTACT`` where commits of the log are lost that the archive has not taken into its index yet. From then on
-        they are gap rows as any other, and the ledger tells of them.
+        they are gap rows as any other, and the ledger tells of them. The same where a sealed file is damaged.
     """
     losses = site.new_losses()
     for loss in losses:
@@ -27,4 +27,9 @@ def told_losses(site: Site) -> ExitCode:
         )
     if losses:
         print_note("  do:    look at the store's drive (nualley doctor); nualley up archive keeps what is left")
-    return ExitCode.NOT_INTACT if losses else ExitCode.DONE
+    damages = site.damages()
+    for damage in damages:
+        print_note(f"a file of the archive is damaged, and left out here: {damage}")
+    if damages:
+        print_note("  do:    put a backup of it back (nualley archive verify lists all and their sha256)")
+    return ExitCode.NOT_INTACT if losses or damages else ExitCode.DONE

@@ -10,6 +10,7 @@ from nualley.physics.constants import (
 from nualley.physics.exact import exact_integral
 from nualley.physics.history import (
     FOREVER,
+    INVALID_SEVERITY,
     MEANINGLESS,
     History,
     LinkChange,
@@ -26,6 +27,7 @@ from nualley.physics.traces import VETO_FRACTION, TraceAverage, TraceAverager, a
 __all__ = [
     "ELEMENTARY_CHARGE_C",
     "FOREVER",
+    "INVALID_SEVERITY",
     "JOULE_PER_GWH",
     "JOULE_PER_MEV",
     "MEANINGLESS",

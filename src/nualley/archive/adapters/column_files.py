@@ -6,20 +6,22 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import IO, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
-from nualley.archive.columns import file_schema
+from nualley.archive.adapters.footers import footer_start, metadata_of_one, plan_footer
 from nualley.archive.errors import SealedFileDamagedError
-from nualley.archive.models import RowGroup, SealedFile
+from nualley.archive.layouts import Layout, from_lasting, layout, to_lasting
+from nualley.archive.models import Encoding, FooterPlace, Level, RowGroup, SealedFile
 from nualley.core import make_folders, sync_folder
 from nualley.pv import ValueType
 
 _COMPRESSION_LEVEL = 3
-_FOLDERS = ("day", "quarantine")
+_FOLDERS = ("day", "quarantine")  # where the names say which segment it was
 _NAME = re.compile(r"[a-z0-9-]+?-(?P<shard>[^-]+)-(?P<segment>[0-9]{1,12})\.parquet")
 _log = structlog.get_logger(__name__)
 _FILE_VERSION = b"1"
@@ -37,57 +39,58 @@ class ParquetFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def write(self, path: str, table: pa.Table, value_type: ValueType, *, is_quarantine: bool) -> SealedFile:
+    def write(self, path: str, table: pa.Table, level: Level, value_type: ValueType) -> SealedFile:
         """Write a file durably and return what it holds; see `nualley.archive.ports.ColumnFiles`."""
-        final = self._folder / path
-        make_folders(final.parent)
-        part = final.with_name(f".{final.name}.part")
-        groups = self._write_part(part, path, table, value_type, is_quarantine=is_quarantine)
-        sha256 = _sync_and_digest(part)
-        size_B = part.stat().st_size
-        _verify(part, groups)
-        # the index does not know this name yet: what may stand here is an earlier try at the same rows
-        _keep_other_bytes(final, sha256)
-        part.replace(final)
-        sync_folder(final.parent)
-        return SealedFile(path, value_type, is_quarantine, table.num_rows, size_B, sha256, tuple(groups))
+        with self.begin(path, level, value_type) as file:
+            for pv, run in pv_runs(table):
+                file.add(pv, run)
+            return file.finish()
 
-    def _write_part(
-        self, part: Path, path: str, table: pa.Table, value_type: ValueType, *, is_quarantine: bool
-    ) -> list[tuple[str, RowGroup]]:
-        schema = file_schema(value_type, is_quarantine=is_quarantine).with_metadata(
-            {b"nualley.archive.version": _FILE_VERSION, b"nualley.value_type": value_type.encode()}
+    def begin(
+        self,
+        path: str,
+        level: Level,
+        value_type: ValueType,
+        encoding: Encoding = Encoding.DICTIONARY,
+        *,
+        is_lasting: bool = False,
+    ) -> "ParquetFileWriter":
+        """Begin a file; see `nualley.archive.ports.ColumnFiles`."""
+        return ParquetFileWriter(
+            self._folder, path, level, value_type, layout(level, value_type, encoding, is_lasting=is_lasting)
         )
-        groups = []
+
+    def trial_B(self, table: pa.Table, level: Level, value_type: ValueType, encoding: Encoding) -> int:
+        """Return how large rows are when written in an encoding; see `nualley.archive.ports.ColumnFiles`."""
+        found = layout(level, value_type, encoding)
+        sink = pa.BufferOutputStream()
+        names = [name for name in table.schema.names if name in ("value", "min", "max", "first", "last", "sum")]
+        part = table.select(names)
+        chosen = {name.partition(".")[0] for name in (*found.dictionary, *found.encodings)}
         with pq.ParquetWriter(
-            part,
-            schema,
+            sink,
+            part.schema,
             compression="zstd",
             compression_level=_COMPRESSION_LEVEL,
-            use_dictionary=["pv", "kind", "protocol", "value", "severity", "status"],
+            use_dictionary=[name for name in found.dictionary if name.partition(".")[0] in names],
             column_encoding={
-                "time_ns": "DELTA_BINARY_PACKED",
-                "received_ns": "DELTA_BINARY_PACKED",
-                "seq": "DELTA_BINARY_PACKED",
+                name: code for name, code in found.encodings.items() if name.partition(".")[0] in chosen & set(names)
             },
-            write_page_checksum=True,
         ) as writer:
-            for number, (pv, run) in enumerate(_pv_runs(table)):
-                writer.write_table(run.cast(schema), row_group_size=run.num_rows)
-                groups.append((pv, _row_group(path, value_type, number, run)))
-        return groups
+            writer.write_table(part, row_group_size=max(part.num_rows, 1))
+        return int(sink.getvalue().size)
 
-    def read(self, groups: Sequence[RowGroup]) -> list[pa.Table]:
-        """Read row groups; see `nualley.archive.ports.ColumnFiles`."""
-        return [self._read_group(group) for group in groups]
-
-    def _read_group(self, group: RowGroup) -> pa.Table:
+    def read(self, group: RowGroup, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read a row group; see `nualley.archive.ports.ColumnFiles`."""
         path = self._folder / group.path
         if path.exists() and not path.is_file():  # a pipe in its place would be waited for without end
             raise _damaged(path, "it is no regular file")
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                table = file.read_row_group(group.row_group).replace_schema_metadata(None)
+            with path.open("rb") as raw:
+                metadata = _metadata(raw, group.place)
+            with pq.ParquetFile(path, metadata=metadata, page_checksum_verification=True) as file:
+                wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+                table = file.read_row_group(0, columns=wanted).replace_schema_metadata(None)
                 table.validate(full=True)
         except FileNotFoundError:
             raise
@@ -95,20 +98,18 @@ class ParquetFolder:
         except (pa.ArrowException, IndexError, ValueError, OSError) as error:
             raise _damaged(path, str(error).partition("\n")[0]) from error
         # pages have checksums, the footer that says where they are has none
-        expected = file_schema(group.value_type, is_quarantine="reason" in table.schema.names)
-        if table.schema.remove_metadata() != expected or _extent(table) != (
-            group.n_rows,
-            group.start_ns,
-            group.stop_ns,
-        ):
-            raise _damaged(path, f"row group {group.row_group} holds other rows than the index says")
-        return table
+        _check(path, table, group, is_whole=columns is None)
+        return from_lasting(table, group.value_type) if group.level is Level.RAW and columns is None else table
 
     def last_segment(self, shard: str) -> int:
         """Return the highest number of a segment whose rows are in a file; see `nualley.archive.ports.ColumnFiles`."""
         paths = itertools.chain.from_iterable(self._folder.glob(f"{folder}/*/*.parquet") for folder in _FOLDERS)
         found = (_NAME.fullmatch(path.name) for path in paths)
         return max((int(match["segment"]) for match in found if match and match["shard"] == shard), default=-1)
+
+    def remove(self, path: str) -> None:
+        """Delete a file; one that is not there is no error."""
+        (self._folder / path).unlink(missing_ok=True)
 
     def missing(self, groups: Iterable[RowGroup]) -> list[str]:
         """Return the paths of those files that do not exist."""
@@ -137,12 +138,33 @@ def _damaged(path: Path, what: str) -> SealedFileDamagedError:
     )
 
 
-def _extent(table: pa.Table) -> tuple[int, int, int]:
-    ends_ns = table["time_ns"].take([0, table.num_rows - 1]).to_pylist() if table.num_rows else [0, 0]
-    return (table.num_rows, *ends_ns)
+def _metadata(raw: IO[bytes], place: FooterPlace) -> pq.FileMetaData:
+    def part(start_B: int, stop_B: int) -> bytes:
+        return os.pread(raw.fileno(), stop_B - start_B, start_B)
+
+    return metadata_of_one(
+        part(place.start_B, place.list_B), part(place.group_B, place.group_stop_B), part(place.tail_B, place.stop_B)
+    )
 
 
-def _pv_runs(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+def _check(path: Path, table: pa.Table, group: RowGroup, *, is_whole: bool) -> None:
+    found = layout(group.level, group.value_type, is_lasting="latency_ms" in table.schema.names)
+    if is_whole and table.schema.remove_metadata() != found.schema:
+        raise _damaged(path, "its columns are others")
+    if table.num_rows != group.n_rows or (
+        found.time_column in table.schema.names
+        and _ends_ns(table, found.time_column) != (group.start_ns, group.stop_ns)
+    ):
+        raise _damaged(path, "a row group holds other rows than the index says")
+
+
+def _ends_ns(table: pa.Table, column: str) -> tuple[int, int]:
+    start_ns, stop_ns = table[column].take([0, table.num_rows - 1]).to_pylist() if table.num_rows else (0, 0)
+    return start_ns, stop_ns
+
+
+def pv_runs(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """Yield each PV of a table sorted by PV, and its rows."""
     column = table["pv"].combine_chunks()
     codes = column.indices.to_numpy()
     edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
@@ -150,18 +172,116 @@ def _pv_runs(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         yield column.dictionary[int(codes[start])].as_py(), table.slice(start, stop - start)
 
 
-def _row_group(path: str, value_type: ValueType, number: int, run: pa.Table) -> RowGroup:
-    times_ns = run["time_ns"].to_numpy()
-    is_sample = run["kind"].cast(pa.string()).to_numpy(zero_copy_only=False) == "sample"
-    return RowGroup(
-        path=path,
-        value_type=value_type,
-        row_group=number,
-        n_rows=run.num_rows,
-        start_ns=int(times_ns[0]),
-        stop_ns=int(times_ns[-1]),
-        first_sample_ns=int(times_ns[is_sample][0]) if is_sample.any() else None,
-    )
+class ParquetFileWriter:
+    """A Parquet file that is being written; it has its name only once it is durable and was read back.
+
+    Parameters
+    ----------
+    folder : Path
+        The archive.
+    path : str
+        The file's path in it.
+    level : Level
+        What its rows are.
+    value_type : ValueType
+        What its values are.
+    look : Layout
+        Its columns and encodings.
+    """
+
+    def __init__(self, folder: Path, path: str, level: Level, value_type: ValueType, look: Layout) -> None:
+        self._path, self._level, self._value_type, self._layout = path, level, value_type, look
+        self._final = folder / path
+        make_folders(self._final.parent)
+        self._part = self._final.with_name(f".{self._final.name}.part")
+        metadata = {b"nualley.archive.version": _FILE_VERSION, b"nualley.value_type": value_type.encode()}
+        self._schema = look.schema.with_metadata({**metadata, b"nualley.level": level.encode()})
+        self._found: list[tuple[str, _Extent]] = []
+        self._writer = pq.ParquetWriter(
+            self._part,
+            self._schema,
+            compression="zstd",
+            compression_level=_COMPRESSION_LEVEL,
+            use_dictionary=list(look.dictionary),
+            column_encoding=dict(look.encodings),
+            write_page_checksum=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._writer.close()
+
+    @property
+    def size_B(self) -> int:
+        """Bytes that are written by now [B]."""
+        return self._part.stat().st_size
+
+    def add(self, pv: str, run: pa.Table) -> None:
+        """Write a run of a PV's rows as one row group; runs come by PV and time."""
+        if self._level is Level.RAW and "latency_ms" in self._schema.names:
+            run = to_lasting(run, self._value_type)
+        self._writer.write_table(run.cast(self._schema), row_group_size=max(run.num_rows, 1))
+        self._found.append((pv, _extent(run, self._layout.time_column)))
+
+    def finish(self) -> SealedFile:
+        """Make the file durable, read it back, give it its name, and return what it holds."""
+        self._writer.close()
+        sha256 = _sync_and_digest(self._part)
+        size_B = self._part.stat().st_size
+        groups = self._placed(size_B)
+        _verify(self._part, [extent.n_rows for _, extent in self._found])
+        # the index does not know this name yet: what may stand here is an earlier try at the same rows
+        _keep_other_bytes(self._final, sha256)
+        self._part.replace(self._final)
+        sync_folder(self._final.parent)
+        n_rows = sum(extent.n_rows for _, extent in self._found)
+        return SealedFile(self._path, self._level, self._value_type, n_rows, size_B, sha256, groups)
+
+    def _placed(self, size_B: int) -> tuple[tuple[str, RowGroup], ...]:
+        with self._part.open("rb") as raw:
+            start_B = footer_start(os.pread(raw.fileno(), 8, size_B - 8), size_B)
+            footer = os.pread(raw.fileno(), size_B - 8 - start_B, start_B)
+        plan = plan_footer(footer, start_B, len(self._found))
+        ends = itertools.pairwise(plan.groups_B)
+        return tuple(
+            (
+                pv,
+                RowGroup(
+                    path=self._path,
+                    level=self._level,
+                    value_type=self._value_type,
+                    **extent._asdict(),
+                    place=FooterPlace(
+                        start_B=start_B,
+                        list_B=start_B + plan.list_B,
+                        group_B=start_B + begin,
+                        group_stop_B=start_B + end,
+                        tail_B=start_B + plan.groups_B[-1],
+                        stop_B=start_B + plan.size_B,
+                    ),
+                ),
+            )
+            for (pv, extent), (begin, end) in zip(self._found, ends, strict=True)
+        )
+
+
+class _Extent(NamedTuple):
+    n_rows: int
+    start_ns: int
+    stop_ns: int
+    first_sample_ns: int | None
+    last_sample_ns: int | None
+
+
+def _extent(run: pa.Table, time_column: str) -> _Extent:
+    times_ns = run[time_column].to_numpy()
+    samples_ns = times_ns
+    if "kind" in run.schema.names:
+        samples_ns = times_ns[run["kind"].cast(pa.string()).to_numpy(zero_copy_only=False) == "sample"]
+    first, last = (int(samples_ns[0]), int(samples_ns[-1])) if samples_ns.size else (None, None)
+    return _Extent(run.num_rows, int(times_ns[0]), int(times_ns[-1]), first, last)
 
 
 def _sync_and_digest(path: Path) -> str:
@@ -170,13 +290,12 @@ def _sync_and_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _verify(part: Path, groups: list[tuple[str, RowGroup]]) -> None:
+def _verify(part: Path, expected: list[int]) -> None:
     # the log goes once this file stands: what the drive gives back must be what was written
     with part.open("rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     with pq.ParquetFile(part, page_checksum_verification=True) as file:
         found = [file.read_row_group(number).num_rows for number in range(file.num_row_groups)]
-    expected = [group.n_rows for _, group in groups]
     if found != expected:
         raise SealedFileDamagedError(
             f"a sealed file holds {sum(found)} rows in {len(found)} groups, {sum(expected)} in {len(expected)} were "

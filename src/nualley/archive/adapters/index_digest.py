@@ -50,6 +50,12 @@ def note_digest(connection: Database, index: Path) -> None:
         part.replace(path)
 
 
+def said_counter(index: Path) -> int:
+    """Return how often the index had changed when its digest was written; 0 where there is none."""
+    said = _said(index)
+    return said[0] if said else 0
+
+
 def find_damage(connection: Database, index: Path) -> str:
     """Return what is wrong with the bytes of an index; empty where nothing is.
 

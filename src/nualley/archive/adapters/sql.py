@@ -1,53 +1,64 @@
-"""The archive's index in SQLite: PVs and their account, files, row groups, connection rows."""
+"""The archive's index in SQLite: PVs and their account, files with their directories, connection rows."""
 
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import Any
 
-from nualley.archive.adapters.index_digest import find_damage, note_digest
-from nualley.archive.errors import RESTORE_INDEX, ArchiveNewerError, IndexDamagedError, IndexFailedError, SealOrderError
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from nualley.archive.adapters.index_digest import find_damage, note_digest, said_counter
+from nualley.archive.directory import Directory, DirectoryCache, Snapshot, directory_of
+from nualley.archive.errors import (
+    RESTORE_INDEX,
+    ArchiveNewerError,
+    ArchiveOlderError,
+    IndexDamagedError,
+    IndexFailedError,
+    ReplacedError,
+    SealOrderError,
+)
 from nualley.archive.models import (
     Account,
     ConnectionRow,
+    IndexedFile,
     LastSample,
+    Level,
     Loss,
     PvRecord,
-    RowGroup,
     RowKind,
     SealedContents,
     SealedFile,
     SealedState,
 )
+from nualley.archive.ports import Generation
 from nualley.archive.wal import metadata_from_json
 from nualley.core import NualleyError, make_folders, sync_folder
 from nualley.pv import ValueType
 
-_VERSION = 1
+_VERSION = 2
 _BUSY_MS = 30_000
 _SCHEMA = """
 CREATE TABLE state (
     shard TEXT PRIMARY KEY, segment INTEGER NOT NULL, number INTEGER NOT NULL, n_received INTEGER NOT NULL,
     seq INTEGER NOT NULL, time_ns INTEGER NOT NULL, life_by_ioc TEXT NOT NULL);
 CREATE TABLE pvs (
-    code INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value_type TEXT, protocol TEXT NOT NULL, ioc TEXT NOT NULL,
-    metadata TEXT, has_connected INTEGER NOT NULL, is_connected INTEGER NOT NULL, last TEXT,
+    shard TEXT NOT NULL, code INTEGER NOT NULL, name TEXT NOT NULL, value_type TEXT, protocol TEXT NOT NULL,
+    ioc TEXT NOT NULL, metadata TEXT, has_connected INTEGER NOT NULL, is_connected INTEGER NOT NULL, last TEXT,
     last_heard_ns INTEGER NOT NULL, in_doubt_since_ns INTEGER, n_stored INTEGER NOT NULL,
-    n_quarantined INTEGER NOT NULL, n_gaps INTEGER NOT NULL, filtered TEXT NOT NULL);
+    n_quarantined INTEGER NOT NULL, n_gaps INTEGER NOT NULL, filtered TEXT NOT NULL,
+    PRIMARY KEY (shard, code), UNIQUE (shard, name)) WITHOUT ROWID;
+CREATE TABLE names (number INTEGER PRIMARY KEY, pv TEXT NOT NULL UNIQUE);
 CREATE TABLE files (
-    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, value_type TEXT NOT NULL, is_quarantine INTEGER NOT NULL,
-    shard TEXT NOT NULL, segment INTEGER NOT NULL, n_rows INTEGER NOT NULL, size_B INTEGER NOT NULL,
-    sha256 TEXT NOT NULL);
-CREATE TABLE row_groups (
-    file_id INTEGER NOT NULL REFERENCES files(id), pv TEXT NOT NULL, row_group INTEGER NOT NULL,
-    n_rows INTEGER NOT NULL, start_ns INTEGER NOT NULL, stop_ns INTEGER NOT NULL, first_sample_ns INTEGER,
-    PRIMARY KEY (file_id, row_group)) WITHOUT ROWID;
-CREATE INDEX row_groups_by_pv ON row_groups (pv, start_ns);
-CREATE INDEX row_groups_by_sample ON row_groups (pv, first_sample_ns);
+    id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, level TEXT NOT NULL, value_type TEXT NOT NULL,
+    shard TEXT NOT NULL, start_ns INTEGER NOT NULL, stop_ns INTEGER NOT NULL, n_rows INTEGER NOT NULL,
+    size_B INTEGER NOT NULL, sha256 TEXT NOT NULL, directory BLOB NOT NULL);
 CREATE TABLE connections (
     pv TEXT NOT NULL, time_ns INTEGER NOT NULL, kind INTEGER NOT NULL, last_heard_ns INTEGER NOT NULL,
     seq INTEGER NOT NULL, protocol TEXT NOT NULL, shard TEXT NOT NULL,
@@ -56,6 +67,7 @@ CREATE TABLE losses (
     shard TEXT NOT NULL, segment INTEGER NOT NULL, n_commits INTEGER NOT NULL, start_ns INTEGER NOT NULL,
     stop_ns INTEGER NOT NULL);
 """
+_PUT_PV = f"INSERT OR REPLACE INTO pvs VALUES ({', '.join('?' * 16)})"  # noqa: S608  # placeholders only
 _HAS_LOG = 1
 """SQLite's application_id of an index whose log has begun."""
 _CONNECTION_COLUMNS = "pv, time_ns, kind, last_heard_ns, seq, protocol"
@@ -67,16 +79,7 @@ UNION ALL SELECT * FROM (SELECT {_CONNECTION_COLUMNS} FROM connections
 UNION ALL SELECT * FROM (SELECT {_CONNECTION_COLUMNS} FROM connections WHERE pv = :pv AND time_ns >= :stop_ns
     ORDER BY time_ns, seq, kind LIMIT 1)
 """  # noqa: S608  # a constant, no input
-_GROUP_COLUMNS = "f.path, f.value_type, g.row_group, g.n_rows, g.start_ns, g.stop_ns, g.first_sample_ns"
-_GROUPS_IN = f"""
-SELECT {_GROUP_COLUMNS} FROM row_groups g JOIN files f ON f.id = g.file_id
-WHERE g.pv = ? AND g.start_ns < ? AND g.stop_ns >= ? AND f.is_quarantine = ? ORDER BY g.start_ns, f.segment
-"""  # noqa: S608  # a constant, no input
-_GROUP_BEFORE = f"""
-SELECT {_GROUP_COLUMNS} FROM row_groups g JOIN files f ON f.id = g.file_id
-WHERE g.pv = ? AND g.first_sample_ns <= ? AND f.is_quarantine = 0
-ORDER BY g.first_sample_ns DESC, f.segment DESC LIMIT 1
-"""  # noqa: S608  # a constant, no input
+_FILE_COLUMNS = "id, path, level, value_type, shard, start_ns, stop_ns, n_rows, size_B, sha256"
 
 
 class SqliteIndex:
@@ -133,6 +136,12 @@ class SqliteIndex:
                 where=str(self._path),
                 do="use the nualley that wrote it, or a newer one",
             )
+        if 0 < version < _VERSION:
+            raise ArchiveOlderError(
+                f"the archive's index has version {version}, this nualley writes {_VERSION}; no release wrote it",
+                where=str(self._path),
+                do="begin a new store; the Parquet files of this one are read as they are",
+            )
         if version != _VERSION:
             raise self._damaged(f"it has version {version} and {self._path.stat().st_size} B")
 
@@ -187,6 +196,15 @@ class SqliteIndex:
             do=RESTORE_INDEX,
         )
 
+    def generation(self) -> Generation:
+        """Return what changes with every change of the index; see `nualley.archive.ports.Index`."""
+        try:
+            now = self._path.stat()
+        except FileNotFoundError:
+            return (0, 0, 0)
+        # two changes may have one time: SQLite's own count of them is in the digest
+        return now.st_size, now.st_mtime_ns, said_counter(self._path)
+
     def last_sealed(self) -> int:
         """Return the number of the last sealed segment (-1: none)."""
         with self._open() as connection:
@@ -198,15 +216,38 @@ class SqliteIndex:
         with self._open() as connection:
             connection.execute("BEGIN")
             has_log = connection.execute("PRAGMA application_id").fetchone()[0] == _HAS_LOG
+            imported = self._records(connection, "shard != ?")
             row = connection.execute(
                 "SELECT segment, number, n_received, seq, time_ns, life_by_ioc FROM state WHERE shard = ?",
                 (self._shard,),
             ).fetchone()
             if row is None:
-                return SealedState(has_log=has_log)
-            records = tuple(_record(found) for found in connection.execute("SELECT * FROM pvs ORDER BY code"))
+                return SealedState(has_log=has_log, imported=imported)
+            records = self._records(connection, "shard = ?")
             segment, *account, life = row
-            return SealedState(segment, records, Account(*account), json.loads(life), has_log)
+            return SealedState(segment, records, Account(*account), json.loads(life), has_log, imported)
+
+    def _records(self, connection: sqlite3.Connection, which: str) -> tuple[PvRecord, ...]:
+        found = connection.execute(f"SELECT * FROM pvs WHERE {which} ORDER BY code", (self._shard,))  # noqa: S608  # a constant
+        return tuple(_record(row[1:]) for row in found)
+
+    def snapshot(self, cache: DirectoryCache) -> Snapshot:
+        """Return the files that are sealed now; see `nualley.archive.ports.Index`."""
+        with self._open() as connection:
+            connection.execute("BEGIN")
+            files = [_file(row) for row in connection.execute(f"SELECT {_FILE_COLUMNS} FROM files ORDER BY start_ns")]  # noqa: S608  # a constant
+            numbers = dict(connection.execute("SELECT pv, number FROM names"))
+        return Snapshot(files, numbers, self._directory, cache)
+
+    def _directory(self, file_id: int) -> Directory:
+        with self._open() as connection:
+            row = connection.execute("SELECT directory FROM files WHERE id = ?", (file_id,)).fetchone()
+        if row is None:  # replaced meanwhile: the reader looks again
+            raise FileNotFoundError(f"file {file_id} of {self._path}")
+        try:
+            return decode_directory(row[0])
+        except (ValueError, pa.ArrowException) as error:
+            raise self._damaged(f"the directory of file {file_id} cannot be read: {error}") from error
 
     def note_log(self) -> None:
         """Note that the log has begun; see `nualley.archive.ports.Index`."""
@@ -220,23 +261,13 @@ class SqliteIndex:
         with self._open() as connection:
             connection.execute("BEGIN IMMEDIATE")
             self._check_order(connection, state.segment)
-            for file in contents.files:
-                _insert_file(connection, file, self._shard, state.segment)
-            connection.executemany(
-                "INSERT INTO connections VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (row.pv, row.time_ns, int(row.kind), row.last_heard_ns, row.seq, row.protocol, self._shard)
-                    for row in contents.connections
-                ],
-            )
+            _insert_files(connection, contents.files, self._shard)
+            _insert_connections(connection, contents.connections, self._shard)
             connection.executemany(
                 "INSERT INTO losses VALUES (?, ?, ?, ?, ?)",
                 [(self._shard, state.segment, loss.n_commits, loss.start_ns, loss.stop_ns) for loss in contents.losses],
             )
-            connection.executemany(
-                f"INSERT OR REPLACE INTO pvs VALUES ({', '.join('?' * 15)})",  # noqa: S608  # placeholders only
-                [_row(record) for record in state.records],
-            )
+            connection.executemany(_PUT_PV, [(self._shard, *_row(record)) for record in state.records])
             connection.execute(
                 "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (self._shard, state.segment, *astuple(state.account), json.dumps(state.life_by_ioc)),
@@ -255,17 +286,38 @@ class SqliteIndex:
                 do="seal the segments in their order",
             )
 
-    def row_groups(self, pv: str, start_ns: int, stop_ns: int, *, is_quarantine: bool = False) -> list[RowGroup]:
-        """Return the row groups of a PV that reach into ``[start_ns, stop_ns)``, by time."""
+    def replace(self, gone: Sequence[IndexedFile], files: Sequence[SealedFile], shard: str = "") -> None:
+        """Put files in the place of others in one transaction; see `nualley.archive.ports.Index`."""
         with self._open() as connection:
-            rows = connection.execute(_GROUPS_IN, (pv, stop_ns, start_ns, is_quarantine)).fetchall()
-            return [_group(row) for row in rows]
+            connection.execute("BEGIN IMMEDIATE")
+            for file in gone:
+                changed = connection.execute(
+                    "DELETE FROM files WHERE id = ? AND sha256 = ?", (file.file_id, file.sha256)
+                )
+                if changed.rowcount != 1:
+                    connection.execute("ROLLBACK")
+                    raise ReplacedError(
+                        "the file was replaced by another process meanwhile",
+                        where=file.path,
+                        do="nothing was changed; try again",
+                    )
+            _insert_files(connection, files, shard)
+            connection.execute("COMMIT")
+            note_digest(connection, self._path)
 
-    def sample_before(self, pv: str, time_ns: int) -> RowGroup | None:
-        """Return the row group that holds the PV's last sample at or before a time."""
+    def take_in(self, records: Sequence[PvRecord], contents: SealedContents, forget: Sequence[ConnectionRow]) -> None:
+        """Take over what a writer beside the log made; see `nualley.archive.ports.Index`."""
         with self._open() as connection:
-            row = connection.execute(_GROUP_BEFORE, (pv, time_ns)).fetchone()
-            return None if row is None else _group(row)
+            connection.execute("BEGIN IMMEDIATE")
+            _insert_files(connection, contents.files, self._shard)
+            connection.executemany(
+                "DELETE FROM connections WHERE pv = ? AND time_ns = ? AND seq = ? AND kind = ?",
+                [(row.pv, row.time_ns, row.seq, int(row.kind)) for row in forget],
+            )
+            _insert_connections(connection, contents.connections, self._shard)
+            connection.executemany(_PUT_PV, [(self._shard, *_row(record)) for record in records])
+            connection.execute("COMMIT")
+            note_digest(connection, self._path)
 
     def connections(self, pv: str, start_ns: int, stop_ns: int) -> list[ConnectionRow]:
         """Return a PV's connection rows around a stretch of time; see `nualley.archive.ports.Index`."""
@@ -286,24 +338,70 @@ class SqliteIndex:
             return [Loss(*row) for row in rows]
 
 
-def _insert_file(connection: sqlite3.Connection, file: SealedFile, shard: str, segment: int) -> None:
-    cursor = connection.execute(
-        "INSERT INTO files (path, value_type, is_quarantine, shard, segment, n_rows, size_B, sha256)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (file.path, file.value_type, file.is_quarantine, shard, segment, file.n_rows, file.size_B, file.sha256),
-    )
+def _insert_files(connection: sqlite3.Connection, files: Sequence[SealedFile], shard: str) -> None:
+    pvs = sorted({pv for file in files for pv, _ in file.groups})
+    connection.executemany("INSERT OR IGNORE INTO names (pv) VALUES (?)", [(pv,) for pv in pvs])
+    numbers = dict(connection.execute("SELECT pv, number FROM names"))
     connection.executemany(
-        "INSERT INTO row_groups VALUES (?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO files ({_FILE_COLUMNS}, directory) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # a constant
         [
-            (cursor.lastrowid, pv, group.row_group, group.n_rows, group.start_ns, group.stop_ns, group.first_sample_ns)
-            for pv, group in file.groups
+            (
+                file.path,
+                file.level,
+                file.value_type,
+                shard,
+                file.start_ns,
+                file.stop_ns,
+                file.n_rows,
+                file.size_B,
+                file.sha256,
+                encode_directory(directory_of(file, numbers)),
+            )
+            for file in files
         ],
     )
 
 
-def _group(row: tuple[Any, ...]) -> RowGroup:
-    path, value_type, *rest = row
-    return RowGroup(path, ValueType(value_type), *rest)
+def _insert_connections(connection: sqlite3.Connection, rows: Sequence[ConnectionRow], shard: str) -> None:
+    connection.executemany(
+        "INSERT OR IGNORE INTO connections VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(row.pv, row.time_ns, int(row.kind), row.last_heard_ns, row.seq, row.protocol, shard) for row in rows],
+    )
+
+
+def _file(row: tuple[Any, ...]) -> IndexedFile:
+    file_id, path, level, value_type, *rest = row
+    return IndexedFile(file_id, path, Level(level), ValueType(value_type), *rest)
+
+
+def encode_directory(directory: Directory) -> bytes:
+    """Return a directory as bytes: an Arrow record batch, compressed, with the footer's places as its metadata."""
+    names = [field.name for field in fields(directory) if field.name != "footer"]
+    columns = [getattr(directory, name) for name in names]
+    metadata = {b"footer": json.dumps(directory.footer.tolist()).encode()}
+    types = [pa.from_numpy_dtype(column.dtype) for column in columns]
+    schema = pa.schema(list(zip(names, types, strict=True)), metadata)
+    batch = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=schema)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_batch(batch)
+    body: bytes = sink.getvalue().to_pybytes()
+    return xxhash.xxh3_64_digest(body) + body
+
+
+def decode_directory(data: bytes) -> Directory:
+    """Return the directory that `encode_directory` wrote.
+
+    Raises
+    ------
+    ValueError
+        Where the bytes are not as they were written.
+    """
+    if xxhash.xxh3_64_digest(data[8:]) != data[:8]:
+        raise ValueError("its checksum is another one")
+    table = pa.ipc.open_stream(pa.py_buffer(data)[8:]).read_all()
+    footer = np.array(json.loads(table.schema.metadata[b"footer"]), dtype=np.int64)
+    return Directory(**{name: table[name].to_numpy() for name in table.schema.names}, footer=footer)
 
 
 def _row(record: PvRecord) -> tuple[object, ...]:

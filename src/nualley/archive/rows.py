@@ -1,0 +1,96 @@
+"""Rows as tables: joined, cut to a stretch, and with connection rows put in."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nualley.archive.columns import file_schema
+from nualley.archive.layouts import NUMBERS
+from nualley.archive.models import ConnectionRow, RowKind
+from nualley.pv import ValueType
+
+
+def union(tables: Mapping[ValueType, Sequence[pa.Table]], value_type: ValueType) -> pa.Table:
+    """Join tables of one PV.
+
+    Parameters
+    ----------
+    tables : mapping of ValueType to sequence of pyarrow.Table
+        By the type of their values.
+    value_type : ValueType
+        The type of an empty table.
+
+    Returns
+    -------
+    pyarrow.Table
+        Where the PV changed its type, values are float64 where all are numbers, else text.
+    """
+    if not tables:
+        return file_schema(value_type).empty_table()
+    if len(tables) == 1:
+        ((found, parts),) = tables.items()
+        return pa.concat_tables([part.cast(file_schema(found)) for part in parts])
+    common = ValueType.FLOAT64 if NUMBERS.issuperset(tables) else ValueType.STRING
+    return pa.concat_tables([_convert(part, common) for parts in tables.values() for part in parts])
+
+
+def _convert(table: pa.Table, value_type: ValueType) -> pa.Table:
+    schema = file_schema(value_type)
+    column = table["value"]
+    if pa.types.is_list(column.type):
+        column = pa.chunked_array([pa.array([None if item is None else repr(item) for item in column.to_pylist()])])
+    values = column.cast(schema.field("value").type)
+    return table.set_column(table.schema.get_field_index("value"), "value", values).cast(schema)
+
+
+def cut(table: pa.Table, start_ns: int, stop_ns: int) -> pa.Table:
+    """Sort rows by time and keep those of ``[start_ns, stop_ns)`` and the last sample at or before the start."""
+    if not table.num_rows:
+        return table
+    times_ns, seqs = table["time_ns"].to_numpy(), pc.fill_null(table["seq"], -1).to_numpy()
+    order = np.lexsort((seqs, times_ns))
+    times_ns = times_ns[order]
+    is_sample = table["kind"].cast(pa.string()).to_numpy() == "sample"
+    inside = (times_ns >= start_ns) & (times_ns < stop_ns)
+    before = np.flatnonzero((times_ns <= start_ns) & is_sample[order])
+    if len(before):
+        inside[before[-1]] = True
+    return table.take(pa.array(order[inside]))
+
+
+def add_connections(table: pa.Table, rows: Sequence[ConnectionRow]) -> pa.Table:
+    """Put connection rows into a table where they are not there yet."""
+    if not rows:
+        return table
+    present = table.filter(pc.not_equal(table["kind"].cast(pa.string()), "sample"))
+    kinds = present["kind"].cast(pa.string()).to_pylist()
+    known = set(zip(present["time_ns"].to_pylist(), present["seq"].to_pylist(), kinds, strict=True))
+    added = [row for row in rows if (row.time_ns, row.seq, row.kind.name.lower()) not in known]
+    if not added:
+        return table
+    joined = pa.concat_tables([table, _connection_table(added, table.schema)])
+    order = np.lexsort((pc.fill_null(joined["seq"], -1).to_numpy(), joined["time_ns"].to_numpy()))
+    return joined.take(pa.array(order))
+
+
+def _connection_table(rows: Iterable[ConnectionRow], schema: pa.Schema) -> pa.Table:
+    found = [
+        {
+            "pv": row.pv,
+            "time_ns": row.time_ns,
+            "protocol": row.protocol,
+            "received_ns": row.time_ns,
+            "seq": row.seq,
+            "kind": RowKind(row.kind).name.lower(),
+            "last_heard_ns": row.last_heard_ns,
+        }
+        for row in rows
+    ]
+    columns = [pa.array([row.get(field.name) for row in found], type=_plain_type(field.type)) for field in schema]
+    return pa.table(dict(zip(schema.names, columns, strict=True))).cast(schema)
+
+
+def _plain_type(arrow_type: pa.DataType) -> pa.DataType:
+    return pa.string() if pa.types.is_dictionary(arrow_type) else arrow_type

@@ -1,0 +1,134 @@
+"""Bins and moments: from tiers, from samples, over gaps, and exact for the edges they name."""
+
+import numpy as np
+import pytest
+
+from nualley.archive import bins
+from nualley.archive.errors import NoNumbersError
+from nualley.archive.models import Level
+from nualley.core import SECOND_NS, parse_time_ns
+from nualley.exposure.adapters.archive import rows_from_table
+from nualley.physics import history_from_rows
+from nualley.pv import ValueType
+
+BEGIN_NS = parse_time_ns("2026-11-22T23:59:00Z", 0)
+
+
+@pytest.fixture
+def told(bench):
+    """Three hours over midnight: a value every 7 s, INVALID now and then, a hang, and segments sealed on the way."""
+    generator = np.random.default_rng(5)
+    bench.emit(bench.connect("P"))
+    for step in range(1500):
+        bench.clock.advance(7)
+        if step == 700:
+            heard_ns = bench.clock.time_ns - 100 * SECOND_NS
+            bench.emit(bench.disconnect("P", heard_ns))
+            bench.commit()
+            continue
+        if 700 < step < 760:
+            continue
+        if step == 760:
+            bench.emit(bench.connect("P"))
+        severity = 3 if generator.random() < 0.02 else 0
+        bench.emit(bench.sample("P", round(float(generator.normal(10, 3)), 2), severity=severity), bench.life())
+        bench.commit()
+        if step % 211 == 0:
+            bench.seal()
+    return bench
+
+
+def by_steps(reader, start_ns, stop_ns):
+    """What the rule of knowledge says, step by step: an account of its own."""
+    rows = rows_from_table(reader.history("P", start_ns, stop_ns))
+    history = history_from_rows(rows, alive_until_ns=reader.alive_until_ns("P"), start_ns=start_ns, stop_ns=stop_ns)
+    seconds = np.diff(np.append(history.time_ns, stop_ns)) / 1e9
+    known = ~np.isnan(history.value)
+    known_s = float(seconds[known].sum())
+    return known_s, float((history.value[known] * seconds[known]).sum())
+
+
+def assert_true(reader, table):
+    for row in table.to_pylist():
+        known_s, integral = by_steps(reader, row["start_ns"], row["stop_ns"])
+        assert row["known_s"] == pytest.approx(known_s, abs=1e-6)
+        assert row["integral"] == pytest.approx(integral, rel=1e-9, abs=1e-6)
+        samples = reader.read("P", row["start_ns"], row["stop_ns"]).to_pylist()
+        inside = [s for s in samples if s["kind"] == "sample" and row["start_ns"] <= s["time_ns"] < row["stop_ns"]]
+        good = [s["value"] for s in inside if s["severity"] < 3]
+        assert row["n"] == len(inside)
+        assert row["n_good"] == len(good)
+        assert row["min"] == (min(good) if good else None)
+        assert row["max"] == (max(good) if good else None)
+        assert row["mean"] == (pytest.approx(sum(good) / len(good)) if good else None)
+        assert (row["first"], row["last"]) == ((good[0], good[-1]) if good else (None, None))
+        assert row["severity"] == (max(s["severity"] for s in inside) if inside else None)
+
+
+@pytest.mark.parametrize(("largest_raw", "n_bins"), [(10**9, 20), (0, 20), (0, 1)])
+@pytest.mark.parametrize("is_exact", [False, True])
+def test_bins_are_exact_for_the_edges_they_name(told, monkeypatch, largest_raw, n_bins, is_exact):
+    monkeypatch.setattr(bins, "LARGEST_RAW_ROWS", largest_raw)
+    start_ns, stop_ns = BEGIN_NS + 17 * SECOND_NS + 3, told.clock.time_ns + 999 * SECOND_NS + 1
+    reader = told.reader()
+    table = reader.bins("P", start_ns, stop_ns, n_bins, is_exact=is_exact)
+    assert table.num_rows == n_bins
+    edges = [*table["start_ns"].to_pylist(), table["stop_ns"].to_pylist()[-1]]
+    if is_exact or largest_raw:
+        assert edges == [start_ns + (stop_ns - start_ns) * i // n_bins for i in range(n_bins + 1)]
+    else:
+        assert all(edge % (60 * SECOND_NS) == 0 for edge in edges), "they snap to the rows of the tier"
+    assert_true(reader, table)
+
+
+@pytest.mark.parametrize(
+    ("span_s", "n_rows", "expected"),
+    [(3600, 10**6, Level.RAW), (7200, 10**6, Level.MINUTE), (7200 * 60, 10**6, Level.HOUR), (7200, 10**5, Level.RAW)],
+)
+def test_the_coarsest_tier_with_two_rows_a_bin_is_taken(span_s, n_rows, expected):
+    assert bins.choose_level(0, span_s * SECOND_NS, 60, n_rows) is expected
+
+
+def test_a_damaged_tier_is_told_from_the_samples(told, monkeypatch):
+    monkeypatch.setattr(bins, "LARGEST_RAW_ROWS", 0)
+    start_ns, stop_ns = BEGIN_NS, told.clock.time_ns
+    whole = told.reader().bins("P", start_ns, stop_ns, 7)
+    for path in sorted(told.folder.rglob("tier/*/*/*.parquet"))[::2]:
+        path.write_bytes(b"PAR1")
+    reader = told.reader()
+    assert reader.bins("P", start_ns, stop_ns, 7).to_pylist() == [
+        {name: pytest.approx(value) if isinstance(value, float) else value for name, value in row.items()}
+        for row in whole.to_pylist()
+    ]
+    assert reader.damages()
+
+
+@pytest.mark.parametrize(
+    ("stretch", "n_bins", "said"),
+    [((0, 10), 0, "0 bins"), ((10, 10), 3, "ends at 10 and begins at 10"), ((0, 10), 10**6, "1000000 bins")],
+)
+def test_bins_that_cannot_be_are_refused(told, stretch, n_bins, said):
+    with pytest.raises(NoNumbersError, match=said):
+        told.reader().bins("P", *stretch, n_bins)
+
+
+def test_words_have_no_bins(bench):
+    bench.emit(bench.connect("W"), bench.sample("W", "open", ValueType.STRING))
+    bench.commit()
+    with pytest.raises(NoNumbersError, match="W holds string"):
+        bench.reader().bins("W", 0, 10, 1)
+
+
+def test_what_was_at_a_moment(told):
+    reader = told.reader()
+    table = reader.read("P", 0, 2**62)
+    samples = [row for row in table.to_pylist() if row["kind"] == "sample"]
+    for row, later in zip(samples[:50], samples[1:51], strict=True):
+        (found,) = reader.at(["P"], later["time_ns"] - 1)
+        assert (found.time_ns, found.value, found.is_known) == (row["time_ns"], row["value"], True)
+    (never,) = reader.at(["P"], BEGIN_NS - 1)
+    assert (never.time_ns, never.value, never.is_known) == (None, None, False)
+    (gap,) = [row for row in table.to_pylist() if row["kind"] == "disconnect"]
+    (found,) = reader.at([], gap["last_heard_ns"] + 1)
+    assert found.value is not None
+    assert not found.is_known
