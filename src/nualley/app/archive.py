@@ -9,6 +9,7 @@ from nualley.archive.adapters.column_files import ParquetFolder
 from nualley.archive.adapters.log_files import LogFileWriter, LogFolder, hold_shard
 from nualley.archive.adapters.manifest import ManifestFile
 from nualley.archive.adapters.sql import SqliteIndex
+from nualley.archive.compaction import Compactor
 from nualley.archive.errors import RESTORE_INDEX, ArchiveMissingError, IndexDamagedError
 from nualley.archive.reader import ArchiveReader
 from nualley.archive.sealing import Sealer
@@ -119,11 +120,41 @@ def open_archive_reader(folder: Path, clock: Clock | None = None) -> ArchiveRead
     path = folder / _INDEX
     _check_index_not_lost(folder)
     if not path.is_file():
-        raise ArchiveMissingError(
-            "nothing was archived yet", where=str(folder), do="start the archive: nualley up archive"
-        )
+        raise _nothing_archived(folder)
     index = SqliteIndex(path, SHARD)
     return ArchiveReader(index, LogFolder(folder / "wal" / SHARD), ParquetFolder(folder), clock or SystemClock())
+
+
+def open_compactor(folder: Path, clock: Clock | None = None) -> Compactor:
+    """Open an archive for merging its sealed files, beside a running archive or without one.
+
+    Parameters
+    ----------
+    folder : Path
+        ``store/archive``.
+    clock : Clock, optional
+        Says which periods are over; the machine's by default.
+
+    Raises
+    ------
+    ArchiveMissingError
+        Where nothing was ever archived.
+    """
+    _check_index_not_lost(folder)
+    clock = clock or SystemClock()
+    if not (folder / _INDEX).is_file():
+        raise _nothing_archived(folder)
+    index = SqliteIndex(folder / _INDEX, SHARD, is_writer=True)
+    manifest = ManifestFile(folder, clock)
+    compactor = Compactor(ParquetFolder(folder), index, manifest, clock)
+    compactor.remove_replaced(manifest.replaced())
+    return compactor
+
+
+def _nothing_archived(folder: Path) -> ArchiveMissingError:
+    return ArchiveMissingError(
+        "nothing was archived yet", where=str(folder), do="start the archive: nualley up archive"
+    )
 
 
 def _check_index_not_lost(folder: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from nualley.archive.columns import file_schema
 from nualley.archive.layouts import NUMBERS
@@ -45,11 +46,22 @@ def _convert(table: pa.Table, value_type: ValueType) -> pa.Table:
     return table.set_column(table.schema.get_field_index("value"), "value", values).cast(schema)
 
 
+def _receipts(table: pa.Table) -> NDArray[np.int64]:
+    """Return what rows of one moment are ordered by: a sample that lost its receipt number stays where it is."""
+    return np.asarray(pc.fill_null(pc.fill_null_forward(table["seq"]), -1).to_numpy(), dtype=np.int64)
+
+
+def in_order(table: pa.Table) -> pa.Table:
+    """Return rows by time, and those of one moment in the order of their receipt."""
+    order = np.lexsort((_receipts(table), table["time_ns"].to_numpy()))
+    return table.take(pa.array(order))
+
+
 def cut(table: pa.Table, start_ns: int, stop_ns: int) -> pa.Table:
     """Sort rows by time and keep those of ``[start_ns, stop_ns)`` and the last sample at or before the start."""
     if not table.num_rows:
         return table
-    times_ns, seqs = table["time_ns"].to_numpy(), pc.fill_null(table["seq"], -1).to_numpy()
+    times_ns, seqs = table["time_ns"].to_numpy(), _receipts(table)
     order = np.lexsort((seqs, times_ns))
     times_ns = times_ns[order]
     is_sample = table["kind"].cast(pa.string()).to_numpy() == "sample"
@@ -71,7 +83,7 @@ def add_connections(table: pa.Table, rows: Sequence[ConnectionRow]) -> pa.Table:
     if not added:
         return table
     joined = pa.concat_tables([table, _connection_table(added, table.schema)])
-    order = np.lexsort((pc.fill_null(joined["seq"], -1).to_numpy(), joined["time_ns"].to_numpy()))
+    order = np.lexsort((_receipts(joined), joined["time_ns"].to_numpy()))
     return joined.take(pa.array(order))
 
 

@@ -1,5 +1,7 @@
 """Bins and moments: from tiers, from samples, over gaps, and exact for the edges they name."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -123,7 +125,7 @@ def test_what_was_at_a_moment(told):
     reader = told.reader()
     table = reader.read("P", 0, 2**62)
     samples = [row for row in table.to_pylist() if row["kind"] == "sample"]
-    for row, later in zip(samples[:50], samples[1:51], strict=True):
+    for row, later in itertools.pairwise(samples[:50]):
         (found,) = reader.at(["P"], later["time_ns"] - 1)
         assert (found.time_ns, found.value, found.is_known) == (row["time_ns"], row["value"], True)
     (never,) = reader.at(["P"], BEGIN_NS - 1)

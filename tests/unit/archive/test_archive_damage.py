@@ -6,7 +6,7 @@ import pytest
 
 from nualley.app.archive import open_archive_reader
 from nualley.archive import ArchiveMissingError, LogDamagedError, Loss
-from nualley.archive.errors import ArchiveNewerError, IndexDamagedError, SealedFileDamagedError
+from nualley.archive.errors import ArchiveNewerError, IndexDamagedError
 from nualley.archive.wal import SEGMENT_HEADER, encode_segment_header
 from nualley.core import SECOND_NS
 

@@ -75,6 +75,16 @@ class ManifestFile:
                 found[entry["path"]] = entry["sha256"]
         return found
 
+    def replaced(self) -> set[str]:
+        """Return the paths that were replaced and not sealed again since."""
+        found: set[str] = set()
+        for entry in self._entries():
+            if entry.get("action") == "replaced":
+                found.add(entry["path"])
+            elif entry.get("action") == "sealed":
+                found.discard(entry["path"])
+        return found
+
     def _entries(self) -> Iterator[dict[str, Any]]:
         try:
             file = self._path.open(encoding="utf-8")
