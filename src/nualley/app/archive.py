@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from nualley.archive.reader import ArchiveReader
 from nualley.archive.sealing import Sealer
 from nualley.archive.service import Recorder
 from nualley.archive.settings import ArchiveSettings
+from nualley.archive.taking_in import SHARD as IMPORT_SHARD
+from nualley.archive.taking_in import Importer
 from nualley.core import Clock, SystemClock
 
 SHARD = "0"
@@ -123,6 +126,40 @@ def open_archive_reader(folder: Path, clock: Clock | None = None) -> ArchiveRead
         raise _nothing_archived(folder)
     index = SqliteIndex(path, SHARD)
     return ArchiveReader(index, LogFolder(folder / "wal" / SHARD), ParquetFolder(folder), clock or SystemClock())
+
+
+@contextlib.contextmanager
+def open_importer(folder: Path, clock: Clock | None = None) -> Iterator[Importer]:
+    """Open an archive for taking in what others recorded, beside a running archive or without one.
+
+    Parameters
+    ----------
+    folder : Path
+        ``store/archive``; made where it is missing.
+    clock : Clock, optional
+        Says when samples are received; the machine's by default.
+
+    Yields
+    ------
+    Importer
+        What it was given is stored when the context ends without an error.
+
+    Raises
+    ------
+    ShardTakenError
+        Where another import runs.
+    """
+    _check_index_not_lost(folder)
+    clock = clock or SystemClock()
+    hold = hold_shard(folder / "wal" / IMPORT_SHARD)
+    try:
+        index = SqliteIndex(folder / _INDEX, SHARD, is_writer=True)
+        reader = open_archive_reader(folder, clock)
+        importer = Importer(ParquetFolder(folder), index, ManifestFile(folder, clock), reader, clock=clock)
+        yield importer
+        importer.flush()
+    finally:
+        os.close(hold)
 
 
 def open_compactor(folder: Path, clock: Clock | None = None) -> Compactor:

@@ -252,7 +252,9 @@ class Index(Protocol):
         """
         ...
 
-    def take_in(self, records: Sequence[PvRecord], contents: SealedContents, forget: Sequence[ConnectionRow]) -> None:
+    def take_in(
+        self, records: Sequence[PvRecord], contents: SealedContents, forget: Sequence[ConnectionRow], *, shard: str
+    ) -> None:
         """Take over what a writer beside the log made, in one transaction.
 
         Parameters
@@ -263,6 +265,8 @@ class Index(Protocol):
             Its files, and its connection rows.
         forget : sequence of ConnectionRow
             Connection rows that count no longer.
+        shard : str
+            Name of that writer.
         """
         ...
 

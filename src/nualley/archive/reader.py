@@ -154,10 +154,10 @@ class ArchiveReader:
             except FileNotFoundError:  # sealed or replaced meanwhile: look again
                 continue
             table = cut(union(tables, record.value_type or ValueType.FLOAT64), start_ns, stop_ns)
-            # what happened between the sample that comes first and the start: it may not hold any more
+            # also what happened between the sample that comes first and the start: it may not hold any more
             since_ns = table["time_ns"][0].as_py() if table.num_rows else start_ns
-            earlier = [row for row in self.connections(pv, start_ns, start_ns) if since_ns <= row.time_ns < start_ns]
-            return add_connections(table, [*earlier, *_gaps(pv, table, lost)])
+            links = [row for row in self.connections(pv, start_ns, stop_ns) if since_ns <= row.time_ns < stop_ns]
+            return add_connections(table, [*links, *_gaps(pv, table, lost)])
         raise _busy(pv)
 
     def bins(self, pv: str, start_ns: int, stop_ns: int, n_bins: int, *, is_exact: bool = False) -> pa.Table:
@@ -259,6 +259,12 @@ class ArchiveReader:
         ]
         end = IntervalSet.of(min(self.alive_until_ns(pv), stop_ns), stop_ns)
         return (blackouts(links) | end) & IntervalSet.of(start_ns, stop_ns)
+
+    def has_rows(self, pv: str, start_ns: int, stop_ns: int) -> bool:
+        """Say whether a PV may have rows in ``[start_ns, stop_ns)``, from where its rows are."""
+        tail = self._refresh()
+        record = _record(tail.registry, pv)
+        return bool(self._sealed.groups(pv, Level.RAW, start_ns, stop_ns)) or bool(tail.tables(record))
 
     def history(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:
         """Read a stretch together with the connection rows outside of it that tell what is known inside.

@@ -305,17 +305,19 @@ class SqliteIndex:
             connection.execute("COMMIT")
             note_digest(connection, self._path)
 
-    def take_in(self, records: Sequence[PvRecord], contents: SealedContents, forget: Sequence[ConnectionRow]) -> None:
+    def take_in(
+        self, records: Sequence[PvRecord], contents: SealedContents, forget: Sequence[ConnectionRow], *, shard: str
+    ) -> None:
         """Take over what a writer beside the log made; see `nualley.archive.ports.Index`."""
         with self._open() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            _insert_files(connection, contents.files, self._shard)
+            _insert_files(connection, contents.files, shard)
             connection.executemany(
                 "DELETE FROM connections WHERE pv = ? AND time_ns = ? AND seq = ? AND kind = ?",
                 [(row.pv, row.time_ns, row.seq, int(row.kind)) for row in forget],
             )
-            _insert_connections(connection, contents.connections, self._shard)
-            connection.executemany(_PUT_PV, [(self._shard, *_row(record)) for record in records])
+            _insert_connections(connection, contents.connections, shard)
+            connection.executemany(_PUT_PV, [(shard, *_row(record)) for record in records])
             connection.execute("COMMIT")
             note_digest(connection, self._path)
 

@@ -1,0 +1,236 @@
+"""Taking in what others recorded: judged, freed of what is stored already, and told apart from what was heard live.
+
+Where nothing was heard live, an imported value holds to the next sample or imported disconnect. That is said by two
+connection rows: a reconnect with the first imported row of such a stretch, and a gap behind its last one. A later
+import that goes on in the same stretch takes these rows away again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from nualley.archive.decide import EARLIEST_NS, EPICS_EPOCH_NS, Reason
+from nualley.archive.models import ConnectionRow, RowKind
+from nualley.pv import PvProtocol, ValueType
+
+BRACKET_SEQ = -1
+"""Receipt number of the rows that say where an imported stretch begins and ends."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImportedRows:
+    """Samples of one PV from elsewhere.
+
+    Parameters
+    ----------
+    pv : str
+        Its name.
+    value_type : ValueType
+        What its values are.
+    time_ns : ndarray of int64, shape (n,)
+        Times, in any order [ns since 1970 UTC].
+    value : pyarrow.Array
+        Values, of the type in `nualley.archive.columns.VALUE_TYPES`.
+    severity : ndarray of int8, shape (n,)
+        EPICS alarm severity, 0 to 3.
+    status : ndarray of int16, shape (n,)
+        Alarm status as the source has it.
+    links : tuple of (int, str)
+        Times at which the source lost or regained the PV: "disconnect" or "reconnect".
+    unit : str
+        Engineering unit; empty where the source does not say.
+    precision : int or None
+        Digits after the point.
+    source : str
+        Where they are from, for messages.
+    """
+
+    pv: str
+    value_type: ValueType
+    time_ns: NDArray[np.int64]
+    value: pa.Array
+    severity: NDArray[np.int8]
+    status: NDArray[np.int16]
+    links: tuple[tuple[int, Literal["disconnect", "reconnect"]], ...] = ()
+    unit: str = ""
+    precision: int | None = None
+    source: str = ""
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+    def take(self, rows: NDArray[np.intp]) -> "ImportedRows":
+        """Return some of them, in the order asked for."""
+        return ImportedRows(
+            self.pv,
+            self.value_type,
+            self.time_ns[rows],
+            self.value.take(pa.array(rows)),
+            self.severity[rows],
+            self.status[rows],
+            self.links,
+            self.unit,
+            self.precision,
+            self.source,
+        )
+
+
+@dataclass(slots=True)
+class ImportCounts:
+    """The account of an import: ``received = stored + quarantined + filtered``.
+
+    Parameters
+    ----------
+    received, stored, quarantined, filtered : int
+        Samples; those filtered are stored already.
+    pvs : set of str
+        PVs that something was received of.
+    """
+
+    received: int = 0
+    stored: int = 0
+    quarantined: int = 0
+    filtered: int = 0
+    pvs: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sifted:
+    """What becomes of imported samples.
+
+    Parameters
+    ----------
+    stored : ImportedRows
+        By time.
+    refused : ImportedRows
+        Those that no archive should believe.
+    reasons : tuple of str
+        Why, each of them.
+    n_filtered : int
+        Those that are stored already, or twice in the source.
+    """
+
+    stored: ImportedRows
+    refused: ImportedRows
+    reasons: tuple[str, ...]
+    n_filtered: int
+
+
+def sift(rows: ImportedRows, known: pa.Table | None, future_limit_ns: int) -> Sifted:
+    """Judge imported samples.
+
+    Parameters
+    ----------
+    rows : ImportedRows
+        As they were read.
+    known : pyarrow.Table or None
+        Samples of the PV that are stored over the same time: columns time_ns, value, severity.
+    future_limit_ns : int
+        Stamps behind it are refused [ns since 1970 UTC].
+    """
+    reasons = np.full(len(rows), "", dtype=object)
+    reasons[rows.time_ns < EARLIEST_NS] = Reason.BEFORE_1991
+    reasons[rows.time_ns == EPICS_EPOCH_NS] = Reason.UNDEFINED_TIME
+    reasons[rows.time_ns > future_limit_ns] = Reason.FUTURE
+    is_refused = reasons != ""
+    good = np.flatnonzero(~is_refused)
+    good = good[np.argsort(rows.time_ns[good], kind="stable")]
+    taken = rows.take(good)
+    is_new = _is_new(taken, known)
+    bad = np.flatnonzero(is_refused)
+    return Sifted(
+        stored=taken.take(np.flatnonzero(is_new)),
+        refused=rows.take(bad),
+        reasons=tuple(str(reason) for reason in reasons[bad]),
+        n_filtered=int((~is_new).sum()),
+    )
+
+
+def _is_new(rows: ImportedRows, known: pa.Table | None) -> NDArray[np.bool_]:
+    is_new = np.ones(len(rows), dtype=bool)
+    times_ns = rows.time_ns
+    stored_ns = known["time_ns"].to_numpy() if known is not None else np.zeros(0, dtype=np.int64)
+    is_twin = np.zeros(len(rows), dtype=bool)
+    is_twin[1:] = times_ns[1:] == times_ns[:-1]
+    doubtful = np.flatnonzero(is_twin | np.isin(times_ns, stored_ns) | np.append(is_twin[1:], False))
+    if not doubtful.size:
+        return is_new
+    seen: set[tuple[int, str, int]] = set()
+    if known is not None:
+        matching = known.filter(pa.array(np.isin(stored_ns, times_ns[doubtful])))
+        columns = (matching[name].to_pylist() for name in ("time_ns", "value", "severity"))
+        seen = {(time_ns, repr(value), severity) for time_ns, value, severity in zip(*columns, strict=True)}
+    values = rows.value.take(pa.array(doubtful)).to_pylist()
+    for at, value in zip(doubtful.tolist(), values, strict=True):
+        key = int(times_ns[at]), repr(value), int(rows.severity[at])
+        is_new[at] = key not in seen
+        seen.add(key)
+    return is_new
+
+
+def brackets(
+    pv: str, links: Sequence[ConnectionRow], time_ns: NDArray[np.int64]
+) -> tuple[list[ConnectionRow], list[ConnectionRow]]:
+    """Say where imported rows make a PV known that was not heard then.
+
+    Parameters
+    ----------
+    pv : str
+        Its name.
+    links : sequence of ConnectionRow
+        All connection rows that are known of it, by time.
+    time_ns : ndarray of int64, shape (n,)
+        Times of the imported rows, rising [ns since 1970 UTC].
+
+    Returns
+    -------
+    added, forgotten : list of ConnectionRow
+        Rows that say so, and those of earlier imports that count no longer.
+    """
+    added: list[ConnectionRow] = []
+    forgotten: list[ConnectionRow] = []
+    for opener, closer, (start_ns, stop_ns) in _dark_stretches(links):
+        inside = time_ns[(time_ns >= start_ns) & (time_ns < stop_ns)]
+        if not inside.size:
+            continue
+        if opener is not None and _is_bracket(opener):
+            forgotten.append(opener)
+        else:
+            added.append(_bracket(pv, int(inside[0]), RowKind.RECONNECT))
+        if closer is not None and _is_bracket(closer):
+            forgotten.append(closer)
+        else:
+            added.append(_bracket(pv, int(inside[-1]), RowKind.GAP))
+    return added, forgotten
+
+
+def _dark_stretches(
+    links: Sequence[ConnectionRow],
+) -> list[tuple[ConnectionRow | None, ConnectionRow | None, tuple[int, int]]]:
+    found: list[tuple[ConnectionRow | None, ConnectionRow | None, tuple[int, int]]] = []
+    opener: ConnectionRow | None = None
+    since_ns: int | None = -(2**62) if not links or links[0].kind is RowKind.RECONNECT else None
+    for link in links:
+        if link.kind is RowKind.RECONNECT:
+            if since_ns is not None and link.time_ns > since_ns:
+                found.append((opener, link, (since_ns, link.time_ns)))
+            opener, since_ns = None, None
+        elif since_ns is None:
+            begins_ns = link.time_ns if link.kind is RowKind.PAUSE else min(link.time_ns, link.last_heard_ns)
+            # the row that ends an imported stretch is of the moment of its last sample
+            opener, since_ns = link, begins_ns + (1 if _is_bracket(link) else 0)
+    if since_ns is not None:
+        found.append((opener, None, (since_ns, 2**62)))
+    return found
+
+
+def _is_bracket(row: ConnectionRow) -> bool:
+    return row.seq == BRACKET_SEQ and row.protocol == PvProtocol.IMPORT
+
+
+def _bracket(pv: str, time_ns: int, kind: RowKind) -> ConnectionRow:
+    return ConnectionRow(pv, time_ns, kind, time_ns, BRACKET_SEQ, PvProtocol.IMPORT)

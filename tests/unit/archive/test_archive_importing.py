@@ -1,0 +1,172 @@
+"""Taking in: nothing twice, nothing believed that cannot be, and known only where somebody recorded."""
+
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nualley.app.archive import open_archive_reader, open_compactor, open_importer
+from nualley.archive.columns import VALUE_TYPES
+from nualley.archive.errors import ShardTakenError
+from nualley.archive.importing import ImportedRows
+from nualley.core import DAY_NS, SECOND_NS, UsageError, parse_time_ns
+from nualley.exposure.adapters.archive import rows_from_table
+from nualley.physics import history_from_rows
+from nualley.pv import ValueType
+
+JANUARY_NS = parse_time_ns("2024-01-01T00:00:00Z", 0)
+
+
+def rows_of(pv, times_ns, values, value_type=ValueType.FLOAT64, links=(), **changes):
+    n = len(times_ns)
+    return ImportedRows(
+        pv=pv,
+        value_type=value_type,
+        time_ns=np.array(times_ns, dtype=np.int64),
+        value=pa.array(values, VALUE_TYPES[value_type]),
+        severity=np.zeros(n, dtype=np.int8),
+        status=np.zeros(n, dtype=np.int16),
+        links=tuple(links),
+        **changes,
+    )
+
+
+def take_in(folder, clock, *parts):
+    with open_importer(folder, clock) as importer:
+        for part in parts:
+            importer.store(part)
+    counts = importer.counts
+    assert counts.received == counts.stored + counts.quarantined + counts.filtered
+    return counts
+
+
+def samples(reader, pv):
+    return [row["value"] for row in reader.read(pv, 0, 2**62).to_pylist() if row["kind"] == "sample"]
+
+
+def known_s(reader, pv, start_ns, stop_ns):
+    rows = rows_from_table(reader.history(pv, start_ns, stop_ns))
+    history = history_from_rows(rows, alive_until_ns=reader.alive_until_ns(pv), start_ns=start_ns, stop_ns=stop_ns)
+    return history.known.duration_ns / SECOND_NS
+
+
+def test_a_year_of_another_archive(tmp_path, bench):
+    folder = tmp_path / "other"
+    times_ns = JANUARY_NS + np.arange(366) * DAY_NS  # a leap year
+    counts = take_in(folder, bench.clock, rows_of("OLD", times_ns, np.arange(366.0), unit="kW", precision=1))
+    assert (counts.stored, counts.pvs) == (366, {"OLD"})
+    reader = open_archive_reader(folder, bench.clock)
+    table = reader.read("OLD", JANUARY_NS, JANUARY_NS + 400 * DAY_NS)
+    assert samples(reader, "OLD") == list(range(366))
+    assert set(table["protocol"].to_pylist()) == {"import"}
+    assert reader.record("OLD").metadata.unit == "kW"
+    assert reader.ledger().received == reader.ledger().stored == 366
+    # a value holds to the next sample, however long, and is known no longer than it was recorded
+    assert known_s(reader, "OLD", JANUARY_NS - DAY_NS, JANUARY_NS + 400 * DAY_NS) == 365 * 86_400
+    assert {path.parent.name for path in folder.glob("month/*/*")} == {f"2024-{month:02d}" for month in range(1, 13)}
+
+
+def test_what_is_stored_already_is_filtered(bench):
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0))
+    bench.commit()
+    t0 = bench.clock.time_ns
+    rows = rows_of("P", [t0, t0, t0 - SECOND_NS, t0 - SECOND_NS], [1.0, 2.0, 0.5, 0.5])
+    counts = take_in(bench.folder, bench.clock, rows)
+    assert (counts.received, counts.stored, counts.filtered) == (4, 2, 2)
+    again = take_in(bench.folder, bench.clock, rows)
+    assert (again.stored, again.filtered) == (0, 4)
+    assert samples(bench.reader(), "P") == [0.5, 2.0, 1.0], "of one moment, what was heard live is the last"
+    ledger = bench.reader().ledger()
+    assert ledger.is_balanced
+    assert (ledger.stored, ledger.filtered) == (3, 6)
+
+
+def test_stamps_that_no_archive_should_believe_are_quarantined(bench):
+    now_ns = bench.clock.time_ns
+    times_ns = [631_152_000 * SECOND_NS, 100 * SECOND_NS, now_ns + 7200 * SECOND_NS, now_ns]
+    counts = take_in(bench.folder, bench.clock, rows_of("X", times_ns, [1.0, 2.0, 3.0, 4.0]))
+    assert (counts.stored, counts.quarantined) == (1, 3)
+    (path,) = [p for p in bench.folder.glob("quarantine/*/*.parquet") if "1970-" in str(p)]
+    assert "import" in path.name
+    assert samples(bench.reader(), "X") == [4.0]
+
+
+def test_imported_gaps_are_rows(bench):
+    at = [JANUARY_NS + i * SECOND_NS for i in range(10)]
+    links = [(at[3] + 1, "disconnect"), (at[6] - 1, "reconnect")]
+    take_in(bench.folder, bench.clock, rows_of("L", [*at[:4], *at[6:]], [0.0] * 8, links=links))
+    reader = bench.reader()
+    kinds = reader.read("L", at[0], at[9] + 1)["kind"].to_pylist()
+    assert kinds.count("disconnect") == kinds.count("reconnect") - 1 == 1
+    # from the first sample to the last, without the time between: a nanosecond behind and before is the links' own
+    assert known_s(reader, "L", at[0], at[9] + 1) == pytest.approx(3 + 3 + 1e-9 * 2, abs=1e-6)
+
+
+def test_import_fills_a_gap_and_nothing_else(bench):
+    t0 = bench.clock.time_ns
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0), bench.life())
+    bench.clock.advance(100)
+    bench.emit(bench.disconnect("P", t0 + 50 * SECOND_NS))
+    bench.clock.advance(1000)
+    bench.emit(bench.connect("P"), bench.sample("P", 2.0), bench.life())
+    bench.commit()
+    span = t0, bench.clock.time_ns
+    assert known_s(bench.reader(), "P", *span) == 50
+    inside = [t0 + s * SECOND_NS for s in (300, 400, 600)]
+    take_in(bench.folder, bench.clock, rows_of("P", inside, [5.0, 6.0, 7.0]))
+    assert known_s(bench.reader(), "P", *span) == 50 + 300
+    # what comes later in the same stretch goes on where the first import ended
+    take_in(bench.folder, bench.clock, rows_of("P", [t0 + 800 * SECOND_NS], [8.0]))
+    assert known_s(bench.reader(), "P", *span) == 50 + 500
+    take_in(bench.folder, bench.clock, rows_of("P", [t0 + 200 * SECOND_NS], [4.0]))
+    assert known_s(bench.reader(), "P", *span) == 50 + 600
+
+
+@given(cut=st.integers(1, 19), order=st.permutations(range(3)))
+def test_imports_in_any_order_are_one_history(tmp_path_factory, cut, order):
+    folder = tmp_path_factory.mktemp("import")
+    clock = _Clock()
+    at = [JANUARY_NS + i * 7 * SECOND_NS for i in range(20)]
+    edges = sorted({0, cut // 2 or 1, cut, 20})
+    parts = [slice(a, b) for a, b in itertools.pairwise(edges)]
+    for number in [n for n in order if n < len(parts)]:
+        part = parts[number]
+        take_in(folder, clock, rows_of("P", at[part], [float(i) for i in range(20)][part]))
+    reader = open_archive_reader(folder, clock)
+    assert samples(reader, "P") == [float(i) for i in range(20)]
+    assert known_s(reader, "P", at[0] - DAY_NS, at[-1] + DAY_NS) == 19 * 7
+
+
+class _Clock:
+    def now_ns(self):
+        return JANUARY_NS + 900 * DAY_NS
+
+
+def test_words_and_arrays_are_taken_in_and_compacted(bench):
+    at = [JANUARY_NS + i * SECOND_NS for i in range(3)]
+    words = rows_of("W", at, ["a", "ν", ""], ValueType.STRING)
+    arrays = rows_of("A", at, [[1.0], [], [2.0, 3.0]], ValueType.FLOAT32_ARRAY)
+    take_in(bench.folder, bench.clock, words, arrays)
+    take_in(bench.folder, bench.clock, rows_of("W", [at[2] + 1], ["z"], ValueType.STRING))
+    compactor = open_compactor(bench.folder, bench.clock)
+    for job in compactor.due(is_all=True):
+        assert compactor.run(job).damage == ""
+    reader = bench.reader()
+    assert {pv: samples(reader, pv) for pv in "WA"} == {"W": ["a", "ν", "", "z"], "A": [[1.0], [], [2.0, 3.0]]}
+
+
+def test_one_import_at_a_time(bench):
+    with (
+        open_importer(bench.folder, bench.clock),
+        pytest.raises(ShardTakenError),
+        open_importer(bench.folder, bench.clock),
+    ):
+        pass
+
+
+def test_a_name_that_cannot_be_is_refused(bench):
+    with open_importer(bench.folder, bench.clock) as importer, pytest.raises(UsageError, match=r"'\.\./x' cannot"):
+        importer.store(rows_of("../x", [JANUARY_NS], [1.0], source="x.csv"))
