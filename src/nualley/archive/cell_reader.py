@@ -1,7 +1,8 @@
 """Cells of a stretch of time from whatever tells them: tiers where they are whole, finer ones or samples elsewhere."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -11,14 +12,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nualley.archive.cells import Cells, conflicts, group_by_width, join, merge, no_cells, summarise
-from nualley.archive.layouts import cells_from_table
 from nualley.archive.models import TIERS, Level, RowGroup
 from nualley.archive.tiering import sample_arrays
 from nualley.core import SECOND_NS, Interval, IntervalSet
 
 _FINER = {Level.HOUR: Level.MINUTE, Level.MINUTE: Level.RAW}
 _COLUMNS = ("time_ns", "value", "severity", "kind")
-_PIECE_NS = 31 * 86_400 * SECOND_NS
+_MOST_CELLS = 200_000
+_MANY_RUNS = 16
+"""Of more stretches than this, everything between the first and the last is read at once."""
 
 Stretch: TypeAlias = tuple[int, int]
 _Samples: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int8]]
@@ -36,6 +38,8 @@ class PvSource:
         Returns the row group of a level with the last sample before a time, among those that end before it.
     read : callable
         Reads a row group, or the columns asked for; None where it is damaged.
+    cells : callable
+        Returns the cells of a row group of a tier; None where it is damaged.
     tail : sequence of pyarrow.Table
         Rows that are not sealed yet.
     """
@@ -43,7 +47,31 @@ class PvSource:
     groups: Callable[[Level, int, int], Sequence[RowGroup]]
     before: Callable[[Level, int], RowGroup | None]
     read: Callable[[RowGroup, Sequence[str] | None], pa.Table | None]
+    cells: Callable[[RowGroup], Cells | None]
     tail: Sequence[pa.Table]
+
+
+class CellCache:
+    """Cells that were read, the newest of them: a file of a tier never changes."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[tuple[str, int], Cells] = OrderedDict()
+        self._n_cells = 0
+
+    def get(self, key: tuple[str, int]) -> Cells | None:
+        """Return what is known of a row group."""
+        return self._found.get(key)
+
+    def put(self, key: tuple[str, int], cells: Cells) -> Cells:
+        """Keep the cells of a row group, and forget those that were not asked for the longest."""
+        if key not in self._found:
+            self._n_cells += len(cells)
+        self._found[key] = cells
+        self._found.move_to_end(key)
+        while self._n_cells > _MOST_CELLS and len(self._found) > 1:
+            _, gone = self._found.popitem(last=False)
+            self._n_cells -= len(gone)
+        return cells
 
 
 def read_cells(source: PvSource, level: Level, stretch: Stretch, edges_ns: NDArray[np.int64]) -> Cells:
@@ -69,11 +97,11 @@ def read_cells(source: PvSource, level: Level, stretch: Stretch, edges_ns: NDArr
         return _from_samples(source, [stretch], edges_ns)
     width_ns = TIERS[level]
     found, lost = _tier_cells(source, level, stretch)
+    found = _shortened(found, edges_ns)
     is_cut = _is_cut(found, edges_ns) | _is_in(found.start_ns, lost)
-    if len(found):
-        clash = conflicts(found)
-        # samples of two files lie between each other: all cells of that stretch are made anew
-        is_cut |= np.isin(found.start_ns, found.start_ns[clash])
+    # where samples of two files lie between each other, they must be sorted anew; a cell is made anew as a whole
+    is_cut |= conflicts(found)
+    is_cut = np.isin(found.start_ns, found.start_ns[is_cut])
     if not is_cut.any() and not lost:
         return _whole(found)
     starts = [found.start_ns[is_cut], *(np.arange(*run, width_ns) for run in lost)]
@@ -97,7 +125,7 @@ def last_before(source: PvSource, time_ns: int) -> Cells:
 def _finer(source: PvSource, level: Level, runs: Sequence[Stretch], edges_ns: NDArray[np.int64]) -> Cells:
     if level is Level.RAW:
         return _from_samples(source, runs, edges_ns)
-    if len(runs) > 1 and runs[-1][1] - runs[0][0] <= 12 * _PIECE_NS:
+    if len(runs) > _MANY_RUNS:
         cells = read_cells(source, level, (runs[0][0], runs[-1][1]), edges_ns)
         return cells.only(_is_in(cells.start_ns, runs))
     return join([read_cells(source, level, run, edges_ns) for run in runs])
@@ -109,11 +137,11 @@ def _tier_cells(source: PvSource, level: Level, stretch: Stretch) -> tuple[Cells
     width_ns = TIERS[level]
     parts, lost = [], []
     for group in source.groups(level, start_ns, stop_ns):
-        table = source.read(group, None)
-        if table is None:
+        cells = source.cells(group)
+        if cells is None:
             lost.append((max(group.start_ns, start_ns), min(group.stop_ns + width_ns, stop_ns)))
         else:
-            parts.append(cells_from_table(table, width_ns))
+            parts.append(cells)
     parts.append(_of_width(_samples(source.tail, [stretch]), width_ns))
     cells = _sorted(join(parts))
     return cells.only((cells.start_ns >= start_ns) & (cells.start_ns < stop_ns)), _merged(lost)
@@ -131,7 +159,8 @@ def _of_width(samples: _Samples, width_ns: int) -> Cells:
 
 def _whole(cells: Cells) -> Cells:
     """Join parts of one cell that came from several files."""
-    is_first = np.append(True, cells.start_ns[1:] != cells.start_ns[:-1])[: len(cells)]
+    same = (cells.start_ns[1:] == cells.start_ns[:-1]) & (cells.stop_ns[1:] == cells.stop_ns[:-1])
+    is_first = np.append(True, ~same)[: len(cells)]
     if is_first.all():
         return cells
     firsts = np.flatnonzero(is_first)
@@ -144,10 +173,29 @@ def _sorted(cells: Cells) -> Cells:
 
 
 def _is_cut(cells: Cells, edges_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
-    before = np.searchsorted(edges_ns, cells.start_ns, side="right")
+    # before its first sample, a cell says nothing
+    before = np.searchsorted(edges_ns, cells.first_ns, side="right")
     behind = np.searchsorted(edges_ns, cells.stop_ns, side="left")
     is_cut: NDArray[np.bool_] = behind > before
     return is_cut
+
+
+def _shortened(cells: Cells, edges_ns: NDArray[np.int64]) -> Cells:
+    """End cells at the first edge behind their last sample: what holds there is known without the samples."""
+    if not len(cells) or not edges_ns.size:
+        return cells
+    at = np.minimum(np.searchsorted(edges_ns, cells.last_ns, side="right"), edges_ns.size - 1)
+    is_inside = (edges_ns[at] > cells.last_ns) & (edges_ns[at] < cells.stop_ns)
+    if not is_inside.any():
+        return cells
+    stop_ns = np.where(is_inside, edges_ns[at], cells.stop_ns)
+    less_s = (cells.stop_ns - stop_ns) / SECOND_NS
+    return replace(
+        cells,
+        stop_ns=stop_ns,
+        integral=cells.integral - np.where(cells.holds, cells.last, 0.0) * less_s,
+        bad_s=cells.bad_s - np.where(cells.holds, 0.0, less_s),
+    )
 
 
 def _runs(starts_ns: NDArray[np.int64], width_ns: int) -> list[Stretch]:

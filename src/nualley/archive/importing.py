@@ -204,7 +204,7 @@ def brackets(
         if closer is not None and _is_bracket(closer):
             forgotten.append(closer)
         else:
-            added.append(_bracket(pv, int(inside[-1]), RowKind.GAP))
+            added.append(_bracket(pv, int(inside[-1]) + 1, RowKind.GAP))
     return added, forgotten
 
 
@@ -221,8 +221,7 @@ def _dark_stretches(
             opener, since_ns = None, None
         elif since_ns is None:
             begins_ns = link.time_ns if link.kind is RowKind.PAUSE else min(link.time_ns, link.last_heard_ns)
-            # the row that ends an imported stretch is of the moment of its last sample
-            opener, since_ns = link, begins_ns + (1 if _is_bracket(link) else 0)
+            opener, since_ns = link, begins_ns
     if since_ns is not None:
         found.append((opener, None, (since_ns, 2**62)))
     return found

@@ -13,7 +13,7 @@ from nualley.archive.ports import ColumnFiles, FileWriter
 from nualley.archive.tiering import cells_of_table
 from nualley.pv import ValueType
 
-GROUP_ROWS = 2**18
+GROUP_ROWS = 2**17
 """Most rows of a row group: one hour is read out of one in a few milliseconds."""
 
 _GROUP_B = 64 * 2**20

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nualley.archive.bins import MOST_BINS, assemble, bin_edges, choose_level
-from nualley.archive.cell_reader import PvSource, last_before, read_cells
+from nualley.archive.cell_reader import CellCache, PvSource, last_before, read_cells
+from nualley.archive.cells import Cells
 from nualley.archive.directory import Directory, DirectoryCache, Snapshot
 from nualley.archive.errors import ArchiveBusyError, NoNumbersError, PvNotArchivedError, SealedFileDamagedError
-from nualley.archive.layouts import NUMBERS
+from nualley.archive.layouts import NUMBERS, cells_from_table
 from nualley.archive.models import (
     TIERS,
     Account,
@@ -28,7 +29,7 @@ from nualley.archive.models import (
 )
 from nualley.archive.ports import ColumnFiles, Generation, Index, LogReader
 from nualley.archive.registry import Registry
-from nualley.archive.rows import add_connections, cut, union
+from nualley.archive.rows import add_connections, cut, narrow, union
 from nualley.archive.sealing import connection_rows
 from nualley.archive.tail import LogTail
 from nualley.core import Clock, IntervalSet, nearest
@@ -70,6 +71,7 @@ class ArchiveReader:
         self._sealed = Snapshot((), {}, _no_directory, self._directories)
         self._tail = LogTail(Registry(), segment=-2, has_log=False)
         self._damages: dict[str, str] = {}
+        self._known_cells = CellCache()
 
     # -------------------------------------------------------------- what is known
     def registry(self) -> Registry:
@@ -249,8 +251,19 @@ class ArchiveReader:
             groups=lambda level, start_ns, stop_ns: sealed.groups(pv, level, start_ns, stop_ns),
             before=lambda level, time_ns: sealed.before(pv, level, time_ns),
             read=self._read_or_note,
+            cells=self._cells,
             tail=list(tail.tables(record).values()),
         )
+
+    def _cells(self, group: RowGroup) -> Cells | None:
+        key = group.path, group.place.group_B
+        cells = self._known_cells.get(key)
+        if cells is None:
+            table = self._read_or_note(group)
+            if table is None:
+                return None
+            cells = cells_from_table(table, TIERS[group.level])
+        return self._known_cells.put(key, cells)
 
     def _dark(self, pv: str, start_ns: int, stop_ns: int) -> IntervalSet:
         links = [
@@ -333,14 +346,14 @@ class ArchiveReader:
     ) -> tuple[dict[ValueType, list[pa.Table]], list[RowGroup]]:
         found: dict[ValueType, list[pa.Table]] = {}
         lost = []
-        before = self._sealed.before(record.name, Level.RAW, start_ns)
         groups = self._sealed.groups(record.name, Level.RAW, start_ns, stop_ns)
+        before = self._sealed.before(record.name, Level.RAW, start_ns)
         for group in [*([before] if before else []), *groups]:
             table = self._read_or_note(group)
             if table is None:
                 lost.append(group)
             else:
-                found.setdefault(group.value_type, []).append(table)
+                found.setdefault(group.value_type, []).append(narrow(table, start_ns, stop_ns))
         for value_type, table in tail.tables(record).items():
             found.setdefault(value_type, []).append(table)
         return found, lost

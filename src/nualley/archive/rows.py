@@ -57,6 +57,16 @@ def in_order(table: pa.Table) -> pa.Table:
     return table.take(pa.array(order))
 
 
+def narrow(table: pa.Table, start_ns: int, stop_ns: int) -> pa.Table:
+    """Leave out of rows by time what `cut` would: quick, for the one table that a row group is."""
+    times_ns = table["time_ns"].to_numpy()
+    first, stop = np.searchsorted(times_ns, start_ns, side="right"), np.searchsorted(times_ns, stop_ns, side="left")
+    kinds = table["kind"].slice(0, int(first)).combine_chunks()
+    earlier = np.flatnonzero(kinds.indices.to_numpy() == kinds.dictionary.index("sample").as_py())
+    begin = earlier[-1] if earlier.size else np.searchsorted(times_ns, start_ns, side="left")
+    return table.slice(int(begin), int(max(stop - begin, first - begin, 0)))
+
+
 def cut(table: pa.Table, start_ns: int, stop_ns: int) -> pa.Table:
     """Sort rows by time and keep those of ``[start_ns, stop_ns)`` and the last sample at or before the start."""
     if not table.num_rows:

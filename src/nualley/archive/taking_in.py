@@ -127,7 +127,7 @@ class Importer:
     def _write(self, sifted: Sequence[Sifted], number: int) -> list[SealedFile]:
         tables: dict[tuple[str, ValueType], list[tuple[str, pa.Table]]] = defaultdict(list)
         for found in sifted:
-            for month, table in _months(_table(found.stored, self._clock.now_ns())):
+            for month, table in _months(_table(found.stored)):
                 tables[month, found.stored.value_type].append((found.stored.pv, table))
         files: list[SealedFile] = []
         for (month, value_type), parts in sorted(tables.items()):
@@ -142,7 +142,7 @@ class Importer:
         by_type: dict[ValueType, list[pa.Table]] = defaultdict(list)
         for found in sifted:
             if len(found.refused):
-                table = _table(found.refused, self._clock.now_ns(), with_links=False)
+                table = _table(found.refused, with_links=False)
                 by_type[found.refused.value_type].append(
                     table.append_column(pa.field("reason", pa.string(), nullable=False), pa.array(found.reasons))
                 )
@@ -180,21 +180,23 @@ def _link_rows(rows: ImportedRows) -> list[ConnectionRow]:
     ]
 
 
-def _table(rows: ImportedRows, now_ns: int, *, with_links: bool = True) -> pa.Table:
+def _table(rows: ImportedRows, *, with_links: bool = True) -> pa.Table:
     links = _link_rows(rows) if with_links else []
     n, n_links = len(rows), len(links)
     schema = file_schema(rows.value_type)
+    times_ns = np.concatenate([rows.time_ns, np.array([row.time_ns for row in links], dtype=np.int64)])
     kinds = pa.array([*np.zeros(n, dtype=np.int8).tolist(), *(int(row.kind) for row in links)], pa.int8())
     columns = {
         "pv": pa.DictionaryArray.from_arrays(pa.array(np.zeros(n + n_links, dtype=np.int32)), pa.array([rows.pv])),
-        "time_ns": pa.array(np.concatenate([rows.time_ns, np.array([row.time_ns for row in links], dtype=np.int64)])),
+        "time_ns": pa.array(times_ns),
         "value": pa.concat_arrays([rows.value, pa.nulls(n_links, rows.value.type)]),
         "severity": _with_nulls(rows.severity, n_links),
         "status": _with_nulls(rows.status, n_links),
         "protocol": pa.DictionaryArray.from_arrays(
             pa.array(np.zeros(n + n_links, dtype=np.int8)), pa.array([str(PvProtocol.IMPORT)])
         ),
-        "received_ns": pa.array(np.full(n + n_links, now_ns, dtype=np.int64)),
+        # nobody heard them live; when they were taken in is in the manifest
+        "received_ns": pa.array(times_ns),
         "seq": pa.concat_arrays([pa.nulls(n, pa.int64()), pa.array([row.seq for row in links], pa.int64())]),
         "kind": pa.DictionaryArray.from_arrays(kinds, pa.array(KINDS)),
         "last_heard_ns": pa.concat_arrays(
@@ -237,7 +239,7 @@ def _records(sifted: Iterable[Sifted], known: dict[str, PvRecord], now_ns: int) 
             )
         if len(rows) and (record.last is None or int(rows.time_ns[-1]) > record.last.time_ns):
             record.last = _last(rows)
-            record.last_heard_ns = max(record.last_heard_ns, record.last.time_ns)
+            record.last_heard_ns = max(record.last_heard_ns, record.last.time_ns + 1)
         records[rows.pv] = changed[rows.pv] = record
     return list(changed.values())
 
