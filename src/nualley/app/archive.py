@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from nualley.archive.service import Recorder
 from nualley.archive.settings import ArchiveSettings
 from nualley.archive.taking_in import SHARD as IMPORT_SHARD
 from nualley.archive.taking_in import Importer
+from nualley.archive.verifying import Verified, verify
 from nualley.core import Clock, SystemClock
 
 SHARD = "0"
@@ -186,6 +187,21 @@ def open_compactor(folder: Path, clock: Clock | None = None) -> Compactor:
     compactor = Compactor(ParquetFolder(folder), index, manifest, clock)
     compactor.remove_replaced(manifest.replaced())
     return compactor
+
+
+def verify_archive(folder: Path, progress: Callable[[int, int], None] | None = None) -> Verified:
+    """Read every sealed file of an archive and compare it with what was written.
+
+    Parameters
+    ----------
+    folder : Path
+        ``store/archive``.
+    progress : callable, optional
+        Takes bytes done and bytes in all.
+    """
+    reader = open_archive_reader(folder)
+    manifest = ManifestFile(folder, SystemClock())
+    return verify(reader.snapshot().files, manifest.sha256_by_path(), ParquetFolder(folder), progress)
 
 
 def _nothing_archived(folder: Path) -> ArchiveMissingError:

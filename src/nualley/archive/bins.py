@@ -16,21 +16,6 @@ LARGEST_RAW_ROWS = 200_000
 MOST_BINS = 100_000
 _ROWS_PER_BIN = 2
 
-BIN_COLUMNS = (
-    "start_ns",
-    "stop_ns",
-    "n",
-    "n_good",
-    "min",
-    "mean",
-    "max",
-    "first",
-    "last",
-    "time_mean",
-    "severity",
-)
-"""What is shown of a bin."""
-
 
 def choose_level(start_ns: int, stop_ns: int, n_bins: int, n_rows: int) -> Level:
     """Say what bins are made of: the coarsest tier with two rows a bin, or the samples where they are few.
@@ -92,8 +77,8 @@ def assemble(parts: Cells, edges_ns: NDArray[np.int64], before: Cells, dark: Int
     Returns
     -------
     pyarrow.Table
-        `BIN_COLUMNS`, and sum, sumsq, min_ns, max_ns, integral (value times seconds) and known_s [s]; a value is null
-        where there is none. ``mean`` is over samples, ``time_mean`` weighs each by how long it held.
+        `nualley.archive.BIN_COLUMNS`, and sum, sumsq, min_ns, max_ns, integral (value times seconds) and known_s [s]; a
+        value is null where there is none. ``mean`` is over samples, ``time_mean`` weighs each by how long it held.
     """
     n_bins = edges_ns.size - 1
     number = np.searchsorted(edges_ns, parts.first_ns, side="right") - 1

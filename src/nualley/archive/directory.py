@@ -203,6 +203,16 @@ class Snapshot:
             return one or other
         return other if (other.last_sample_ns or 0) > (one.last_sample_ns or 0) else one
 
+    def bytes_by_pv(self, level: Level) -> dict[str, float]:
+        """Return each PV's share of the bytes of a level's files, by rows [B]."""
+        names, found = self.name_of(), dict[str, float]()
+        for file in self._by_level[level]:
+            directory = self._directory(file)
+            for number, n_rows in zip(directory.pv.tolist(), directory.n_rows.tolist(), strict=True):
+                share_B = file.size_B * n_rows / max(file.n_rows, 1)
+                found[names[number]] = found.get(names[number], 0.0) + share_B
+        return found
+
     def pvs_of(self, file: IndexedFile) -> NDArray[np.int32]:
         """Return the numbers of the PVs in a file."""
         return np.unique(self._directory(file).pv)

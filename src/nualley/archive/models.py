@@ -183,6 +183,26 @@ class LastValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch in which nothing was known of a PV.
+
+    Parameters
+    ----------
+    start_ns, stop_ns : int
+        Half-open stretch [ns since 1970 UTC].
+    kind : str
+        ``disconnect``, ``gap``, ``pause``, or ``not-archived`` before the first row.
+    last_heard_ns : int or None
+        Last proof of life of the IOC before it [ns since 1970 UTC].
+    """
+
+    start_ns: int
+    stop_ns: int
+    kind: str
+    last_heard_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ValueAt:
     """What a PV was at a moment.
 
@@ -513,3 +533,19 @@ class SealedContents:
     files: tuple[SealedFile, ...] = ()
     connections: tuple[ConnectionRow, ...] = ()
     losses: tuple[Loss, ...] = ()
+
+
+BIN_COLUMNS = (
+    "start_ns",
+    "stop_ns",
+    "n",
+    "n_good",
+    "min",
+    "mean",
+    "max",
+    "first",
+    "last",
+    "time_mean",
+    "severity",
+)
+"""What is shown of a bin."""

@@ -1,6 +1,7 @@
 """Reading: last values, raw ranges, bins and the account of samples, beside a running archive or without one."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 from nualley.archive.bins import MOST_BINS, assemble, bin_edges, choose_level
 from nualley.archive.cell_reader import CellCache, PvSource, last_before, read_cells
 from nualley.archive.cells import Cells
+from nualley.archive.columns import file_schema
 from nualley.archive.directory import Directory, DirectoryCache, Snapshot
 from nualley.archive.errors import ArchiveBusyError, NoNumbersError, PvNotArchivedError, SealedFileDamagedError
 from nualley.archive.layouts import NUMBERS, cells_from_table
@@ -17,6 +19,7 @@ from nualley.archive.models import (
     TIERS,
     Account,
     ConnectionRow,
+    Gap,
     LastValue,
     Ledger,
     Level,
@@ -29,10 +32,10 @@ from nualley.archive.models import (
 )
 from nualley.archive.ports import ColumnFiles, Generation, Index, LogReader
 from nualley.archive.registry import Registry
-from nualley.archive.rows import add_connections, cut, narrow, union
+from nualley.archive.rows import add_connections, common_type, convert, cut, narrow, union
 from nualley.archive.sealing import connection_rows
 from nualley.archive.tail import LogTail
-from nualley.core import Clock, IntervalSet, nearest
+from nualley.core import SECOND_NS, Clock, IntervalSet, nearest
 from nualley.physics import LinkChange, blackouts
 from nualley.pv import ValueType
 
@@ -43,6 +46,9 @@ _LINK_KINDS: Mapping[RowKind, Literal["disconnect", "reconnect", "pause", "gap"]
     RowKind.GAP: "gap",
 }
 _TRIES = 20
+_RATE_S = 3600
+PIECE_ROWS = 500_000
+"""A long stretch is read in pieces of about so many rows."""
 
 
 class ArchiveReader:
@@ -278,6 +284,79 @@ class ArchiveReader:
         tail = self._refresh()
         record = _record(tail.registry, pv)
         return bool(self._sealed.groups(pv, Level.RAW, start_ns, stop_ns)) or bool(tail.tables(record))
+
+    def pieces(self, pv: str, start_ns: int, stop_ns: int, most_rows: int = PIECE_ROWS) -> Iterator[pa.Table]:
+        """Read a long stretch in pieces that fit into memory.
+
+        Parameters
+        ----------
+        pv : str
+            Its name.
+        start_ns, stop_ns : int
+            Half-open stretch [ns since 1970 UTC].
+        most_rows : int
+            About how many rows a piece may have.
+
+        Yields
+        ------
+        pyarrow.Table
+            As `read`, at least one; only the first piece begins with the sample that holds at its start, and all have
+            one type of values.
+        """
+        tail = self._refresh()
+        record = _record(tail.registry, pv)
+        groups = self._sealed.groups(pv, Level.RAW, start_ns, stop_ns)
+        recent = tail.tables(record)
+        n_rows = sum(_rows_inside(group, start_ns, stop_ns) for group in groups)
+        n_rows += sum(table.num_rows for table in recent.values())
+        found = {group.value_type for group in groups} | recent.keys() or {record.value_type or ValueType.FLOAT64}
+        value_type = common_type(found)
+        first_ns = min([group.start_ns for group in groups], default=start_ns)
+        edges_ns = bin_edges(max(start_ns, min(first_ns, stop_ns - 1)), stop_ns, max(1, -(-n_rows // most_rows)))
+        edges_ns[0] = start_ns
+        for begin_ns, end_ns in itertools.pairwise(edges_ns.tolist()):
+            table = self.read(pv, begin_ns, end_ns)
+            if begin_ns > start_ns:
+                table = table.filter(pc.greater_equal(table["time_ns"], begin_ns))
+            yield table if table.schema == file_schema(value_type) else convert(table, value_type)
+
+    def first_ns(self, pv: str) -> int:
+        """Return the time of a PV's first row [ns since 1970 UTC]; now where there is none."""
+        tail = self._refresh()
+        record = _record(tail.registry, pv)
+        times_ns = [group.start_ns for group in self._sealed.groups(pv, Level.RAW, -(2**62), 2**62)]
+        times_ns += [pc.min(table["time_ns"]).as_py() for table in tail.tables(record).values()]
+        return min(times_ns, default=self._clock.now_ns())
+
+    def rate_Hz(self, pv: str) -> float:  # the unit
+        """Return how many rows of a PV were stored a second over the last hour [Hz]."""
+        tail = self._refresh()
+        record, now_ns = _record(tail.registry, pv), self._clock.now_ns()
+        stretch = now_ns - _RATE_S * SECOND_NS, now_ns
+        n_rows = sum(_rows_inside(group, *stretch) for group in self._sealed.groups(pv, Level.RAW, *stretch))
+        for table in tail.tables(record).values():
+            times_ns = table["time_ns"].to_numpy()
+            n_rows += int(((times_ns >= stretch[0]) & (times_ns < stretch[1])).sum())
+        return n_rows / _RATE_S
+
+    def gaps(self, pv: str, start_ns: int, stop_ns: int) -> list[Gap]:
+        """Return when nothing was known of a PV in ``[start_ns, stop_ns)``, by time."""
+        rows = self.connections(pv, start_ns, stop_ns)
+        found = []
+        for dark in self._dark(pv, start_ns, stop_ns):
+            causes = [row for row in rows if row.kind is not RowKind.RECONNECT and row.time_ns >= dark.start_ns]
+            # the row that says why is noticed later than the silence began
+            before = [row for row in rows if row.kind is not RowKind.RECONNECT and row.time_ns <= dark.start_ns]
+            cause = causes[0] if causes and causes[0].time_ns < dark.stop_ns else before[-1] if before else None
+            is_first = cause is None
+            kind = "not-archived" if is_first else cause.kind.name.lower() if cause else ""
+            found.append(Gap(dark.start_ns, dark.stop_ns, kind, cause.last_heard_ns if cause else None))
+        return found
+
+    def sealed_B(self) -> dict[str, float]:
+        """Return the bytes of each PV's samples in sealed files: of a file's bytes, its share by rows [B]."""
+        self._refresh()
+        return self._sealed.bytes_by_pv(Level.RAW)
 
     def history(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:
         """Read a stretch together with the connection rows outside of it that tell what is known inside.

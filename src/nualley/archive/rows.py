@@ -1,6 +1,6 @@
 """Rows as tables: joined, cut to a stretch, and with connection rows put in."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -33,11 +33,19 @@ def union(tables: Mapping[ValueType, Sequence[pa.Table]], value_type: ValueType)
     if len(tables) == 1:
         ((found, parts),) = tables.items()
         return pa.concat_tables([part.cast(file_schema(found)) for part in parts])
-    common = ValueType.FLOAT64 if NUMBERS.issuperset(tables) else ValueType.STRING
-    return pa.concat_tables([_convert(part, common) for parts in tables.values() for part in parts])
+    common = common_type(tables)
+    return pa.concat_tables([convert(part, common) for parts in tables.values() for part in parts])
 
 
-def _convert(table: pa.Table, value_type: ValueType) -> pa.Table:
+def common_type(value_types: Collection[ValueType]) -> ValueType:
+    """Return the type that all of some types can be shown as: their own, float64 for numbers, else text."""
+    if len(set(value_types)) == 1:
+        return next(iter(value_types))
+    return ValueType.FLOAT64 if NUMBERS.issuperset(value_types) else ValueType.STRING
+
+
+def convert(table: pa.Table, value_type: ValueType) -> pa.Table:
+    """Return rows with values of another type: numbers as float64, anything as text."""
     schema = file_schema(value_type)
     column = table["value"]
     if pa.types.is_list(column.type):

@@ -1,19 +1,17 @@
 """``nualley archive``: last values and history of archived PVs."""
 
 from collections.abc import Sequence
-from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from nualley.app.site import open_site
 from nualley.archive import LastValue
 from nualley.cli.losses import told_losses
-from nualley.cli.options import Output, Time, stretch_ns
-from nualley.cli.output import print_json, print_note, print_table, shown_time
-from nualley.core import format_duration, format_time
+from nualley.cli.options import Output
+from nualley.cli.output import print_json, print_table, shown_time, shown_value
+from nualley.core import format_duration
 
-app = App(name="archive", help="Archived PVs: last values and history.")
-_ARRAY_SHOWN = 3
+app = App(name="archive", help="Archived PVs: last values and history, gaps, and the archive's files.")
 
 
 @app.command
@@ -78,7 +76,7 @@ def _print_last(found: Sequence[LastValue]) -> None:
         [
             [
                 value.pv,
-                _shown_value(value),
+                f"{value.value:.6g}" if isinstance(value.value, float) else shown_value(value.value),
                 value.unit,
                 None if value.age_s is None else format_duration(value.age_s),
                 value.state,
@@ -91,61 +89,9 @@ def _print_last(found: Sequence[LastValue]) -> None:
     )
 
 
-def _shown_value(value: LastValue) -> str | None:
-    return f"{value.value:.6g}" if isinstance(value.value, float) else _shown(value.value)
-
-
-def _shown(value: object) -> str | None:
-    if isinstance(value, list):
-        items = ", ".join(f"{item:.4g}" if isinstance(item, float) else str(item) for item in value[:_ARRAY_SHOWN])
-        return f"[{items}, … {len(value)}]" if len(value) > _ARRAY_SHOWN else f"[{items}]"
-    return None if value is None else str(value)
-
-
-@app.command
-def get(
-    pv: str,
-    /,
-    *,
-    from_: Annotated[Time, Parameter(name="--from")] = "-1h",
-    to: Time = "now",
-    output: Output = Output(),
-) -> int:
-    """Show the history of a PV; the sample that holds at --from comes first, gaps are rows.
-
-    Example: nualley archive get DEMO:BEAM:POWER --from -10min
-
-    Parameters
-    ----------
-    pv : str
-        Name of the PV.
-    from_ : str
-        Begin.
-    to : str
-        End, not included.
-    """
-    start_ns, stop_ns = stretch_ns(from_ or "-1h", to or "now")
-    site = open_site(output.experiment)
-    reader = site.archive()
-    record = reader.record(pv)
-    table = reader.read(pv, start_ns, stop_ns)
-    unit = record.metadata.unit if record.metadata else ""
-    columns = ("time_ns", "value", "severity", "status", "kind")
-    if output.is_json:
-        # an enum's values are indices: these are their words
-        labels = {"labels": list(record.metadata.labels)} if record.metadata and record.metadata.labels else {}
-        values = {name: table[name].to_pylist() for name in columns}
-        print_json({"pv": pv, "unit": unit, **labels, "columns": values})
-    else:
-        rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
-        print_table(
-            ("time (UTC)", f"value [{unit}]" if unit else "value", "severity", "kind"),
-            [
-                [format_time(time_ns), _shown(record.shown(value)), severity, kind]
-                for time_ns, value, severity, _, kind in rows
-            ],
-            right=(1,),
-        )
-        if not len(table):
-            print_note(f"no rows: {pv} was {'never connected' if not record.has_connected else 'not archived then'}")
-    return told_losses(site)
+for _module, _name in (
+    ("archive_get", "get"),
+    *(("archive_care", name) for name in ("gaps", "stats", "verify", "compact")),
+):
+    # imported when called: each is a module of its own
+    app.command(f"nualley.cli.{_module}:{_name}", name=_name)

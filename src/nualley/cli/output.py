@@ -15,6 +15,7 @@ from typing import TextIO
 from nualley.core import NualleyError, dump_json, escape_name, format_time, to_json
 
 _ESCAPES = "nualley.escapes"
+_ARRAY_SHOWN = 3
 
 
 class AnswerLost(OSError):  # noqa: N818  # named by what happened
@@ -147,3 +148,11 @@ def shown_time(time_ns: int | None) -> str | None:
 def shown_number(value: float | None, digits: int = 4) -> str | None:
     """Return a number for a table, None where there is none."""
     return None if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
+
+
+def shown_value(value: object) -> str | None:
+    """Return a PV's value for a table: of an array, how it begins and how long it is."""
+    if isinstance(value, list):
+        items = ", ".join(f"{item:.4g}" if isinstance(item, float) else str(item) for item in value[:_ARRAY_SHOWN])
+        return f"[{items}, … {len(value)}]" if len(value) > _ARRAY_SHOWN else f"[{items}]"
+    return None if value is None else str(value)

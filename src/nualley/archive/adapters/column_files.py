@@ -107,6 +107,19 @@ class ParquetFolder:
         found = (_NAME.fullmatch(path.name) for path in paths)
         return max((int(match["segment"]) for match in found if match and match["shard"] == shard), default=-1)
 
+    def digest(self, path: str) -> tuple[int, str] | None:
+        """Return size [B] and sha256 of a file, from the drive and not from memory; None where it is missing."""
+        try:
+            with (self._folder / path).open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+
+    def paths(self) -> set[str]:
+        """Return the paths of all Parquet files that are there."""
+        return {str(path.relative_to(self._folder)) for path in self._folder.rglob("*.parquet")}
+
     def remove(self, path: str) -> None:
         """Delete a file; one that is not there is no error."""
         (self._folder / path).unlink(missing_ok=True)

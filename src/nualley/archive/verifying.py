@@ -1,0 +1,88 @@
+"""Whether every sealed file is as it was written: bit rot found and named."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nualley.archive.models import IndexedFile
+
+
+class Bytes(Protocol):
+    """The files below an archive, as bytes."""
+
+    def digest(self, path: str) -> tuple[int, str] | None:
+        """Return size [B] and sha256 of a file as the drive gives it back; None where it is missing."""
+        ...
+
+    def paths(self) -> set[str]:
+        """Return the paths of all Parquet files that are there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a look at every byte found.
+
+    Parameters
+    ----------
+    n_files, size_B : int
+        Files that the index lists, and their bytes.
+    damaged : tuple of (str, str)
+        Path and what is wrong.
+    missing : tuple of str
+        Files that are gone.
+    unindexed : tuple of str
+        Files that are there and not in the index: nobody reads them.
+    """
+
+    n_files: int
+    size_B: int
+    damaged: tuple[tuple[str, str], ...]
+    missing: tuple[str, ...]
+    unindexed: tuple[str, ...]
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether nothing is damaged or missing."""
+        return not self.damaged and not self.missing
+
+
+def verify(
+    files: Sequence[IndexedFile],
+    manifest: Mapping[str, str],
+    stored: Bytes,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verified:
+    """Read every sealed file and compare it with what was noted when it was written.
+
+    Parameters
+    ----------
+    files : sequence of IndexedFile
+        What the index lists.
+    manifest : mapping of str to str
+        sha256 by path, as the manifest has it.
+    stored : Bytes
+        The files.
+    progress : callable
+        Takes bytes done and bytes in all.
+    """
+    damaged: list[tuple[str, str]] = []
+    missing: list[str] = []
+    all_B, done_B = sum(file.size_B for file in files), 0
+    for file in files:
+        found = stored.digest(file.path)
+        if found is None:
+            missing.append(file.path)
+        elif found != (file.size_B, file.sha256):
+            damaged.append(
+                (file.path, f"{found[0]} B with sha256 {found[1]}, {file.size_B} B {file.sha256} were written")
+            )
+        elif manifest.get(file.path) != file.sha256:
+            damaged.append(
+                (file.path, f"the manifest says {manifest.get(file.path) or 'nothing'}, the index {file.sha256}")
+            )
+        done_B += file.size_B
+        if progress is not None:
+            progress(done_B, all_B)
+    unindexed = stored.paths() - {file.path for file in files}
+    return Verified(len(files), all_B, tuple(damaged), tuple(missing), tuple(sorted(unindexed)))

@@ -1,0 +1,196 @@
+"""``nualley archive stats|gaps|verify|compact``: what the archive holds, what it does not, and its files."""
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from nualley.app.site import open_site
+from nualley.cli.losses import told_losses
+from nualley.cli.options import Output, Time, bounds_ns
+from nualley.cli.output import print_json, print_note, print_table, shown_number, shown_time
+from nualley.cli.progress import copy_progress
+from nualley.core import ExitCode, SystemClock, format_duration
+
+
+def stats(*pv: str, output: Output = Output()) -> int:
+    """Show how often PVs are stored, what their samples take, and their account.
+
+    Example: nualley archive stats
+
+    Parameters
+    ----------
+    pv : str
+        Names of PVs; none means all.
+    """
+    site = open_site(output.experiment)
+    reader = site.archive()
+    registry = reader.registry()
+    sealed_B, synced_seq = reader.sealed_B(), registry.account.seq
+    found: list[dict[str, Any]] = []
+    for name in pv or sorted(registry.by_name):
+        record = reader.record(name)
+        n_rows = max(record.n_stored, 1)
+        found.append(
+            {
+                "pv": name,
+                "rate_Hz": reader.rate_Hz(name),
+                "bytes_per_sample": sealed_B[name] / n_rows if name in sealed_B else None,
+                "received": record.ledger.received,
+                "stored": record.ledger.stored,
+                "quarantined": record.ledger.quarantined,
+                "filtered": record.ledger.filtered,
+                "gaps": record.ledger.gaps,
+                "last_heard_ns": registry.last_heard_ns(record) or None,
+                "synced_seq": synced_seq,
+            }
+        )
+    if output.is_json:
+        print_json(found)
+    else:
+        print_table(
+            (
+                "pv",
+                "rate [Hz]",
+                "B/sample",
+                "received",
+                "stored",
+                "quarantined",
+                "filtered",
+                "gaps",
+                "last heard (UTC)",
+            ),
+            [
+                [
+                    row["pv"],
+                    shown_number(row["rate_Hz"], 3),
+                    shown_number(row["bytes_per_sample"], 3),
+                    *(row[key] for key in ("received", "stored", "quarantined", "filtered", "gaps")),
+                    shown_time(row["last_heard_ns"]),
+                ]
+                for row in found
+            ],
+            right=range(1, 8),
+        )
+    return told_losses(site)
+
+
+def gaps(
+    pv: str,
+    /,
+    *,
+    from_: Annotated[Time, Parameter(name="--from")] = None,
+    to: Time = None,
+    output: Output = Output(),
+) -> int:
+    """Show when nothing was known of a PV, and why.
+
+    Example: nualley archive gaps DEMO:BEAM:POWER --from -1d
+
+    Parameters
+    ----------
+    pv : str
+        Name of the PV.
+    from_ : str
+        Begin; by default the PV's first row.
+    to : str
+        End, not included; by default now.
+    """
+    start_ns, stop_ns = bounds_ns(from_, to)
+    site = open_site(output.experiment)
+    reader = site.archive()
+    first_ns = reader.first_ns(pv)
+    now_ns = SystemClock().now_ns()
+    stretch = start_ns if start_ns is not None else first_ns, now_ns if stop_ns is None else stop_ns
+    found = reader.gaps(pv, *stretch)
+    if output.is_json:
+        keys = ("start_ns", "stop_ns", "kind", "last_heard_ns")
+        print_json([{key: getattr(gap, key) for key in keys} for gap in found])
+    else:
+        print_table(
+            ("from (UTC)", "to (UTC)", "for", "why"),
+            [
+                [
+                    shown_time(gap.start_ns),
+                    shown_time(gap.stop_ns),
+                    format_duration((gap.stop_ns - gap.start_ns) / 1e9),
+                    gap.kind,
+                ]
+                for gap in found
+            ],
+        )
+    return told_losses(site)
+
+
+def verify(*, output: Output = Output()) -> int:
+    """Read every sealed file from the drive and compare it with what was written: damage is named, exit 5.
+
+    Example: nualley archive verify
+    """
+    from nualley.app.archive import verify_archive  # pyarrow is heavy
+
+    site = open_site(output.experiment)
+    with copy_progress(is_shown=not output.is_json) as progress:
+        found = verify_archive(site.archive_folder, lambda done_B, all_B: progress("sealed files", done_B, all_B))
+    if output.is_json:
+        print_json(
+            {
+                "files": found.n_files,
+                "size_B": found.size_B,
+                "damaged": [{"path": path, "what": what} for path, what in found.damaged],
+                "missing": found.missing,
+                "unindexed": found.unindexed,
+            }
+        )
+    else:
+        bad = [("damaged", path, what) for path, what in found.damaged]
+        bad += [("missing", path, "") for path in found.missing]
+        bad += [("not in the index", path, "") for path in found.unindexed]
+        if bad:
+            print_table(("state", "file", "what"), bad)
+        print_note(
+            f"{found.n_files} files, {found.size_B / 2**20:.1f} MiB: "
+            + ("all as they were written" if found.is_intact else "put backups of the damaged ones back")
+        )
+    return ExitCode.DONE if found.is_intact else ExitCode.NOT_INTACT
+
+
+def compact(*, all_: Annotated[bool, Parameter(name="--all", negative="")] = False, output: Output = Output()) -> int:
+    """Merge the files of days and months that are over; done again, it does what is left.
+
+    Example: nualley archive compact
+
+    Parameters
+    ----------
+    all_ : bool
+        Merge also what is not over yet, straight to months.
+    """
+    from nualley.app.archive import open_compactor  # pyarrow is heavy
+
+    site = open_site(output.experiment)
+    compactor = open_compactor(site.archive_folder)
+    jobs = compactor.due(is_all=all_)
+    done, all_B, done_B = [], sum(job.size_B for job in jobs), 0
+    with copy_progress(is_shown=not output.is_json) as progress:
+        for job in jobs:
+            done.append(compactor.run(job))
+            done_B += job.size_B
+            progress("compaction", done_B, all_B)
+    rows = [
+        {
+            "folder": found.job.folder,
+            "value_type": found.job.value_type,
+            "files_before": len(found.job.files),
+            "files": found.n_files,
+            "size_before_B": found.job.size_B,
+            "size_B": found.size_B,
+            "damage": found.damage or None,
+        }
+        for found in done
+    ]
+    if output.is_json:
+        print_json(rows)
+    elif rows:
+        print_table(tuple(rows[0]), [list(row.values()) for row in rows], right=range(2, 6))
+    else:
+        print_note("nothing to do: no day or month that is over has files to merge")
+    return ExitCode.NOT_INTACT if any(found.damage for found in done) else ExitCode.DONE

@@ -1,0 +1,189 @@
+"""``nualley archive get``: the history of a PV as rows or bins, on the terminal or as a file."""
+
+import io
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from nualley.app.site import Site, open_site
+from nualley.archive import BIN_COLUMNS
+from nualley.cli.losses import told_losses
+from nualley.cli.options import Repository, Time, Whole, stretch_ns
+from nualley.cli.output import print_json, print_note, print_table, shown_number, shown_value
+from nualley.core import UsageError, format_time
+
+_COLUMNS = ("time_ns", "value", "severity", "status", "kind")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class HistoryOutput:
+    """Which experiment is meant, and how the history is written."""
+
+    format: Literal["text", "json", "csv", "arrow", "parquet"] = "text"
+    """How the answer is written; arrow is an IPC stream."""
+
+    json: Annotated[bool, Parameter(negative="")] = False
+    """Short for --format json."""
+
+    out: Path | None = None
+    """File that the answer goes to; by default stdout. An existing one is replaced when the new one is whole."""
+
+    experiment: Repository = None
+
+    @property
+    def chosen(self) -> Literal["text", "json", "csv", "arrow", "parquet"]:
+        """The format."""
+        return "json" if self.json else self.format
+
+
+def get(
+    pv: str,
+    /,
+    *,
+    from_: Annotated[Time, Parameter(name="--from")] = "-1h",
+    to: Time = "now",
+    bins: Whole | None = None,
+    exact: Annotated[bool, Parameter(negative="")] = False,
+    output: HistoryOutput = HistoryOutput(),
+) -> int:
+    """Show the history of a PV; the sample that holds at --from comes first, gaps are rows.
+
+    Example: nualley archive get DEMO:BEAM:POWER --from -10min
+
+    Parameters
+    ----------
+    pv : str
+        Name of the PV.
+    from_ : str
+        Begin.
+    to : str
+        End, not included.
+    bins : int
+        Show so many pieces of the stretch instead of its samples: n, min, mean, max, first, last, mean over time.
+        Of long stretches their edges move to whole minutes or hours; they are shown.
+    exact : bool
+        Let the edges of the bins be those asked for.
+    """
+    start_ns, stop_ns = stretch_ns(from_ or "-1h", to or "now")
+    site = open_site(output.experiment)
+    if exact and bins is None:
+        raise UsageError("--exact says how bins are cut, and there are none", where="--exact", do="add --bins N")
+    if bins is not None:
+        _show_bins(site, pv, site.archive().bins(pv, start_ns, stop_ns, bins, is_exact=exact), output)
+    elif output.chosen in ("text", "json"):
+        _show_rows(site, pv, (start_ns, stop_ns), output)
+    else:
+        _write(site, pv, site.archive().pieces(pv, start_ns, stop_ns), output)
+    return told_losses(site)
+
+
+def _unit(site: Site, pv: str) -> str:
+    metadata = site.archive().record(pv).metadata
+    return metadata.unit if metadata else ""
+
+
+def _show_rows(site: Site, pv: str, stretch_ns: tuple[int, int], output: HistoryOutput) -> None:
+    record = site.archive().record(pv)
+    table = site.archive().read(pv, *stretch_ns)
+    unit = _unit(site, pv)
+    if output.chosen == "json":
+        # an enum's values are indices: these are their words
+        labels = {"labels": list(record.metadata.labels)} if record.metadata and record.metadata.labels else {}
+        with _answer(output):
+            columns = {name: table[name].to_pylist() for name in _COLUMNS}
+            print_json({"pv": pv, "unit": unit, **labels, "columns": columns})
+        return
+    with _answer(output):
+        print_table(
+            ("time (UTC)", f"value [{unit}]" if unit else "value", "severity", "kind"),
+            [
+                [format_time(time_ns), shown_value(record.shown(value)), severity, kind]
+                for time_ns, value, severity, _, kind in zip(
+                    *(table[name].to_pylist() for name in _COLUMNS), strict=True
+                )
+            ],
+            right=(1,),
+        )
+    if not len(table):
+        print_note(f"no rows: {pv} was {'never connected' if not record.has_connected else 'not archived then'}")
+
+
+def _show_bins(site: Site, pv: str, table: Any, output: HistoryOutput) -> None:
+    shown = table.select(BIN_COLUMNS)
+    if output.chosen == "json":
+        with _answer(output):
+            columns = {name: shown[name].to_pylist() for name in BIN_COLUMNS}
+            print_json({"pv": pv, "unit": _unit(site, pv), "columns": columns})
+    elif output.chosen == "text":
+        with _answer(output):
+            print_table(
+                ("start (UTC)", "stop (UTC)", *BIN_COLUMNS[2:]),
+                [
+                    [
+                        format_time(row["start_ns"], digits=0),
+                        format_time(row["stop_ns"], digits=0),
+                        *(_shown(row[name]) for name in BIN_COLUMNS[2:]),
+                    ]
+                    for row in shown.to_pylist()
+                ],
+                right=range(2, len(BIN_COLUMNS)),
+            )
+    else:
+        _write(site, pv, [shown], output)
+
+
+def _shown(value: float | None) -> object:
+    return shown_number(value, 6) if isinstance(value, float) else value
+
+
+def _write(site: Site, pv: str, pieces: Iterable[Any], output: HistoryOutput) -> None:
+    from nualley.app.exports import export_rows  # pyarrow is heavy
+
+    match output.chosen:
+        case "text" | "json" as words:
+            raise ValueError(f"{words} is no format of files")
+        case kind if output.out is None and kind != "csv" and sys.stdout.isatty():
+            raise UsageError(f"{kind} is not for a terminal", where="--format", do="add --out FILE")
+        case kind:
+            with _sink(output.out) as sink:
+                n_rows = export_rows(site.archive(), pv, pieces, file_format=kind, sink=sink)
+    if output.out is not None:
+        print_note(f"{n_rows} rows in {output.out}")
+
+
+@contextmanager
+def _sink(out: Path | None) -> Iterator[IO[bytes]]:
+    if out is None:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = out.with_name(f".{out.name}.part")
+    try:
+        with part.open("wb") as sink:
+            yield sink
+            sink.flush()
+            os.fsync(sink.fileno())
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _answer(output: HistoryOutput) -> Iterator[None]:
+    """Let what is printed go where it was asked for."""
+    if output.out is None:
+        yield
+        return
+    with _sink(output.out) as sink:
+        text = io.TextIOWrapper(sink, encoding="utf-8", write_through=True)
+        with redirect_stdout(text):
+            yield
+        text.detach()

@@ -1,0 +1,141 @@
+"""``nualley archive get|gaps|stats|verify|compact``: bins, files and the state of what is sealed."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nualley.app.archive import open_archive_writer
+from nualley.app.site import open_site
+from nualley.cli.main import main
+from nualley.core import SECOND_NS, parse_time_ns
+from nualley.pv import Connection, Life, Metadata, Sample, ValueType
+
+BEGIN_NS = parse_time_ns("2026-11-01T00:00:00Z", 0)
+STRETCH = ["--from", "2026-11-01T00:00:00Z", "--to", "2026-11-01T01:00:00Z"]
+
+
+@pytest.fixture
+def store(experiment: Path) -> Path:
+    """Archive an hour of a value each minute, with a disconnect of ten minutes, sealed; return the archive's folder."""
+    folder = open_site(experiment).archive_folder
+    writer = open_archive_writer(folder)
+    emit = writer.recorder.receive
+    emit(Connection("P", True, "ioc", BEGIN_NS, BEGIN_NS, "ca"))
+    emit(Metadata("P", BEGIN_NS, ValueType.FLOAT64, unit="kW"))
+    for minute in range(60):
+        time_ns = BEGIN_NS + minute * 60 * SECOND_NS
+        if minute == 30:
+            emit(Connection("P", False, "ioc", time_ns, time_ns - 20 * SECOND_NS, "ca"))
+        if minute == 40:
+            emit(Connection("P", True, "ioc", time_ns, time_ns, "ca"))
+        if not 30 <= minute < 40:
+            emit(Sample("P", time_ns, minute / 10, ValueType.FLOAT64, 0, 0, "ca", time_ns))
+            emit(Life("ioc", time_ns))
+        if minute % 20 == 19:
+            writer.seal()
+    writer.close()
+    return folder
+
+
+def said(capsys, *words: str, code: int = 0):
+    assert main(["archive", *words]) == code
+    return capsys.readouterr()
+
+
+def test_bins_as_written_in_the_interface(store, capsys):
+    answer = json.loads(said(capsys, "get", "P", *STRETCH, "--bins", "6", "--json").out)
+    assert (answer["pv"], answer["unit"]) == ("P", "kW")
+    columns = answer["columns"]
+    names = ["start_ns", "stop_ns", "n", "n_good", "min", "mean", "max", "first", "last", "time_mean", "severity"]
+    assert list(columns) == names
+    assert columns["n"] == [10, 10, 10, 0, 10, 10]
+    assert columns["min"][:4] == [0.0, 1.0, 2.0, None]
+    assert columns["mean"][4] == pytest.approx(4.45)
+    assert columns["time_mean"][3] is None
+
+
+@pytest.mark.parametrize("how", ["csv", "arrow", "parquet"])
+@pytest.mark.parametrize("bins", [(), ("--bins", "6")])
+def test_files_hold_what_json_says(store, capsys, tmp_path, how, bins):
+    out = tmp_path / "p.out"
+    told = said(capsys, "get", "P", *STRETCH, *bins, "--format", how, "--out", str(out))
+    assert f"rows in {out}" in told.err
+    columns = json.loads(said(capsys, "get", "P", *STRETCH, *bins, "--json").out)["columns"]
+    if how == "csv":
+        rows = list(csv.DictReader(io.StringIO(out.read_text())))
+        found = {name: [json.loads(row[name]) if row[name] else None for row in rows] for name in ("severity",)}
+        assert [float(row["start_ns" if bins else "time_ns"]) for row in rows]
+    else:
+        table = pq.read_table(out) if how == "parquet" else pa.ipc.open_stream(out.read_bytes()).read_all()
+        assert table.schema.metadata[b"unit"] == b"kW"
+        found = {name: table[name].to_pylist() for name in columns}
+    for name, values in found.items():
+        assert values == columns[name]
+    assert list(tmp_path.glob(".*.part")) == []
+
+
+def test_json_and_text_go_into_a_file_too(store, capsys, tmp_path):
+    for name, words in (("a.json", ["--json"]), ("a.txt", ["--bins", "2"])):
+        assert said(capsys, "get", "P", *STRETCH, *words, "--out", str(tmp_path / name)).out == ""
+    assert json.loads((tmp_path / "a.json").read_text())["pv"] == "P"
+    assert "time_mean" in (tmp_path / "a.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [(["--bins", "0"], "0 bins"), (["--exact"], "--exact says how bins are cut"), (["--bins", "x"], "whole number")],
+)
+def test_what_cannot_be_is_said(store, capsys, words, text):
+    assert text in said(capsys, "get", "P", *STRETCH, *words, code=2).err
+
+
+def test_gaps_and_why(store, capsys):
+    found = json.loads(said(capsys, "gaps", "P", *STRETCH, "--json").out)
+    heard_ns = BEGIN_NS + (30 * 60 - 20) * SECOND_NS
+    assert found[0] == {
+        "start_ns": heard_ns,
+        "stop_ns": BEGIN_NS + 2400 * SECOND_NS,
+        "kind": "disconnect",
+        "last_heard_ns": heard_ns,
+    }
+    assert "disconnect" in said(capsys, "gaps", "P").out
+
+
+def test_the_account_of_each_pv(store, capsys):
+    (found,) = json.loads(said(capsys, "stats", "--json").out)
+    assert (found["pv"], found["received"], found["stored"], found["gaps"]) == ("P", 50, 50, 1)
+    assert found["bytes_per_sample"] > 0
+    assert "B/sample" in said(capsys, "stats", "P").out
+
+
+def test_bit_rot_is_found_and_named(store, capsys):
+    whole = json.loads(said(capsys, "verify", "--json").out)
+    assert (whole["damaged"], whole["missing"], whole["unindexed"]) == ([], [], [])
+    first, second, *_ = sorted(store.glob("day/*/*.parquet"))
+    raw = bytearray(first.read_bytes())
+    raw[len(raw) // 2] ^= 4
+    first.write_bytes(raw)
+    second.rename(second.with_name("stray.parquet"))
+    found = json.loads(said(capsys, "verify", "--json", code=5).out)
+    assert [entry["path"] for entry in found["damaged"]] == [str(first.relative_to(store))]
+    assert found["missing"] == [str(second.relative_to(store))]
+    assert [path.split("/")[-1] for path in found["unindexed"]] == ["stray.parquet"]
+    told = said(capsys, "verify", code=5)
+    assert "damaged" in told.out
+    assert "put backups" in told.err
+    # the rest is still served, and the command says what was left out
+    told = said(capsys, "get", "P", *STRETCH, code=5)
+    assert "2026-11-01T00:45" in told.out
+    assert str(second.relative_to(store)) in told.err
+
+
+def test_compaction_by_hand(store, capsys):
+    (found,) = json.loads(said(capsys, "compact", "--all", "--json").out)
+    assert (found["folder"], found["files_before"], found["files"], found["damage"]) == ("month/2026-11", 9, 3, None)
+    assert "nothing to do" in said(capsys, "compact", "--all").err
+    assert json.loads(said(capsys, "verify", "--json").out)["files"] == 3
