@@ -255,6 +255,7 @@ def test_an_answer_in_json_is_as_documented(command: str, runner: Runner) -> Non
     # a backup is never written over another, and what is restored has to be there
     first = "rm -f backup.sqlite; " if " backup" in command else ""
     first += "nualley catalog backup backup.sqlite && " if " restore" in command else ""
+    first += "printf 'pv,time,value\\nOLD,2025-01-01,1\\n' > old.csv && " if " import" in command else ""
     done = subprocess.run(
         ["bash", "-c", f"{first}nualley {command}"],
         cwd=left,

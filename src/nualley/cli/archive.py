@@ -89,9 +89,13 @@ def _print_last(found: Sequence[LastValue]) -> None:
     )
 
 
-for _module, _name in (
-    ("archive_get", "get"),
-    *(("archive_care", name) for name in ("gaps", "stats", "verify", "compact")),
-):
-    # imported when called: each is a module of its own
-    app.command(f"nualley.cli.{_module}:{_name}", name=_name)
+_ELSEWHERE = (
+    ("get", "archive_get:get"),
+    ("gaps", "archive_care:gaps"),
+    ("stats", "archive_care:stats"),
+    ("verify", "archive_care:verify"),
+    ("compact", "archive_care:compact"),
+    ("import", "archive_exchange:import_"),
+)
+for _name, _target in _ELSEWHERE:  # each is imported when it is called
+    app.command(f"nualley.cli.{_target}", name=_name)

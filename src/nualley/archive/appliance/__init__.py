@@ -1,0 +1,1 @@
+"""The EPICS Archiver Appliance's formats, as pure codecs."""

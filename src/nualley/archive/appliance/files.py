@@ -1,0 +1,222 @@
+"""Files of the Archiver Appliance (``.pb``): a line that says what follows, then one event a line."""
+
+import base64
+import calendar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from google.protobuf.message import DecodeError
+
+from nualley.archive.appliance.messages import EVENTS, PayloadInfo, PayloadType, escape_line, unescape_line
+from nualley.archive.columns import VALUE_TYPES
+from nualley.archive.importing import ImportedRows
+from nualley.core import SECOND_NS
+from nualley.pv import ValueType
+
+CHUNK_EVENTS = 1_000_000
+"""A file is handed on in pieces of so many events."""
+
+_TYPES: Mapping[PayloadType, ValueType] = {
+    PayloadType.SCALAR_STRING: ValueType.STRING,
+    PayloadType.SCALAR_SHORT: ValueType.INT64,
+    PayloadType.SCALAR_FLOAT: ValueType.FLOAT64,
+    PayloadType.SCALAR_ENUM: ValueType.ENUM,
+    PayloadType.SCALAR_BYTE: ValueType.INT64,
+    PayloadType.SCALAR_INT: ValueType.INT64,
+    PayloadType.SCALAR_DOUBLE: ValueType.FLOAT64,
+    PayloadType.WAVEFORM_STRING: ValueType.STRING_ARRAY,
+    PayloadType.WAVEFORM_SHORT: ValueType.INT32_ARRAY,
+    PayloadType.WAVEFORM_FLOAT: ValueType.FLOAT32_ARRAY,
+    PayloadType.WAVEFORM_ENUM: ValueType.INT32_ARRAY,
+    PayloadType.WAVEFORM_BYTE: ValueType.INT32_ARRAY,
+    PayloadType.WAVEFORM_INT: ValueType.INT32_ARRAY,
+    PayloadType.WAVEFORM_DOUBLE: ValueType.FLOAT64_ARRAY,
+    PayloadType.V4_GENERIC_BYTES: ValueType.STRING,
+}
+_PAYLOADS: Mapping[ValueType, PayloadType] = {
+    ValueType.STRING: PayloadType.SCALAR_STRING,
+    ValueType.INT64: PayloadType.SCALAR_DOUBLE,  # SCALAR_INT holds 32 bits; a double is exact to 2**53
+    ValueType.FLOAT64: PayloadType.SCALAR_DOUBLE,
+    ValueType.ENUM: PayloadType.SCALAR_ENUM,
+    ValueType.STRING_ARRAY: PayloadType.WAVEFORM_STRING,
+    ValueType.INT32_ARRAY: PayloadType.WAVEFORM_INT,
+    ValueType.FLOAT32_ARRAY: PayloadType.WAVEFORM_FLOAT,
+    ValueType.FLOAT64_ARRAY: PayloadType.WAVEFORM_DOUBLE,
+}
+
+
+def _signed(value: bytes) -> int:
+    return int.from_bytes(value[:1], "big", signed=True)
+
+
+_FROM_WIRE: Mapping[PayloadType, Callable[[Any], Any]] = {
+    PayloadType.SCALAR_BYTE: _signed,
+    PayloadType.WAVEFORM_BYTE: lambda value: np.frombuffer(value, dtype=np.int8).tolist(),
+    PayloadType.V4_GENERIC_BYTES: lambda value: base64.b64encode(value).decode(),
+    **{payload: list for payload in PayloadType if payload.name.startswith("WAVEFORM_") and payload.name[9:] != "BYTE"},
+}
+
+
+@dataclass(slots=True)
+class Damage:
+    """Lines that could not be read.
+
+    Parameters
+    ----------
+    n_lines : int
+        How many.
+    places : list of str
+        The first of them: file, line, and what is wrong.
+    """
+
+    n_lines: int = 0
+    places: list[str] = field(default_factory=list)
+
+    def note(self, source: str, line: int, what: str) -> None:
+        """Count a line, and remember where it was while there are few."""
+        self.n_lines += 1
+        if len(self.places) < 20:
+            self.places.append(f"{source}:{line}: {what}")
+
+
+class _Chunk:
+    """Events of one PV and year that wait to be handed on."""
+
+    def __init__(self, info: Any, source: str) -> None:
+        self.payload = PayloadType(info.type)
+        self.year_s = calendar.timegm((info.year, 1, 1, 0, 0, 0))
+        self._info, self._source = info, source
+        self._labels = {header.name: header.val for header in info.headers}
+        self._clear()
+
+    def _clear(self) -> None:
+        self.time_ns: list[int] = []
+        self.values: list[Any] = []
+        self.severity: list[int] = []
+        self.status: list[int] = []
+        self._links: list[tuple[int, Literal["disconnect", "reconnect"]]] = []
+
+    def add(self, event: Any, convert: Callable[[Any], Any] | None) -> None:
+        self.time_ns.append((self.year_s + event.secondsintoyear) * SECOND_NS + event.nano)
+        self.values.append(event.val if convert is None else convert(event.val))
+        self.severity.append(event.severity)
+        self.status.append(event.status)
+        if event.fieldvalues:
+            self._note_fields({pair.name: pair.val for pair in event.fieldvalues})
+
+    def _note_fields(self, values: Mapping[str, str]) -> None:
+        # when the appliance lost and regained the PV: it writes both into the first event after that
+        lost_ns, regained_ns = (_epoch_ns(values.get(name)) for name in ("cnxlostepsecs", "cnxregainedepsecs"))
+        if lost_ns and regained_ns and lost_ns <= regained_ns:
+            self._links += [(lost_ns, "disconnect"), (regained_ns, "reconnect")]
+        self._labels.update({name: values[name] for name in ("EGU", "PREC") if name in values})
+
+    def take(self) -> ImportedRows:
+        value_type = _TYPES[self.payload]
+        precision = self._labels.get("PREC", "").partition(".")[0]
+        rows = ImportedRows(
+            pv=self._info.pvname,
+            value_type=value_type,
+            time_ns=np.array(self.time_ns, dtype=np.int64),
+            value=pa.array(self.values, VALUE_TYPES[value_type]),
+            severity=np.clip(np.array(self.severity, dtype=np.int64), 0, 3).astype(np.int8),
+            status=np.array(self.status, dtype=np.int64).astype(np.int16),
+            links=tuple(self._links),
+            unit=self._labels.get("EGU", ""),
+            precision=int(precision) if precision.isdigit() else None,
+            source=self._source,
+        )
+        self._clear()
+        return rows
+
+
+def _epoch_ns(text: str | None) -> int:
+    return int(text) * SECOND_NS if text and text.isdigit() else 0
+
+
+def read_events(lines: Iterable[bytes], source: str, damage: Damage) -> Iterator[ImportedRows]:
+    """Read a file of the appliance, or what it sends as ``raw``.
+
+    Parameters
+    ----------
+    lines : iterable of bytes
+        Its lines with their ends; an empty one begins a new chunk with a line of its own that says what follows.
+    source : str
+        Where they are from, for messages.
+    damage : Damage
+        Takes the lines that cannot be read; the others are read all the same.
+
+    Yields
+    ------
+    ImportedRows
+        Some hundred thousand events at most.
+    """
+    chunk: _Chunk | None = None
+    wants_info = True
+    parse, convert = None, None
+    for number, raw in enumerate(lines, start=1):
+        line = raw.rstrip(b"\n")
+        if not line:
+            wants_info = True
+            continue
+        if not raw.endswith(b"\n"):
+            damage.note(source, number, "the last line is cut short")
+            break
+        if wants_info and chunk is not None and chunk.time_ns:
+            yield chunk.take()
+        try:
+            if wants_info:
+                wants_info, chunk = False, None  # where this line is damaged, nobody knows what those behind it are
+                chunk = _Chunk(PayloadInfo.FromString(unescape_line(line)), source)
+                parse, convert = EVENTS[chunk.payload].FromString, _FROM_WIRE.get(chunk.payload)
+            elif chunk is None or parse is None:
+                damage.note(source, number, "no line before it says what it is")
+            else:
+                chunk.add(parse(unescape_line(line)), convert)
+        except (DecodeError, ValueError, OverflowError) as error:
+            damage.note(source, number, str(error) or type(error).__name__)
+        if chunk is not None and len(chunk.time_ns) >= CHUNK_EVENTS:
+            yield chunk.take()
+    if chunk is not None and chunk.time_ns:
+        yield chunk.take()
+
+
+def write_events(
+    pv: str, year: int, value_type: ValueType, columns: Mapping[str, list[Any]], headers: Mapping[str, str]
+) -> Iterator[bytes]:
+    """Return the lines of a file of the appliance.
+
+    Parameters
+    ----------
+    pv : str
+        Name of the PV.
+    year : int
+        UTC year that all events are of.
+    value_type : ValueType
+        What the values are.
+    columns : mapping of str to list
+        time_ns, value, severity and status of the samples, by time.
+    headers : mapping of str to str
+        ``EGU``, ``PREC`` and such.
+
+    Yields
+    ------
+    bytes
+        A line each.
+    """
+    payload = _PAYLOADS[value_type]
+    info = PayloadInfo(type=payload, pvname=pv, year=year, elementCount=1)
+    for name, value in headers.items():
+        info.headers.add(name=name, val=value)
+    yield escape_line(info.SerializeToString()) + b"\n"
+    begin_ns = calendar.timegm((year, 1, 1, 0, 0, 0)) * SECOND_NS
+    make = EVENTS[payload]
+    for time_ns, value, severity, status in zip(
+        *(columns[name] for name in ("time_ns", "value", "severity", "status")), strict=True
+    ):
+        seconds, nano = divmod(time_ns - begin_ns, SECOND_NS)
+        event = make(secondsintoyear=seconds, nano=nano, val=value, severity=severity, status=status)
+        yield escape_line(event.SerializeToString()) + b"\n"
