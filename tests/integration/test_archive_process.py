@@ -58,15 +58,31 @@ class FakePublisher:
         self.is_closed = True
 
 
+class InProcessKeeper:
+    """Seals in a thread of this process, so that a test can let it fail; the real one has tests of its own."""
+
+    def __init__(self, writer: ArchiveWriter) -> None:
+        self._writer = writer
+        self.n_compactions = 0
+
+    async def seal(self, segment: int) -> int:
+        return len(await asyncio.to_thread(self._writer.sealer.seal, segment))
+
+    async def compact(self) -> None:
+        self.n_compactions += 1
+
+
 class Bench:
     def __init__(self, folder, settings: ArchiveSettings) -> None:
         self.folder = folder
         self.source, self.publisher, self.stop = FakeSource(), FakePublisher(), asyncio.Event()
         self.writer: ArchiveWriter = open_archive_writer(folder, settings)
+        self.keeper = InProcessKeeper(self.writer)
         self.process = ArchiveProcess(
             self.writer,
             [(self.source, [PvRequest("P"), PvRequest("SILENT")])],
             publisher=self.publisher,
+            keeper=self.keeper,
             settings=settings,
             clock=SystemClock(),
         )
@@ -209,3 +225,10 @@ async def test_a_bus_or_source_that_fails_does_not_cost_a_sample(tmp_path, monke
             await bench.until(lambda: n_published >= 3)
             bench.source.send(1.0)
     assert bench.n_stored() == 1
+
+
+async def test_what_is_over_is_merged_from_time_to_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_process, "COMPACT_S", 0.01)
+    bench = Bench(tmp_path, FAST)
+    async with bench.running():
+        await bench.until(lambda: bench.keeper.n_compactions >= 2)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nualley.app.archive import open_archive_writer
 from nualley.app.archive_process import ArchiveProcess
+from nualley.app.keeper import ChildKeeper
 from nualley.app.runtime import bus_endpoint
 from nualley.app.site import Site, open_site
 from nualley.archive import ArchiveSettings
@@ -75,6 +76,7 @@ class PlayedArchive:
             open_archive_writer(store / "archive", clock=clock),
             [(self._ioc, [PvRequest(pv) for pv in self.pvs])],
             publisher=ZmqPublisher(bus_endpoint(store)),
+            keeper=ChildKeeper(store / "archive"),
             settings=ArchiveSettings(),
             clock=clock,
         )

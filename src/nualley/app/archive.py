@@ -88,20 +88,32 @@ def open_archive_writer(
         hold = hold_shard(log_folder)
         failing.callback(os.close, hold)
         index = SqliteIndex(folder / _INDEX, SHARD, is_writer=True)
-        sealer = Sealer(
-            LogFolder(log_folder),
-            ParquetFolder(folder),
-            index,
-            ManifestFile(folder, clock),
-            shard=SHARD,
-            clock=clock,
-        )
+        sealer = _sealer(folder, index, clock)
         registry = sealer.recover()
         log = LogFileWriter(log_folder, index.last_sealed() + 1, registry.account, hold)
         failing.pop_all()
     index.note_log()
     recorder = Recorder(registry, log, settings or ArchiveSettings(), clock)
     return ArchiveWriter(recorder, log, sealer)
+
+
+def open_sealer(folder: Path, clock: Clock | None = None) -> Sealer:
+    """Open an archive for sealing closed segments, beside the one process that writes its log.
+
+    Parameters
+    ----------
+    folder : Path
+        ``store/archive``.
+    clock : Clock, optional
+        Where the time comes from; the machine's by default.
+    """
+    _check_index_not_lost(folder)
+    return _sealer(folder, SqliteIndex(folder / _INDEX, SHARD, is_writer=True), clock or SystemClock())
+
+
+def _sealer(folder: Path, index: SqliteIndex, clock: Clock) -> Sealer:
+    log = LogFolder(folder / "wal" / SHARD)
+    return Sealer(log, ParquetFolder(folder), index, ManifestFile(folder, clock), shard=SHARD, clock=clock)
 
 
 def open_archive_reader(folder: Path, clock: Clock | None = None) -> ArchiveReader:

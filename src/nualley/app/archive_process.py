@@ -9,6 +9,7 @@ import structlog
 
 from nualley.app.archive import ArchiveWriter
 from nualley.app.errors import NotDrainedError
+from nualley.app.keeper import Keeper
 from nualley.archive import ArchiveSettings, LogWriteError
 from nualley.archive.service import Synced
 from nualley.core import SECOND_NS, Clock
@@ -16,6 +17,9 @@ from nualley.pv import Publisher, PvRequest, Source
 
 PUBLISH_S = 0.5
 """Last values go onto the bus so often [s]."""
+
+COMPACT_S = 3600.0
+"""Sealed files are looked at so often, whether a day or month is over that can be merged [s]."""
 
 RETRY_S = 1.0
 """After a failed commit the next one waits so long [s]."""
@@ -37,6 +41,8 @@ class ArchiveProcess:
         Where live values come from, and which PVs of each.
     publisher : Publisher
         The speaking end of the live bus.
+    keeper : Keeper
+        Seals closed segments and merges sealed files.
     settings : ArchiveSettings
         Intervals.
     clock : Clock
@@ -49,6 +55,7 @@ class ArchiveProcess:
         sources: Sequence[tuple[Source, Sequence[PvRequest]]],
         *,
         publisher: Publisher,
+        keeper: Keeper,
         settings: ArchiveSettings,
         clock: Clock,
     ) -> None:
@@ -56,6 +63,7 @@ class ArchiveProcess:
         self._recorder = writer.recorder
         self._sources = sources
         self._publisher = publisher
+        self._keeper = keeper
         self._settings = settings
         self._clock = clock
         self._changed: set[str] = set()
@@ -80,6 +88,7 @@ class ArchiveProcess:
             ending.push_async_callback(self._finish)
             await ending.enter_async_context(self._running_sources())
             await ending.enter_async_context(_background(self._publish_for_ever))
+            await ending.enter_async_context(_background(self._compact_for_ever))
             _log.info("archiving", n_pvs=sum(len(requests) for _, requests in self._sources))
             while not stop.is_set():
                 if await self._commit_or_log() and self._is_segment_full():
@@ -134,7 +143,7 @@ class ArchiveProcess:
         return is_large or age_s >= self._settings.rotate_s
 
     async def _seal(self) -> None:
-        # the state is taken here, between two commits; Parquet is written in a thread while commits go on
+        # a segment ends between two commits; Parquet is written elsewhere while commits go on
         try:
             segment = self._recorder.rotate()
         except LogWriteError as error:
@@ -144,17 +153,17 @@ class ArchiveProcess:
         self._segment_began_ns = self._clock.now_ns()
         self._unsealed.append(segment)
         while self._unsealed:
-            sealing = asyncio.create_task(asyncio.to_thread(self._writer.sealer.seal, self._unsealed[0]))
+            sealing = asyncio.create_task(self._keeper.seal(self._unsealed[0]))
             while not sealing.done():
                 await asyncio.wait({sealing}, timeout=self._settings.sync_interval_ms / 1000)
                 await self._commit_or_log()
             try:
-                files = sealing.result()
+                n_files = sealing.result()
             except OSError as error:
                 # it stays in the log, readable, and ahead of those that follow; the next rotation tries again
                 _log.error("sealing failed", segment=self._unsealed[0], what=str(error))
                 return
-            _log.info("sealed", segment=self._unsealed.pop(0), n_files=len(files))
+            _log.info("sealed", segment=self._unsealed.pop(0), n_files=n_files)
 
     async def _publish_for_ever(self) -> None:
         while True:
@@ -164,6 +173,14 @@ class ArchiveProcess:
             except Exception:  # noqa: BLE001  # the outermost loop of a service
                 # who watches misses a beat, the archive goes on
                 _log.exception("publishing failed")
+
+    async def _compact_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(COMPACT_S)
+            try:
+                await self._keeper.compact()
+            except OSError as error:
+                _log.error("compaction failed", what=str(error))
 
     def _publish(self) -> None:
         registry, now_ns = self._recorder.registry, self._clock.now_ns()

@@ -9,6 +9,7 @@ import structlog
 
 from nualley.app.archive import open_archive_writer
 from nualley.app.archive_process import ArchiveProcess
+from nualley.app.keeper import ChildKeeper
 from nualley.app.locks import ROLES, hold_role
 from nualley.app.runtime import bus_endpoint, forget_bus
 from nualley.app.site import Site
@@ -76,6 +77,7 @@ def run_archive(site: Site) -> ExitCode:
             writer,
             sources,
             publisher=open_publisher(configuration.store),
+            keeper=ChildKeeper(site.archive_folder),
             settings=configuration.archive,
             clock=site.clock,
         )
