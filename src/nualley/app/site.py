@@ -41,11 +41,21 @@ class Site:
         """Where the archive is."""
         return self.configuration.store / "archive"
 
-    @cached_property
-    def _reader(self) -> "ArchiveReader":
+    def open_archive(self) -> "ArchiveReader":
+        """Return a reader of the archive that nobody else uses: for a thread of its own.
+
+        Raises
+        ------
+        ArchiveMissingError
+            Where nothing was archived yet.
+        """
         from nualley.app.archive import open_archive_reader  # pyarrow is heavy
 
         return open_archive_reader(self.archive_folder, self.clock)
+
+    @cached_property
+    def _reader(self) -> "ArchiveReader":
+        return self.open_archive()
 
     def archive(self) -> "ArchiveReader":
         """Return the archive, for reading.

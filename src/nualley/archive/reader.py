@@ -307,8 +307,7 @@ class ArchiveReader:
         record = _record(tail.registry, pv)
         groups = self._sealed.groups(pv, Level.RAW, start_ns, stop_ns)
         recent = tail.tables(record)
-        n_rows = sum(_rows_inside(group, start_ns, stop_ns) for group in groups)
-        n_rows += sum(table.num_rows for table in recent.values())
+        n_rows = self.count_rows(pv, start_ns, stop_ns)
         found = {group.value_type for group in groups} | recent.keys() or {record.value_type or ValueType.FLOAT64}
         value_type = common_type(found)
         first_ns = min([group.start_ns for group in groups], default=start_ns)
@@ -320,6 +319,18 @@ class ArchiveReader:
                 table = table.filter(pc.greater_equal(table["time_ns"], begin_ns))
             yield table if table.schema == file_schema(value_type) else convert(table, value_type)
 
+    def count_rows(self, pv: str, start_ns: int, stop_ns: int) -> int:
+        """Return about how many rows a PV has in ``[start_ns, stop_ns)``, from where its rows are."""
+        tail = self._refresh()
+        record = _record(tail.registry, pv)
+        n_rows = sum(
+            _rows_inside(group, start_ns, stop_ns) for group in self._sealed.groups(pv, Level.RAW, start_ns, stop_ns)
+        )
+        for table in tail.tables(record).values():
+            times_ns = table["time_ns"].to_numpy()
+            n_rows += int(((times_ns >= start_ns) & (times_ns < stop_ns)).sum())
+        return n_rows
+
     def first_ns(self, pv: str) -> int:
         """Return the time of a PV's first row [ns since 1970 UTC]; now where there is none."""
         tail = self._refresh()
@@ -330,14 +341,8 @@ class ArchiveReader:
 
     def rate_Hz(self, pv: str) -> float:  # the unit
         """Return how many rows of a PV were stored a second over the last hour [Hz]."""
-        tail = self._refresh()
-        record, now_ns = _record(tail.registry, pv), self._clock.now_ns()
-        stretch = now_ns - _RATE_S * SECOND_NS, now_ns
-        n_rows = sum(_rows_inside(group, *stretch) for group in self._sealed.groups(pv, Level.RAW, *stretch))
-        for table in tail.tables(record).values():
-            times_ns = table["time_ns"].to_numpy()
-            n_rows += int(((times_ns >= stretch[0]) & (times_ns < stretch[1])).sum())
-        return n_rows / _RATE_S
+        now_ns = self._clock.now_ns()
+        return self.count_rows(pv, now_ns - _RATE_S * SECOND_NS, now_ns) / _RATE_S
 
     def gaps(self, pv: str, start_ns: int, stop_ns: int) -> list[Gap]:
         """Return when nothing was known of a PV in ``[start_ns, stop_ns)``, by time."""

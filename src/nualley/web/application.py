@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from nualley import __version__
 from nualley.web.answers import StrictJsonResponse, status_json
+from nualley.web.archive_api import ArchiveService, add_archive_routes
 from nualley.web.daemon_thread import DaemonThread
 from nualley.web.hub import Hub
 from nualley.web.models import Status
@@ -129,7 +130,7 @@ def create_app(site: Site) -> FastAPI:
         An ASGI application that looks at the site between start-up and shutdown. ``app.state.service`` is its
         `StatusService`.
     """
-    service = StatusService(site)
+    service, archive = StatusService(site), ArchiveService(site)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -138,6 +139,7 @@ def create_app(site: Site) -> FastAPI:
             yield
         finally:
             await service.stop()
+            archive.stop()
 
     # the documentation pages of the framework load code from elsewhere: they are off, the description is not
     app = FastAPI(
@@ -150,6 +152,7 @@ def create_app(site: Site) -> FastAPI:
     )
     app.state.service = service
     _add_routes(app, service, site)
+    add_archive_routes(app, archive, site)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard, names=LOOPBACK_NAMES | {site.configuration.web.host.lower()})
     return app

@@ -27,6 +27,22 @@ class Archive(Protocol):
         """Return the account of all samples."""
         ...
 
+    def record(self, pv: str) -> Any:
+        """Return what is known of a PV: ``metadata`` with its unit, or None until its IOC was heard."""
+        ...
+
+    def count_rows(self, pv: str, start_ns: int, stop_ns: int) -> int:
+        """Return about how many rows a PV has in a stretch."""
+        ...
+
+    def read(self, pv: str, start_ns: int, stop_ns: int) -> Any:
+        """Return a PV's rows as a pyarrow.Table; the last sample at or before the start comes first."""
+        ...
+
+    def bins(self, pv: str, start_ns: int, stop_ns: int, n_bins: int, *, is_exact: bool = False) -> Any:
+        """Return a stretch in pieces, as a pyarrow.Table with `nualley.archive.BIN_COLUMNS`."""
+        ...
+
     def history(self, pv: str, start_ns: int, stop_ns: int) -> Any:
         """Return a PV's rows as a pyarrow.Table, with the connection rows that tell what is known."""
         ...
@@ -75,6 +91,10 @@ class Site(Protocol):
 
     def archive(self) -> Archive:
         """Return the archive's reader. ArchiveMissingError while nothing was archived yet."""
+        ...
+
+    def open_archive(self) -> Archive:
+        """Return a reader of the archive that nobody else uses. ArchiveMissingError while nothing was archived yet."""
         ...
 
     def catalog(self) -> Record:

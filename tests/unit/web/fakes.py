@@ -151,6 +151,7 @@ class FakeSite:
     clock: FakeClock = field(default_factory=FakeClock)
     bus: MemoryBus = field(default_factory=MemoryBus)
     archive_part: FakeArchive | Exception = field(default_factory=FakeArchive)
+    opened_part: Any = None
     catalog_part: FakeCatalog | Exception = field(default_factory=FakeCatalog)
     exposures_part: FakeExposures | Exception = field(default_factory=FakeExposures)
     drives_part: list[DriveUsage] | Exception = field(default_factory=list)
@@ -158,6 +159,9 @@ class FakeSite:
 
     def archive(self) -> FakeArchive:
         return _given(self.archive_part)
+
+    def open_archive(self) -> Any:
+        return _given(self.opened_part)
 
     def catalog(self) -> FakeCatalog:
         return _given(self.catalog_part)

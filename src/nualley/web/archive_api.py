@@ -1,0 +1,116 @@
+"""The archive over HTTP: rows and bins of a PV, as ``nualley archive get --json`` gives them."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from nualley.archive import BIN_COLUMNS, is_valid_pv_name
+from nualley.core import NualleyError, UnreachableError, UsageError, dump_json, parse_time_ns
+from nualley.web.answers import StrictJsonResponse
+from nualley.web.daemon_thread import DaemonThread
+from nualley.web.ports import Archive, Site
+
+MOST_ROWS = 200_000
+"""An answer over HTTP has so many rows at most; for more there are bins and files."""
+
+_LONGEST_NAME = 200
+_ROW_COLUMNS = ("time_ns", "value", "severity", "status", "kind")
+
+Question = Callable[[Archive], Mapping[str, object]]
+
+
+class ArchiveService:
+    """Answers about archived PVs, one after the other, in a thread of their own.
+
+    Parameters
+    ----------
+    site : Site
+        Whose archive; it is opened when somebody asks, and read by this thread alone.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._thread = DaemonThread("nualley-web-archive")
+        self._reader: Archive | None = None
+
+    async def ask(self, question: Question) -> Response:
+        """Put a question to the archive, and return the answer; what cannot be answered says why, as JSON."""
+        try:
+            return await self._thread.do(partial(self._answer, question))
+        except NualleyError as error:
+            code = 400 if isinstance(error, UsageError) else 503 if isinstance(error, UnreachableError) else 500
+            return StrictJsonResponse({"error": error.to_json()}, status_code=code)
+
+    def _answer(self, question: Question) -> Response:
+        if self._reader is None:
+            self._reader = self._site.open_archive()
+        found = question(self._reader)
+        try:  # columns of numbers, written by C; NaN and inf, which it refuses, are rare
+            text = json.dumps(found, allow_nan=False, separators=(",", ":"))
+        except ValueError:
+            text = dump_json(found)
+        return Response(text, media_type="application/json")
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._thread.stop()
+
+
+def add_archive_routes(app: FastAPI, service: ArchiveService, site: Site) -> None:
+    """Register what answers about archived PVs.
+
+    Parameters
+    ----------
+    app : FastAPI
+        The application.
+    service : ArchiveService
+        Who answers.
+    site : Site
+        Its clock says what ``now`` is.
+    """
+
+    def stretch_ns(begin: str, end: str) -> tuple[int, int]:
+        now_ns = site.clock.now_ns()
+        return parse_time_ns(begin, now_ns), parse_time_ns(end, now_ns)
+
+    @app.get("/api/archive/bins", summary="A stretch of a PV's history in pieces: n, min, mean, max, mean over time")
+    async def bins(pv: str, start: str = "-1h", stop: str = "now", n: int = 100, exact: bool = False) -> Response:
+        def question(archive: Archive) -> Mapping[str, object]:
+            table = archive.bins(_name(pv), *stretch_ns(start, stop), n, is_exact=exact)
+            return _columns(archive, pv, table, BIN_COLUMNS)
+
+        return await service.ask(question)
+
+    @app.get("/api/archive/rows", summary="Samples and gaps of a PV; the sample that holds at the start comes first")
+    async def rows(pv: str, start: str = "-1h", stop: str = "now") -> Response:
+        def question(archive: Archive) -> Mapping[str, object]:
+            stretch = stretch_ns(start, stop)
+            n_rows = archive.count_rows(_name(pv), *stretch)
+            if n_rows > MOST_ROWS:
+                raise UsageError(
+                    f"{n_rows} rows are too many for one answer",
+                    where=pv,
+                    do=f"ask for bins, or for {MOST_ROWS} rows at most; nualley archive get writes more to a file",
+                )
+            return _columns(archive, pv, archive.read(pv, *stretch), _ROW_COLUMNS)
+
+        return await service.ask(question)
+
+
+def _name(pv: str) -> str:
+    if len(pv) > _LONGEST_NAME or not is_valid_pv_name(pv):
+        raise UsageError(f"{pv[:40]!r} cannot be the name of a PV", where="pv", do="nualley archive pvs lists all")
+    return pv
+
+
+def _columns(archive: Archive, pv: str, table: Any, names: Sequence[str]) -> dict[str, object]:
+    metadata = archive.record(pv).metadata
+    return {
+        "pv": pv,
+        "unit": metadata.unit if metadata else "",
+        "columns": {name: table[name].to_pylist() for name in names},
+    }
