@@ -98,6 +98,10 @@ bench: install  ## start-up times and throughput, medians of several
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.archive
 
+.PHONY: bench-archive
+bench-archive: install  ## a year of a PV in the archive, beside DuckDB, SQLite and VictoriaMetrics (ten minutes, 5 GiB)
+	$(BIN)/python -m benchmarks.archive_year
+
 .PHONY: check
 check: lint types test docs  ## all that CI asks for
 

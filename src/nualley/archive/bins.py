@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nualley.archive.cells import Cells, merge, no_cells
+from nualley.archive.cells import Cells, distinct, merge, no_cells
 from nualley.archive.models import TIERS, Level
 from nualley.core import SECOND_NS, IntervalSet
 
@@ -57,7 +57,7 @@ def bin_edges(start_ns: int, stop_ns: int, n_bins: int, snap_ns: int = 1) -> NDA
     # in Python's integers: ns times bins overflow 64 bits for a year
     edges = [start_ns + span_ns * number // n_bins for number in range(n_bins + 1)]
     snapped = [(edge + snap_ns // 2) // snap_ns * snap_ns for edge in edges] if snap_ns > 1 else edges
-    return np.unique(np.array(snapped, dtype=np.int64))
+    return distinct([np.array(snapped, dtype=np.int64)])
 
 
 def assemble(parts: Cells, edges_ns: NDArray[np.int64], before: Cells, dark: IntervalSet) -> pa.Table:
@@ -133,7 +133,7 @@ def _held(
     """Return what values held between the parts add to each bin: integral, and seconds."""
     start_ns, stop_ns = int(edges_ns[0]), int(edges_ns[-1])
     dark_ns = _edges(dark)
-    cuts = np.unique(np.concatenate([edges_ns, parts.first_ns, parts.stop_ns, dark_ns]))
+    cuts = distinct([edges_ns, parts.first_ns, parts.stop_ns, dark_ns])
     cuts = cuts[(cuts >= start_ns) & (cuts <= stop_ns)]
     begin, end = cuts[:-1], cuts[1:]
     at = np.searchsorted(parts.first_ns, begin, side="right") - 1

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nualley.archive.cells import Cells, conflicts, group_by_width, join, merge, no_cells, summarise
+from nualley.archive.cells import Cells, conflicts, distinct, group_by_width, join, merge, no_cells, summarise
 from nualley.archive.models import TIERS, Level, RowGroup
 from nualley.archive.tiering import sample_arrays
 from nualley.core import SECOND_NS, Interval, IntervalSet
@@ -101,7 +101,8 @@ def read_cells(source: PvSource, level: Level, stretch: Stretch, edges_ns: NDArr
     is_cut = _is_cut(found, edges_ns) | _is_in(found.start_ns, lost)
     # where samples of two files lie between each other, they must be sorted anew; a cell is made anew as a whole
     is_cut |= conflicts(found)
-    is_cut = np.isin(found.start_ns, found.start_ns[is_cut])
+    if is_cut.any():
+        is_cut = np.isin(found.start_ns, found.start_ns[is_cut])
     if not is_cut.any() and not lost:
         return _whole(found)
     starts = [found.start_ns[is_cut], *(np.arange(*run, width_ns) for run in lost)]
@@ -168,8 +169,9 @@ def _whole(cells: Cells) -> Cells:
 
 
 def _sorted(cells: Cells) -> Cells:
-    order = np.argsort(cells.first_ns, kind="stable")
-    return cells.only(order)
+    if (cells.first_ns[1:] >= cells.first_ns[:-1]).all():
+        return cells
+    return cells.only(np.argsort(cells.first_ns, kind="stable"))
 
 
 def _is_cut(cells: Cells, edges_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -209,7 +211,7 @@ def _from_samples(source: PvSource, runs: Sequence[Stretch], edges_ns: NDArray[n
     if not times.size:
         return no_cells()
     outer = np.array([edge for run in runs for edge in run], dtype=np.int64)
-    bounds = np.unique(np.concatenate([outer, edges_ns]))
+    bounds = distinct([outer, edges_ns])
     number = np.searchsorted(bounds, times, side="right") - 1
     firsts = np.flatnonzero(np.append(True, number[1:] != number[:-1]))
     starts = number[firsts]

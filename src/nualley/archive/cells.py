@@ -75,6 +75,8 @@ class Cells:
 
     def only(self, which: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "Cells":
         """Return some of them, in the order asked for."""
+        if isinstance(which, np.ndarray) and which.dtype == bool and which.all():
+            return self
         return Cells(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
@@ -97,6 +99,15 @@ def join(parts: Sequence[Cells]) -> Cells:
     if not parts:
         return no_cells()
     return Cells(*(np.concatenate([getattr(part, name) for part in parts]) for name in CELL_COLUMNS))
+
+
+def distinct(times_ns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return times of several rising arrays, each once, rising; np.unique would hash them, ten times slower."""
+    joined = np.concatenate(times_ns)
+    joined.sort(kind="stable")
+    kept = np.ones(joined.size, dtype=bool)
+    kept[1:] = joined[1:] != joined[:-1]
+    return joined[kept]
 
 
 def is_good(value: NDArray[np.float64], severity: NDArray[np.int8]) -> NDArray[np.bool_]:

@@ -171,6 +171,23 @@ class Snapshot:
             ]
         return sorted(found, key=lambda group: (group.start_ns, group.stop_ns, group.path))
 
+    def count_rows(self, pv: str, level: Level, start_ns: int, stop_ns: int) -> int:
+        """Return about how many rows of a PV are in ``[start_ns, stop_ns)``: of a row group, as much as lies inside."""
+        number = self._numbers.get(pv)
+        if number is None:
+            return 0
+        bounds, total = self._bounds[level], 0.0
+        for at in np.flatnonzero((bounds[:, 0] < stop_ns) & (bounds[:, 1] >= start_ns)):
+            directory = self._directory(self._by_level[level][at])
+            rows = directory.rows_of(number)
+            first, last = directory.start_ns[rows.start : rows.stop], directory.stop_ns[rows.start : rows.stop]
+            inside_ns = np.minimum(last, stop_ns) - np.maximum(first, start_ns)
+            part = np.clip(inside_ns / np.maximum(last - first, 1), 0.0, 1.0)
+            # a row group of one moment is inside or not
+            part[(first == last) & (first >= start_ns) & (first < stop_ns)] = 1.0
+            total += float((directory.n_rows[rows.start : rows.stop] * part).sum())
+        return round(total)
+
     def before(self, pv: str, level: Level, time_ns: int) -> RowGroup | None:
         """Return the row group with a PV's last sample among those that end before a time.
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from nualley.archive.bins import MOST_BINS, assemble, bin_edges, choose_level
 from nualley.archive.cell_reader import CellCache, PvSource, last_before, read_cells
-from nualley.archive.cells import Cells
+from nualley.archive.cells import Cells, distinct
 from nualley.archive.columns import file_schema
 from nualley.archive.directory import Directory, DirectoryCache, Snapshot
 from nualley.archive.errors import ArchiveBusyError, NoNumbersError, PvNotArchivedError, SealedFileDamagedError
@@ -237,14 +237,14 @@ class ArchiveReader:
         self, tail: LogTail, record: PvRecord, stretch: tuple[int, int], n_bins: int, *, is_exact: bool
     ) -> pa.Table:
         source = self._source(tail, record)
-        n_rows = sum(_rows_inside(group, *stretch) for group in source.groups(Level.RAW, *stretch))
+        n_rows = self._sealed.count_rows(record.name, Level.RAW, *stretch)
         level = choose_level(*stretch, n_bins, n_rows)
         snap_ns = 1 if is_exact else TIERS.get(level, 1)
         edges_ns = bin_edges(*stretch, n_bins, snap_ns)
         start_ns, stop_ns = int(edges_ns[0]), int(edges_ns[-1])
         dark = self._dark(record.name, start_ns, stop_ns)
         dark_ns = [edge for part in dark for edge in (part.start_ns, part.stop_ns)]
-        cuts_ns = np.unique(np.concatenate([edges_ns, np.array(dark_ns, dtype=np.int64)]))
+        cuts_ns = distinct([edges_ns, np.array(dark_ns, dtype=np.int64)])
         width_ns = TIERS.get(level, 1)
         outer = start_ns // width_ns * width_ns, -(-stop_ns // width_ns) * width_ns
         cells = read_cells(source, level, outer, cuts_ns)
@@ -323,9 +323,7 @@ class ArchiveReader:
         """Return about how many rows a PV has in ``[start_ns, stop_ns)``, from where its rows are."""
         tail = self._refresh()
         record = _record(tail.registry, pv)
-        n_rows = sum(
-            _rows_inside(group, start_ns, stop_ns) for group in self._sealed.groups(pv, Level.RAW, start_ns, stop_ns)
-        )
+        n_rows = self._sealed.count_rows(pv, Level.RAW, start_ns, stop_ns)
         for table in tail.tables(record).values():
             times_ns = table["time_ns"].to_numpy()
             n_rows += int(((times_ns >= start_ns) & (times_ns < stop_ns)).sum())
@@ -495,12 +493,6 @@ def _check_bins(record: PvRecord, start_ns: int, stop_ns: int, n_bins: int) -> N
             where=record.name,
             do="put its end behind its begin",
         )
-
-
-def _rows_inside(group: RowGroup, start_ns: int, stop_ns: int) -> int:
-    span_ns = max(group.stop_ns - group.start_ns, 1)
-    inside_ns = min(group.stop_ns, stop_ns) - max(group.start_ns, start_ns)
-    return round(group.n_rows * min(max(inside_ns / span_ns, 0.0), 1.0))
 
 
 def _gaps(pv: str, table: pa.Table, lost: Sequence[RowGroup]) -> list[ConnectionRow]:
