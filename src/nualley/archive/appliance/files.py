@@ -2,6 +2,7 @@
 
 import base64
 import calendar
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -38,7 +39,7 @@ _TYPES: Mapping[PayloadType, ValueType] = {
 }
 _PAYLOADS: Mapping[ValueType, PayloadType] = {
     ValueType.STRING: PayloadType.SCALAR_STRING,
-    ValueType.INT64: PayloadType.SCALAR_DOUBLE,  # SCALAR_INT holds 32 bits; a double is exact to 2**53
+    ValueType.INT64: PayloadType.SCALAR_INT,
     ValueType.FLOAT64: PayloadType.SCALAR_DOUBLE,
     ValueType.ENUM: PayloadType.SCALAR_ENUM,
     ValueType.STRING_ARRAY: PayloadType.WAVEFORM_STRING,
@@ -184,6 +185,17 @@ def read_events(lines: Iterable[bytes], source: str, damage: Damage) -> Iterator
         yield chunk.take()
 
 
+def file_path(pv: str, year: int) -> str:
+    """Return where the appliance keeps a PV's year, relative to a store.
+
+    Examples
+    --------
+    >>> file_path("LAB:CRYO-1:T", 2026)
+    'LAB/CRYO/1/T:2026.pb'
+    """
+    return f"{re.sub('[:-]', '/', pv)}:{year}.pb"
+
+
 def write_events(
     pv: str, year: int, value_type: ValueType, columns: Mapping[str, list[Any]], headers: Mapping[str, str]
 ) -> Iterator[bytes]:
@@ -208,6 +220,8 @@ def write_events(
         A line each.
     """
     payload = _PAYLOADS[value_type]
+    if value_type is ValueType.INT64 and any(not -(2**31) <= value < 2**31 for value in columns["value"]):
+        payload = PayloadType.SCALAR_DOUBLE  # an int has 32 bits there; a double is exact to 2**53
     info = PayloadInfo(type=payload, pvname=pv, year=year, elementCount=1)
     for name, value in headers.items():
         info.headers.add(name=name, val=value)

@@ -1,0 +1,65 @@
+"""Files for an Archiver Appliance: what is exported is the same when it is taken in again."""
+
+import pytest
+
+from nualley.app.archive import open_archive_reader, open_archive_writer
+from nualley.app.exports import export_appliance
+from nualley.app.imports import import_files
+from nualley.core import SECOND_NS, UsageError, parse_time_ns
+from nualley.pv import Connection, Metadata, Sample, ValueType
+
+NEW_YEAR_NS = parse_time_ns("2025-01-01T00:00:00Z", 0)
+EVER = (0, 2**62)
+
+
+@pytest.fixture
+def reader(tmp_path):
+    writer = open_archive_writer(tmp_path / "archive")
+    emit = writer.recorder.receive
+    values = {
+        "LAB:T-1": (ValueType.FLOAT64, [1.5, 2.5, -0.25, 1e-9]),
+        "LAB:N": (ValueType.INT64, [1, -7, 2**31 - 1, 0]),
+        "LAB:BIG": (ValueType.INT64, [2**40, 1, 2, 3]),
+        "LAB:S": (ValueType.STRING, ["a", "ν\n", "", "d"]),
+        "LAB:E": (ValueType.ENUM, [0, 1, 2, 1]),
+    }
+    for pv, (value_type, told) in values.items():
+        emit(Connection(pv, True, "ioc", NEW_YEAR_NS - 2, NEW_YEAR_NS - 2, "ca"))
+        emit(Metadata(pv, NEW_YEAR_NS, value_type, unit="K", precision=2))
+        for number, value in enumerate(told):
+            # the last second of one year, the first of the next
+            time_ns = NEW_YEAR_NS + (number - 2) * SECOND_NS + number
+            emit(Sample(pv, time_ns, value, value_type, number, 3, "ca", time_ns))
+    writer.close()
+    return open_archive_reader(tmp_path / "archive")
+
+
+def samples(reader, pv):
+    rows = reader.read(pv, *EVER).to_pylist()
+    names = ("time_ns", "value", "severity", "status")
+    return [tuple(row[name] for name in names) for row in rows if row["kind"] == "sample"]
+
+
+def test_a_year_is_a_file_and_comes_back_as_it_was(reader, tmp_path):
+    out = tmp_path / "store"
+    written = [found for pv in reader.registry().by_name for found in export_appliance(reader, pv, *EVER, out)]
+    assert (out / "LAB/T/1:2024.pb", 2) in written
+    assert (out / "LAB/T/1:2025.pb", 2) in written
+    done = import_files(tmp_path / "other", [out])
+    assert (done.n_files, done.counts.stored, done.unreadable) == (10, 20, ())
+    other = open_archive_reader(tmp_path / "other")
+    for pv in reader.registry().by_name:
+        assert samples(other, pv) == samples(reader, pv), pv
+        assert other.record(pv).metadata.unit == "K"
+        assert other.record(pv).metadata.precision == 2
+
+
+def test_only_what_was_asked_for(reader, tmp_path):
+    ((path, n_samples),) = export_appliance(reader, "LAB:N", NEW_YEAR_NS, NEW_YEAR_NS + SECOND_NS, tmp_path)
+    assert (path.name, n_samples) == ("N:2025.pb", 1)
+
+
+def test_nothing_is_written_over(reader, tmp_path):
+    list(export_appliance(reader, "LAB:N", *EVER, tmp_path))
+    with pytest.raises(UsageError, match="there already"):
+        list(export_appliance(reader, "LAB:N", *EVER, tmp_path))
