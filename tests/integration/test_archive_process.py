@@ -49,6 +49,10 @@ class FakePublisher:
     def __init__(self) -> None:
         self.messages: list[Mapping[str, object]] = []
         self.is_closed = False
+        self.has_listeners = True
+
+    def is_heard(self, topic: str) -> bool:
+        return self.has_listeners and topic == "archive"
 
     def publish(self, topic: str, message: Mapping[str, object]) -> None:
         assert topic == "archive"
@@ -121,6 +125,23 @@ async def test_samples_become_durable_by_themselves_and_reach_the_bus(tmp_path):
     assert bench.publisher.is_closed
     ledger = bench.publisher.messages[-1]["ledger"]
     assert ledger == {"received": 1, "stored": 1, "quarantined": 0, "filtered": 0, "gaps": 0}
+
+
+async def test_nothing_is_made_ready_while_nobody_listens_and_nothing_is_missing_when_somebody_does(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(archive_process, "PUBLISH_S", 0.01)
+    bench = Bench(tmp_path, FAST)
+    bench.publisher.has_listeners = False
+    async with bench.running():
+        bench.source.send(1.5)
+        await bench.until(lambda: bench.n_stored() == 1)
+        await asyncio.sleep(0.05)
+        assert bench.publisher.messages == []
+        bench.publisher.has_listeners = True
+        await bench.until(lambda: bench.publisher.messages)
+        first = bench.publisher.messages[0]
+        assert [value["value"] for value in first["values"] if value["pv"] == "P"] == [1.5]
 
 
 async def test_what_arrived_last_is_durable_when_it_stops(tmp_path):

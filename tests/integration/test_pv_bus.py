@@ -66,6 +66,21 @@ async def test_messages_arrive_in_order_with_their_topics(bus):
     assert not {topic: n for topic, n in subscriber.lost_by_topic.items() if topic.startswith("pv/")}
 
 
+async def test_a_publisher_knows_who_listens(bus):
+    publisher, subscribe = bus
+    assert not publisher.is_heard("pv/A")
+    one, other = await subscribe(topics=("pv/",)), await subscribe(topics=("pv/",))
+    assert publisher.is_heard("pv/A")
+    assert not publisher.is_heard("archive")
+    await one.close()
+    await asyncio.sleep(0.1)
+    assert publisher.is_heard("pv/A")
+    await other.close()
+    async with asyncio.timeout(LIMIT_S):
+        while publisher.is_heard("pv/A"):  # noqa: ASYNC110  # the socket has no event to wait for
+            await asyncio.sleep(0.01)
+
+
 async def test_only_the_topics_that_were_asked_for_arrive(bus):
     publisher, subscribe = bus
     subscriber = await subscribe(topics=("pv/",))

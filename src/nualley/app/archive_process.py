@@ -3,17 +3,22 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import asdict
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, fields
+from operator import attrgetter
 
 import structlog
 
 from nualley.app.archive import ArchiveWriter
 from nualley.app.errors import NotDrainedError
 from nualley.app.keeper import Keeper
-from nualley.archive import ArchiveSettings, LogWriteError
+from nualley.archive import ArchiveSettings, LastValue, LogWriteError
 from nualley.archive.service import Synced
 from nualley.core import SECOND_NS, Clock
 from nualley.pv import Publisher, PvRequest, Source
+
+TOPIC = "archive"
+"""What is published stands under this topic."""
 
 PUBLISH_S = 0.5
 """Last values go onto the bus so often [s]."""
@@ -27,6 +32,8 @@ RETRY_S = 1.0
 DRAIN_S = 10.0
 """A process that stops tries so long to make durable what it received [s]."""
 
+_NAMES = tuple(field.name for field in fields(LastValue))
+_values_of = attrgetter(*_NAMES)
 _log = structlog.get_logger()
 
 
@@ -47,6 +54,8 @@ class ArchiveProcess:
         Intervals.
     clock : Clock
         Gives the age of the open segment.
+    beside : sequence of context managers
+        What runs as long as the sources do: where orders are taken.
     """
 
     def __init__(
@@ -58,7 +67,9 @@ class ArchiveProcess:
         keeper: Keeper,
         settings: ArchiveSettings,
         clock: Clock,
+        beside: Sequence[AbstractAsyncContextManager[object]] = (),
     ) -> None:
+        self._beside = beside
         self._writer = writer
         self._recorder = writer.recorder
         self._sources = sources
@@ -89,6 +100,8 @@ class ArchiveProcess:
             await ending.enter_async_context(self._running_sources())
             await ending.enter_async_context(_background(self._publish_for_ever))
             await ending.enter_async_context(_background(self._compact_for_ever))
+            for each in self._beside:
+                await ending.enter_async_context(each)
             _log.info("archiving", n_pvs=sum(len(requests) for _, requests in self._sources))
             while not stop.is_set():
                 if await self._commit_or_log() and self._is_segment_full():
@@ -183,12 +196,15 @@ class ArchiveProcess:
                 _log.error("compaction failed", what=str(error))
 
     def _publish(self) -> None:
+        if not self._publisher.is_heard(TOPIC):
+            return  # what changed is kept for the first who listens
         registry, now_ns = self._recorder.registry, self._clock.now_ns()
         changed, self._changed = self._changed, set()
-        values = [asdict(registry.last_value(registry.by_name[pv], now_ns)) for pv in sorted(changed)]
+        by_name = registry.by_name
+        values = [_fields(registry.last_value(by_name[pv], now_ns)) for pv in sorted(changed)]
         life: Mapping[str, int] = registry.life_by_ioc
         self._publisher.publish(
-            "archive",
+            TOPIC,
             {
                 "time_ns": now_ns,
                 "synced_seq": registry.account.seq,
@@ -198,6 +214,11 @@ class ArchiveProcess:
                 "values": values,
             },
         )
+
+
+def _fields(value: LastValue) -> dict[str, object]:
+    # dataclasses.asdict copies every value it meets, at ten times the price
+    return dict(zip(_NAMES, _values_of(value), strict=True))
 
 
 @contextlib.asynccontextmanager

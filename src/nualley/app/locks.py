@@ -43,6 +43,11 @@ class Holding:
         self._noted["url"] = url
         self._write()
 
+    def note_control(self, path: Path) -> None:
+        """Say at which socket this process takes orders, now that it does: others may have another environment."""
+        self._noted["control"] = str(path)
+        self._write()
+
     def note_end(self, error: NualleyError) -> None:
         """Say why this process cannot go on."""
         self._noted["ended"] = error.to_json()
@@ -144,6 +149,8 @@ class RoleState:
         The address at which it answers; empty where it does not, or not yet.
     ended : Ending or None
         Why the last holder could not go on; None while one holds it, and where the last one was stopped or killed.
+    control : str
+        The socket at which it takes orders; empty where it takes none, or not yet.
     """
 
     role: str
@@ -152,6 +159,7 @@ class RoleState:
     pid: int | None = None
     url: str = ""
     ended: Ending | None = None
+    control: str = ""
 
 
 def role_state(store: Path, role: str) -> RoleState:
@@ -173,7 +181,8 @@ def role_state(store: Path, role: str) -> RoleState:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         noted = _read(descriptor)
-        return RoleState(role, True, _in_words(noted), noted.get("pid"), noted.get("url", ""))
+        url, control = noted.get("url", ""), noted.get("control", "")
+        return RoleState(role, True, _in_words(noted), noted.get("pid"), url, control=control)
     else:
         return RoleState(role, is_held=False, ended=_ending(_read(descriptor)))
     finally:

@@ -1,31 +1,30 @@
 """The product's processes, one function a role."""
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
 from nualley.app.archive import open_archive_writer
+from nualley.app.archive_plan import KeptPlan, pv_requests, read_plan, settle
 from nualley.app.archive_process import ArchiveProcess
+from nualley.app.change_desk import ChangeDesk
+from nualley.app.control import Orders, control_socket
 from nualley.app.keeper import ChildKeeper
-from nualley.app.locks import ROLES, hold_role
-from nualley.app.runtime import bus_endpoint, forget_bus
+from nualley.app.locks import ROLES, Holding, hold_role
+from nualley.app.push_desk import PushDesk
+from nualley.app.runtime import bus_endpoint, control_path, forget_bus
 from nualley.app.site import Site
 from nualley.app.stopping import Stop, run_until_stopped
 from nualley.app.supervisor import Supervisor, start_role
-from nualley.config import Configuration
+from nualley.archive.errors import ChangesWriteError
 from nualley.core import ExitCode, NualleyError
 from nualley.pv import Publisher, PvRequest, Source
 
 _log = structlog.get_logger()
-
-
-def pv_requests(configuration: Configuration) -> list[PvRequest]:
-    """Return what is to be archived: every PV of every group, once, by name."""
-    policies = {pv: policy for group in configuration.pv_groups.values() for pv, policy in group.pv.items()}
-    return [PvRequest(pv, policy.events) for pv, policy in sorted(policies.items())]
 
 
 class SilentPublisher:
@@ -33,6 +32,10 @@ class SilentPublisher:
 
     def publish(self, topic: str, message: Mapping[str, object]) -> None:
         """Say nothing."""
+
+    def is_heard(self, topic: str) -> bool:  # noqa: ARG002  # nobody hears any topic
+        """Say that nobody listens."""
+        return False
 
     async def close(self) -> None:
         """Close nothing."""
@@ -63,31 +66,81 @@ def run_archive(site: Site) -> ExitCode:
     RoleTakenError
         Where another process archives into this store.
     """
+    with hold_role(site.configuration.store, "archive", site.clock) as held:
 
-    async def work(stop: asyncio.Event) -> None:
-        # libca reads its environment once, when the adapter makes its context
-        from nualley.pv.adapters.ca import CaSource
+        async def work(stop: asyncio.Event) -> None:
+            await _archive(site, held, stop)
 
-        configuration = site.configuration
-        writer = open_archive_writer(site.archive_folder, configuration.archive, site.clock)
-        sources: Sequence[tuple[Source, Sequence[PvRequest]]] = [
-            (CaSource(configuration.epics, clock=site.clock), pv_requests(configuration))
-        ]
-        process = ArchiveProcess(
-            writer,
-            sources,
-            publisher=open_publisher(configuration.store),
-            keeper=ChildKeeper(site.archive_folder),
-            settings=configuration.archive,
-            clock=site.clock,
-        )
-        await process.run(stop)
-
-    with hold_role(site.configuration.store, "archive", site.clock):
         try:
             return run_until_stopped(work)
         finally:
             forget_bus(site.configuration.store)
+
+
+async def _archive(site: Site, held: Holding, stop: asyncio.Event) -> None:
+    # libca reads its environment once, when the adapter makes its context
+    from nualley.pv.adapters.ca import CaSource
+    from nualley.pv.adapters.push import PushSource
+
+    configuration, clock = site.configuration, site.clock
+    kept = _settled_plan(site)
+    writer = open_archive_writer(site.archive_folder, configuration.archive, clock)
+    pushed = PushSource(clock)
+    sources: Sequence[Source] = (CaSource(configuration.epics, clock=clock), pushed)
+    writer.recorder.keep_paused(pv for pv in kept.plan.archived() if kept.plan.is_paused(pv))
+    process = ArchiveProcess(
+        writer,
+        _asked(sources, pv_requests(kept.plan)),
+        publisher=open_publisher(configuration.store),
+        keeper=ChildKeeper(site.archive_folder),
+        settings=configuration.archive,
+        clock=clock,
+        beside=[
+            _taking_orders(
+                site,
+                held,
+                {
+                    "change": ChangeDesk(kept, writer.recorder, sources, clock).change,
+                    "push": PushDesk(kept, writer.recorder, pushed, clock).push,
+                },
+            )
+        ],
+    )
+    await process.run(stop)
+
+
+def _settled_plan(site: Site) -> KeptPlan:
+    kept = read_plan(site)
+    for damage in kept.damages:
+        _log.error("A RUN-TIME CHANGE CANNOT BE READ; the archive goes on without it", where=damage)
+    try:
+        settle(kept, site.clock.now_ns())
+    except ChangesWriteError as error:  # a full drive must not keep what comes from being received
+        _log.error("changes not settled", what=error.what, where=error.where, do=error.do)
+    return kept
+
+
+def _asked(
+    sources: Sequence[Source], requests: Mapping[str, Sequence[PvRequest]]
+) -> list[tuple[Source, Sequence[PvRequest]]]:
+    listened = {source.protocol for source in sources}
+    for protocol in requests.keys() - listened:
+        pvs = [request.pv for request in requests[protocol]]
+        _log.error("PVS NOT ARCHIVED: nothing listens to their protocol", protocol=protocol, pvs=pvs)
+    return [(source, requests.get(source.protocol, ())) for source in sources]
+
+
+@contextlib.asynccontextmanager
+async def _taking_orders(site: Site, held: Holding, orders: Orders) -> AsyncIterator[None]:
+    """Take orders over the store's control socket; without it, data are taken all the same."""
+    async with contextlib.AsyncExitStack() as ending:
+        try:
+            path = control_path(site.configuration.store)
+            await ending.enter_async_context(control_socket(path, orders))
+            held.note_control(path)
+        except (NualleyError, OSError) as error:
+            _log.error("NO ORDERS CAN BE TAKEN; the archive goes on", what=str(error))
+        yield
 
 
 def run_worker(site: Site) -> ExitCode:

@@ -50,7 +50,29 @@ def bus_endpoint(store: Path) -> str:
         Where somebody else owns the folder.
     """
     path = bus_path(store)
-    folder = path.parent
+    _make_own(path.parent)
+    return f"ipc://{path}"
+
+
+def control_path(store: Path) -> Path:
+    """Return where the socket of a store's archive process is, at which it takes orders; its folder is made.
+
+    Parameters
+    ----------
+    store : Path
+        The store.
+
+    Raises
+    ------
+    ConfigurationError
+        Where somebody else owns the folder.
+    """
+    path = bus_path(store).with_suffix(".ctl")
+    _make_own(path.parent)
+    return path
+
+
+def _make_own(folder: Path) -> None:
     folder.mkdir(mode=_MODE, exist_ok=True)
     status = folder.stat()
     if status.st_uid != os.getuid() or status.st_mode & 0o077:
@@ -60,7 +82,6 @@ def bus_endpoint(store: Path) -> str:
             where=str(folder),
             do="remove it or set XDG_RUNTIME_DIR to a folder of your own",
         )
-    return f"ipc://{path}"
 
 
 def forget_bus(store: Path) -> None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nualley.app.locks import ROLES, check_role, role_state
 from nualley.archive import ArchiveMissingError, Loss
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from nualley.catalog import Catalog, Run
     from nualley.exposure import PvHistory
     from nualley.exposure.service import Exposures
-    from nualley.pv import Subscriber
+    from nualley.pv import Push, Subscriber
     from nualley.storage import DriveUsage
+
+PUSH_S = 20.0
+"""The archive gets so long to say that pushed samples are durable [s]."""
 
 
 class Site:
@@ -175,6 +178,37 @@ class Site:
     def processes(self) -> "list[CheckResult]":
         """Return whether each of the experiment's processes runs."""
         return [check_role(role_state(self.configuration.store, role)) for role in ROLES]
+
+    async def push(self, push: "Push", pusher: str) -> "Mapping[str, Any]":
+        """Hand pushed samples to the running archive, and return what became of them once that is durable.
+
+        Parameters
+        ----------
+        push : Push
+            The samples.
+        pusher : str
+            Who pushes: the name of the token.
+
+        Returns
+        -------
+        mapping
+            As `nualley.app.push_desk.PushDesk.push` says.
+
+        Raises
+        ------
+        NoControlError
+            Where the archive does not run, or does not answer.
+        NualleyError
+            What it answered.
+        """
+        from nualley.app.control import send_order
+        from nualley.app.errors import NoControlError
+        from nualley.pv import push_message
+
+        state = role_state(self.configuration.store, "archive")
+        if not state.control:
+            raise NoControlError("the archive does not run", where="store", do="nualley up archive, then push again")
+        return await send_order(state.control, "push", {"pusher": pusher, **push_message(push)}, timeout_s=PUSH_S)
 
     def live(self) -> "Subscriber":
         """Return a new listener to the live bus; needs a running event loop."""

@@ -1,9 +1,12 @@
 """The archive: every sample and every gap of the live values, durable before it is acknowledged."""
 
+from nualley.archive.changes import Aliases, Change, NameStretch, Pending, Verb
 from nualley.archive.errors import (
     ArchiveBusyError,
     ArchiveMissingError,
     ArchiveNewerError,
+    ChangeRefusedError,
+    ChangesWriteError,
     LogDamagedError,
     LogWriteError,
     PvNotArchivedError,
@@ -15,20 +18,27 @@ from nualley.archive.settings import ArchiveSettings, PvGroup, PvPolicy
 __all__ = [
     "BIN_COLUMNS",
     "Account",
+    "Aliases",
     "ArchiveBusyError",
     "ArchiveMissingError",
     "ArchiveNewerError",
     "ArchiveSettings",
+    "Change",
+    "ChangeRefusedError",
+    "ChangesWriteError",
     "ConnectionRow",
     "LastValue",
     "Ledger",
     "LogDamagedError",
     "LogWriteError",
     "Loss",
+    "NameStretch",
+    "Pending",
     "PvGroup",
     "PvNotArchivedError",
     "PvPolicy",
     "PvState",
     "RowKind",
+    "Verb",
     "is_valid_pv_name",
 ]

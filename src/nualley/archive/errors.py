@@ -84,3 +84,13 @@ class IndexDamagedError(IntegrityError, OSError):
     """The archive's index is missing, or is not what this archive wrote."""
 
     __str__ = NualleyError.__str__
+
+
+class ChangeRefusedError(UsageError):
+    """A run-time change that makes no sense: of what is not there, is so already, or has a name that is taken."""
+
+
+class ChangesWriteError(NualleyError, OSError):
+    """A run-time change could not be made durable; it was not made."""
+
+    __str__ = NualleyError.__str__

@@ -56,12 +56,14 @@ class Registry:
         return {code for code, record in self._by_code.items() if record.in_doubt_since_ns is not None}
 
     def _catch_up(self) -> None:
-        for code, count, value_type, batch, row in self._late.take():
-            record = self._by_code[code]
-            record.value_type = value_type
-            record.n_stored += count
-            record.last = _last_sample(batch, row)
-            record.protocol = batch["protocol"][row].as_py()
+        for codes, counts, value_type, batch, rows in self._late.take():
+            protocols = batch["protocol"].take(rows).to_pylist()
+            for code, count, last, protocol in zip(codes, counts, _last_samples(batch, rows), protocols, strict=True):
+                record = self._by_code[code]
+                record.value_type = value_type
+                record.n_stored += count
+                record.last = last
+                record.protocol = protocol
 
     def sealed(self, segment: int) -> SealedState:
         """Return all of it as the state up to ``segment``, for the index."""
@@ -251,18 +253,17 @@ class _LateSamples:
         self._row[codes] = np.arange(codes.size, dtype=np.int32)
         self._batches.append((value_type, batch))
 
-    def take(self) -> Iterator[tuple[int, int, ValueType, pa.RecordBatch, int]]:
-        """Yield code, number of samples, type, and where the newest one is, of each PV; they are forgotten then."""
+    def take(self) -> Iterator[tuple[list[int], list[int], ValueType, pa.RecordBatch, pa.Array]]:
+        """Yield codes, numbers of samples, type, batch and rows of the newest ones, batch by batch; they go then."""
         if not self._batches:
             return
         codes = np.flatnonzero(self._count)
         batches, self._batches = self._batches, []
-        counts = self._count[codes].tolist()
+        counts, at, rows = self._count[codes], self._batch[codes], self._row[codes]
         self._count[codes] = 0
-        for code, count, at, row in zip(
-            codes.tolist(), counts, self._batch[codes].tolist(), self._row[codes].tolist(), strict=True
-        ):
-            yield code, count, *batches[at], row
+        for number in np.unique(at).tolist():
+            is_here = at == number
+            yield codes[is_here].tolist(), counts[is_here].tolist(), *batches[number], pa.array(rows[is_here])
 
 
 def _join_imported(record: PvRecord, imported: PvRecord) -> None:
@@ -276,6 +277,24 @@ def _join_imported(record: PvRecord, imported: PvRecord) -> None:
     if imported.last and (record.last is None or imported.last.time_ns > record.last.time_ns):
         record.last = imported.last
     record.last_heard_ns = max(record.last_heard_ns, imported.last_heard_ns)
+
+
+def _last_samples(batch: pa.RecordBatch, rows: pa.Array) -> list[LastSample]:
+    if pa.types.is_list(batch["value"].type):
+        return [_last_sample(batch, row) for row in rows.to_pylist()]
+    names = ("time_ns", "seq", "value", "severity", "status")
+    columns = (batch[name].take(rows).to_pylist() for name in names)
+    return [
+        LastSample(
+            time_ns=time_ns,
+            seq=seq,
+            value=value,
+            severity=severity,
+            status=status,
+            fingerprint=fingerprint(value, severity, status),
+        )
+        for time_ns, seq, value, severity, status in zip(*columns, strict=True)
+    ]
 
 
 def _last_sample(batch: pa.RecordBatch, row: int) -> LastSample:

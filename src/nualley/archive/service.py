@@ -42,6 +42,23 @@ class Synced:
     changed: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a recorder took in.
+
+    Parameters
+    ----------
+    seq : int
+        The last receipt number that was given out.
+    n_quarantined, n_filtered : int
+        Samples that were kept aside and left out since the process began.
+    """
+
+    seq: int
+    n_quarantined: int
+    n_filtered: int
+
+
 @dataclass(slots=True)
 class _LivePv:
     """What receiving needs to know of a PV, ahead of what is synced."""
@@ -121,6 +138,8 @@ class Recorder:
         self._future_limit_ns = round(settings.future_limit_s * SECOND_NS)
         self._seq = registry.account.seq
         self._n_received = registry.account.n_received
+        self._n_refused = 0
+        self._n_filtered = 0
         self._pending = _Pending()
         self._fast = FastLane(self._future_limit_ns)
         self._code_of: dict[str, int] = {}
@@ -142,6 +161,16 @@ class Recorder:
         """Make PVs known before anything is heard of them, so that the silent ones are listed too."""
         for pv in pvs:
             self._pv(pv)
+
+    def keep_paused(self, pvs: Iterable[str]) -> None:
+        """Go on filtering PVs that were paused before this process began: how their value ended is on record."""
+        for pv in pvs:
+            self._pv(pv).is_paused = True
+
+    @property
+    def received(self) -> Received:
+        """What came in since this process began, synced or not."""
+        return Received(self._seq, n_quarantined=self._n_refused, n_filtered=self._n_filtered)
 
     def receive(self, event: PvEvent) -> None:
         """Take in an event of a source; it is acknowledged by `synced` once durable.
@@ -207,6 +236,7 @@ class Recorder:
 
     def _filter(self, live: _LivePv, reason: Reason) -> None:
         self._seq += 1
+        self._n_filtered += 1
         self._pending.filtered.setdefault(live.code, Counter())[reason] += 1
 
     def _row(self, live: _LivePv, sample: Sample, value: object) -> LogRow:
@@ -224,6 +254,7 @@ class Recorder:
         )
 
     def _refuse(self, live: _LivePv, sample: Sample, row: LogRow, value_type: ValueType, reason: str) -> None:
+        self._n_refused += 1
         self._pending.refused.setdefault(value_type, []).append(row)
         self._pending.reasons.setdefault(value_type, []).append(reason)
         if not live.is_in_doubt and live.tail is not None:

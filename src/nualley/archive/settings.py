@@ -59,6 +59,10 @@ class PvPolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    protocol: Literal["ca", "http"] = Field(
+        default="ca",
+        description="How its values come: ca (Channel Access), http (a program pushes them: web.push_tokens_file).",
+    )
     mode: Literal["monitor"] = Field(default="monitor", description="monitor: every change that the IOC posts.")
     events: Literal["value", "archive"] = Field(
         default="value",
@@ -74,5 +78,6 @@ class PvGroup(BaseModel):
 
     description: str = Field(default="", description="What the group is about.")
     pv: dict[Annotated[str, AfterValidator(_pv_name)], PvPolicy] = Field(
-        default_factory=dict, description='The PVs: "NAME" = {mode, events, description}, or {} for the defaults.'
+        default_factory=dict,
+        description='The PVs: "NAME" = {protocol, mode, events, description}, or {} for the defaults.',
     )

@@ -1,26 +1,42 @@
 """``nualley archive``: last values and history of archived PVs."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from nualley.app.site import open_site
 from nualley.archive import LastValue
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output
 from nualley.cli.output import print_json, print_table, shown_time, shown_value
-from nualley.core import format_duration
+from nualley.core import ExitCode, format_duration
 
 app = App(name="archive", help="Archived PVs: last values and history, gaps, and the archive's files.")
 
 
 @app.command
-def pvs(*, output: Output = Output()) -> int:
-    """List the archived PVs and their account.
+def pvs(
+    *, write: Path | None = None, force: Annotated[bool, Parameter(negative="")] = False, output: Output = Output()
+) -> int:
+    """List the archived PVs and their account, or write those that no file declares into one.
 
     Example: nualley archive pvs
+
+    Parameters
+    ----------
+    write : Path
+        A new file in pvs/: it gets the PVs that were added while the archive ran, and nothing is listed.
+    force : bool
+        Write a file anew that is there; the PVs that only it declares stay in it.
     """
     site = open_site(output.experiment)
+    if write is not None:
+        from nualley.cli.archive_changes import write_pvs  # only for this
+
+        write_pvs(site, write, may_replace=force, output=output)
+        return ExitCode.DONE
     reader = site.archive()
     registry = reader.registry()
     now = {value.pv: value for value in reader.last()}
@@ -96,6 +112,12 @@ _ELSEWHERE = (
     ("verify", "archive_care:verify"),
     ("compact", "archive_care:compact"),
     ("import", "archive_exchange:import_"),
+    ("add", "archive_changes:add"),
+    ("pause", "archive_changes:pause"),
+    ("resume", "archive_changes:resume"),
+    ("rename", "archive_changes:rename"),
+    ("alias", "archive_changes:alias"),
+    ("remove", "archive_changes:remove"),
 )
 for _name, _target in _ELSEWHERE:  # each is imported when it is called
     app.command(f"nualley.cli.{_target}", name=_name)

@@ -1,8 +1,12 @@
 """``nualley init``, ``check`` and ``schema``: the experiment as text."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from nualley.app.archive_plan import pending_changes, told
+from nualley.app.site import open_site
+from nualley.archive import Change, Pending
 from nualley.cli.options import Output
 from nualley.cli.output import print_json, print_note, print_text
 from nualley.config import check as find_mistakes
@@ -37,14 +41,34 @@ def check(directory: Path | None = None, /, *, output: Output = Output()) -> Exi
     """
     found = find_experiment(Path.cwd(), os.environ, directory or output.experiment)
     mistakes = find_mistakes(found, os.environ)
+    # what runs otherwise than written can be told only of what is written well
+    differing, damages = ([], ()) if mistakes else pending_changes(open_site(found))
     if output.is_json:
-        print_json({"directory": str(found), "mistakes": [mistake.to_json() for mistake in mistakes]})
+        changes = [{"pv": each.pv, "what": each.what, **_made(each.change)} for each in differing]
+        told_mistakes = [mistake.to_json() for mistake in mistakes]
+        print_json({"directory": str(found), "mistakes": told_mistakes, "changes": changes, "damages": damages})
     else:
         for mistake in mistakes:
             print_text(f"{mistake}\n")
         noun = "mistake" if len(mistakes) == 1 else "mistakes"
         print_note(f"{found}: {len(mistakes) or 'no'} {noun}")
+        _warn(differing, damages)
     return ExitCode.CONFIGURATION if mistakes else ExitCode.DONE
+
+
+def _made(change: Change) -> dict[str, object]:
+    return {"verb": change.verb, "who": change.who, "time_ns": change.time_ns, "note": change.note}
+
+
+def _warn(changes: Sequence[Pending], damages: Sequence[str]) -> None:
+    if changes:
+        noun = "PV is" if len(changes) == 1 else "PVs are"
+        print_note(f"warning: {len(changes)} {noun} archived otherwise than this repository says, by run-time changes:")
+        print_note("\n".join(f"  {line}" for line in told(changes)))
+    if any(change.can_be_written for change in changes):
+        print_note("  nualley archive pvs --write pvs/NAME.toml writes what is not declared")
+    for damage in damages:
+        print_note(f"warning: a run-time change cannot be read and does not count: {damage}")
 
 
 def schema(*, output: Output = Output()) -> None:  # noqa: ARG001  # JSON by nature; the option is accepted

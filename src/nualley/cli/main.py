@@ -168,6 +168,9 @@ def _usage_error(error: CycloptsError) -> UsageError:
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         words = " ".join(error.unused_tokens)
         what = f"nothing takes {words!r}: a text of several words stands in quotes"
+    elif found := getattr(error.__cause__, "errors", None):  # pydantic's, which is not imported for this
+        first = found()[0]
+        what = f"--{'.'.join(map(str, first['loc'])).replace('_', '-')} {first['input']!s:.60}: {first['msg']}"
     elif isinstance(error, MissingArgumentError) and error.argument is not None:
         what = f"{error.argument.name} is missing"
     return UsageError(what, where=command, do=f"{command} --help")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 
 from nualley.archive import is_valid_pv_name
 from nualley.config.documents import Document
@@ -79,6 +80,18 @@ def _check_pv_groups(repository: Repository) -> Iterator[Mistake]:
                 yield document.mistake(path, found=str(path[-1]), expected=expected)
 
 
+def _check_push_tokens(repository: Repository) -> Iterator[Mistake]:
+    directory = repository.directory.resolve()
+    for use in repository.uses(EXPERIMENT, ("web", "push_tokens_file")):
+        try:
+            path = Path(directory, Path(use.name).expanduser()).resolve()
+        except (RuntimeError, ValueError, OSError):
+            yield use.mistake("the path of a file")
+            continue
+        if path.is_relative_to(directory):
+            yield use.mistake("a file outside of the experiment repository: secrets do not belong into git")
+
+
 def _check_copies(repository: Repository) -> Iterator[Mistake]:
     drives = [drive for document in repository.of(DRIVES).values() for drive in _drives(document)]
     is_known = all(not document.is_partial for document in repository.of(DRIVES).values()) and bool(drives)
@@ -115,4 +128,5 @@ _CHECKS: tuple[Callable[[Repository], Iterator[Mistake]], ...] = (
     _check_pvs_archived,
     _check_pv_groups,
     _check_copies,
+    _check_push_tokens,
 )

@@ -178,7 +178,7 @@ def _join(directory: Path, values: Mapping[str, BaseModel]) -> Configuration:
         archive=experiment.archive,
         ingest=experiment.ingest,
         catalog=experiment.catalog,
-        web=experiment.web,
+        web=experiment.web.resolve(directory),
     )
 
 

@@ -1,13 +1,14 @@
 """Settings that belong to no domain below: the status page; and the whole of ``experiment.toml``."""
 
 import ipaddress
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from nualley.archive import ArchiveSettings
 from nualley.catalog import CatalogSettings
-from nualley.core import UsageError
+from nualley.core import UsageError, parse_quantity
 from nualley.experiment import Experiment
 from nualley.ingest import IngestSettings
 from nualley.pv import EpicsSettings
@@ -26,8 +27,13 @@ def _loopback(host: str) -> str:
     return host
 
 
+def _size_B(value: object) -> object:
+    # a plain number is in bytes: the key says so
+    return round(parse_quantity(value, "B")) if isinstance(value, str) and not value.strip().isdigit() else value
+
+
 class WebSettings(BaseModel):
-    """Where the status page listens."""
+    """Where the status page listens, and who may push values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,6 +41,30 @@ class WebSettings(BaseModel):
         default="127.0.0.1", description="Address; only this machine's own, until there are accounts."
     )
     port: int = Field(default=8710, ge=1, le=65535, description="TCP port.")
+    push_tokens_file: Path | None = Field(
+        default=None,
+        description="File with the tokens of the programs that may push values; outside of the experiment repository, "
+        "readable by its owner alone. Left out: nobody may.",
+    )
+    push_size_B: Annotated[int, BeforeValidator(_size_B)] = Field(
+        default=4 * 2**20,
+        ge=1024,
+        le=8 * 2**20,
+        description='Largest push [B]; a number, or text such as "4 MiB".',
+    )
+    push_rate_Hz: float = Field(
+        default=10_000.0,
+        gt=0,
+        le=1e6,
+        allow_inf_nan=False,
+        description="Samples a second that one token may push in the long run [Hz]; ten seconds' worth at once.",
+    )
+
+    def resolve(self, directory: Path) -> Self:
+        """Return the same with an absolute path, seen from the experiment directory."""
+        if self.push_tokens_file is None:
+            return self
+        return self.model_copy(update={"push_tokens_file": directory / self.push_tokens_file.expanduser()})
 
 
 class ExperimentFile(Experiment):

@@ -45,6 +45,8 @@ def to_json(value: object, name: str = "value") -> Any:
         return value
     if type(value) is float:
         return value if math.isfinite(value) else None
+    if type(value) is str:
+        return strict_text(value)
     for kind, convert in _CONVERTERS:
         if isinstance(value, kind):
             return convert(value, name)
@@ -77,6 +79,8 @@ def strict_text(text: str) -> str:
     >>> strict_text("a\udcff\0b")
     'a\\xff\\x00b'
     """
+    if text.isascii() and "\0" not in text:
+        return text
     try:
         raw = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half of a pair, which stands for no byte
@@ -104,7 +108,7 @@ def _key(key: object, name: str) -> str:
 def _mapping(value: Mapping[object, object], name: str) -> dict[str, Any]:
     found = {}
     for key, item in value.items():
-        text = _key(key, name)
+        text = strict_text(key) if type(key) is str else _key(key, name)
         found[text] = to_json(item, f"{name}.{text}")
     return found
 

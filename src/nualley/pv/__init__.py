@@ -1,7 +1,14 @@
 """Live process variables: sources (CA), connection and life of IOCs, the live bus; reads only."""
 
 from nualley.pv.environment import epics_environment
-from nualley.pv.errors import BusEndpointError, BusFrameError, BusMessageError, EpicsStartedError, PvRefusedError
+from nualley.pv.errors import (
+    BusEndpointError,
+    BusFrameError,
+    BusMessageError,
+    EpicsStartedError,
+    PushFormError,
+    PvRefusedError,
+)
 from nualley.pv.messages import event_from_message, event_message
 from nualley.pv.models import (
     Connection,
@@ -19,6 +26,7 @@ from nualley.pv.models import (
     ValueType,
 )
 from nualley.pv.ports import Emit, Publisher, Source, Subscriber
+from nualley.pv.push import Push, push_message, read_push
 from nualley.pv.settings import EpicsSettings
 
 __all__ = [
@@ -34,6 +42,8 @@ __all__ = [
     "Limits",
     "Metadata",
     "Publisher",
+    "Push",
+    "PushFormError",
     "PvEvent",
     "PvProtocol",
     "PvRefusedError",
@@ -48,4 +58,6 @@ __all__ = [
     "epics_environment",
     "event_from_message",
     "event_message",
+    "push_message",
+    "read_push",
 ]

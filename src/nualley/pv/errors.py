@@ -21,3 +21,7 @@ class BusMessageError(UsageError):
 
 class BusFrameError(IntegrityError):
     """Frames on the live bus that are not ours."""
+
+
+class PushFormError(UsageError):
+    """What a program pushes has another form than a push."""

@@ -53,6 +53,10 @@ class Publisher(Protocol):
         """
         ...
 
+    def is_heard(self, topic: str) -> bool:
+        """Return whether anybody listens to a topic; what is costly to say need not be said to nobody."""
+        ...
+
     async def close(self) -> None:
         """Close; what was sent before is still delivered to those who read."""
         ...

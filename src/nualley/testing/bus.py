@@ -31,6 +31,10 @@ class MemoryBus:
         for subscriber in self._subscribers:
             subscriber.take(frame)
 
+    def is_heard(self, topic: str) -> bool:
+        """Return whether anybody listens to a topic; see `nualley.pv.Publisher`."""
+        return any(subscriber.wants(topic) for subscriber in self._subscribers)
+
     async def close(self) -> None:
         """Close; subscribers keep what they have."""
         self._subscribers.clear()
@@ -59,9 +63,13 @@ class MemorySubscriber:
         """Messages that were sent and never arrived here, by topic."""
         return self._losses.lost_by_topic
 
+    def wants(self, topic: str) -> bool:
+        """Return whether messages of a topic are taken in."""
+        return not self._is_closed and topic.startswith(self._topics)
+
     def take(self, frame: Frame) -> None:
         """Take in a message of the bus."""
-        if not self._is_closed and frame.topic.startswith(self._topics):
+        if self.wants(frame.topic):
             self._kept.append(frame)
             self._news.set()
 

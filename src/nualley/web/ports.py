@@ -8,7 +8,7 @@ from nualley.catalog import Run, Totals
 from nualley.config import Configuration
 from nualley.core import CheckResult, Clock
 from nualley.exposure import Delivered, RunExposure
-from nualley.pv import Subscriber
+from nualley.pv import Push, Subscriber
 from nualley.storage import DriveUsage
 
 
@@ -111,6 +111,10 @@ class Site(Protocol):
 
     def processes(self) -> Sequence[CheckResult]:
         """Return whether each of the experiment's processes runs."""
+        ...
+
+    async def push(self, push: Push, pusher: str) -> Mapping[str, Any]:
+        """Hand samples to the archive, and return what became of them once that is durable."""
         ...
 
     def live(self) -> Subscriber:

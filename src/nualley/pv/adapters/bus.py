@@ -14,6 +14,7 @@ from nualley.pv.errors import BusEndpointError, BusFrameError
 from nualley.pv.frames import SESSION_B, Frame, LossCounter, decode, encode
 
 _LINGER_MS = 500
+_SUBSCRIBED = b"\x01"
 _log = structlog.get_logger(__name__)
 
 
@@ -37,7 +38,8 @@ class ZmqPublisher:
         self._session = os.urandom(SESSION_B)
         self._sequence: defaultdict[str, int] = defaultdict(int)
         self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.PUB)
+        self._socket = self._context.socket(zmq.XPUB)  # a PUB that says who listens
+        self._prefixes: set[bytes] = set()
         self._socket.set_hwm(high_water_mark)
         self._socket.setsockopt(zmq.LINGER, _LINGER_MS)
         try:
@@ -52,7 +54,18 @@ class ZmqPublisher:
         sequence = self._sequence[topic]
         parts = encode(Frame(topic, self._session, sequence, message))
         self._sequence[topic] = sequence + 1
-        self._socket.send_multipart(parts)  # a PUB socket never blocks: it drops for whoever is too slow
+        self._socket.send_multipart(parts)  # it never blocks: it drops for whoever is too slow
+
+    def is_heard(self, topic: str) -> bool:
+        """Return whether anybody listens to a topic; see `nualley.pv.Publisher`."""
+        # the first listener of each beginning of a topic is told of, and that its last one is gone
+        while self._socket.poll(0, zmq.POLLIN):
+            told = self._socket.recv(zmq.NOBLOCK)
+            if told[:1] == _SUBSCRIBED:
+                self._prefixes.add(told[1:])
+            else:
+                self._prefixes.discard(told[1:])
+        return any(topic.encode().startswith(prefix) for prefix in self._prefixes)
 
     async def close(self) -> None:
         """Close; what was sent is delivered within half a second."""

@@ -1,0 +1,182 @@
+"""Changing what is archived: in the running process at once, or for its next start."""
+
+import asyncio
+import getpass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from nualley.app.archive_plan import read_plan
+from nualley.app.control import send_order
+from nualley.app.errors import NoControlError, OrderError, RoleTakenError
+from nualley.app.locks import RoleState, hold_role, role_state
+from nualley.app.site import Site
+from nualley.archive import ArchiveMissingError, PvPolicy
+from nualley.archive.changes import LONGEST_TEXT, Change, Plan, Verb
+from nualley.core import strict_text
+
+ORDER = "change"
+"""The order that carries a change."""
+
+START_S = 10.0
+"""A process that has just started gets so long until it takes orders [s]."""
+
+ANSWER_S = 30.0
+"""The answer to a change may take so long: the store's drive may be slow [s]."""
+
+_RETRY_S = 0.05
+_PERSONS = frozenset(Verb) - {Verb.SETTLE}
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A change that is kept.
+
+    Parameters
+    ----------
+    change : mapping
+        Its fields, JSON-able.
+    is_live : bool
+        Whether the running archive follows it already; else its next start does.
+    """
+
+    change: Mapping[str, Any]
+    is_live: bool
+
+    @property
+    def is_alias(self) -> bool:
+        """Whether it was an alias that was taken away."""
+        return bool(self.change["was_alias"])
+
+
+def change_from(fields: Mapping[str, Any], now_ns: int) -> Change:
+    """Return a change as somebody asks for it.
+
+    Raises
+    ------
+    OrderError
+        Where the fields are not those of a change.
+    """
+    found = {key: fields.get(key, "") for key in ("verb", "pv", "name", "who", "note")}
+    for key, value in found.items():
+        if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+            raise OrderError(
+                f"{value!r:.60}, expected text of at most {LONGEST_TEXT} characters", where=key, do="shorten it"
+            )
+    verb = found.pop("verb")
+    if verb not in _PERSONS:
+        raise OrderError(f"{verb!r:.60}, expected one of {', '.join(sorted(_PERSONS))}", where="verb", do="mend it")
+    if not found["pv"] or bool(found["name"]) != (verb in {Verb.RENAME, Verb.ALIAS}):
+        raise OrderError(
+            f"{verb} of {found['pv']!r} with the new name {found['name']!r}",
+            where="pv, name",
+            do="a rename and an alias need both, the others only pv",
+        )
+    policy = _policy(fields.get("policy", {})) if verb == Verb.ADD else None
+    return Change(verb=Verb(verb), time_ns=now_ns, policy=policy, **found)
+
+
+def _policy(fields: object) -> PvPolicy:
+    try:
+        return PvPolicy.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["policy", *map(str, first["loc"])])
+        raise OrderError(
+            f"{first['msg']} ({first['input']!r:.60})", where=where, do="nualley archive add --help"
+        ) from None
+
+
+def shown_change(change: Change, plan: Plan) -> dict[str, Any]:
+    """Return a change that was not yet applied to a plan as a mapping that JSON carries."""
+    policy = None if change.policy is None else change.policy.model_dump(mode="json", exclude_defaults=True)
+    return {
+        "verb": change.verb,
+        "pv": change.pv,
+        "name": change.name or None,
+        "policy": policy,
+        "time_ns": change.time_ns,
+        "who": change.who,
+        "note": change.note,
+        "was_alias": change.verb is Verb.REMOVE and change.pv in plan.aliases.pv_by_alias,
+    }
+
+
+# ------------------------------------------------------------------ from another process
+def change_archive(site: Site, verb: Verb, pv: str, **others: Any) -> Changed:
+    """Change what is archived, in the running process or for the next start.
+
+    Parameters
+    ----------
+    site : Site
+        The experiment.
+    verb : Verb
+        What to do.
+    pv : str
+        With which PV; of a rename the old name.
+    **others
+        ``name``, ``policy`` (a mapping), ``note``; as `change_from` takes them.
+
+    Returns
+    -------
+    Changed
+        The change, durable.
+
+    Raises
+    ------
+    NualleyError
+        As `nualley.app.change_desk.ChangeDesk.change`; `NoControlError` where the process cannot be asked.
+    """
+    texts = {"verb": verb, "pv": pv, "who": getpass.getuser()}
+    fields = {key: strict_text(value) if isinstance(value, str) else value for key, value in (texts | others).items()}
+    change_from(fields, 0)  # what is no change is refused before anybody is asked
+    store, stop_s = site.configuration.store, time.monotonic() + START_S
+    while True:
+        state = role_state(store, "archive")
+        try:
+            if not state.is_held:
+                return Changed(_change_without_process(site, fields), is_live=False)
+            return Changed(_ask(state, fields), is_live=True)
+        except (RoleTakenError, _NotYetError) as error:
+            # a process that starts, or one that has just ended
+            if time.monotonic() > stop_s:
+                raise NoControlError(
+                    f"the archive runs as {state.holder}, and takes no orders",
+                    where=state.control or str(store / "run" / "archive.lock"),
+                    do="look into its log, and start it again: nualley up archive",
+                ) from error
+        time.sleep(_RETRY_S)
+
+
+class _NotYetError(Exception):
+    """Nobody takes orders at this moment."""
+
+
+def _ask(state: RoleState, fields: Mapping[str, Any]) -> dict[str, Any]:
+    if not state.control:
+        raise _NotYetError
+    try:
+        return asyncio.run(send_order(state.control, ORDER, fields, timeout_s=ANSWER_S))
+    except NoControlError as error:
+        if isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError):  # nothing was sent
+            raise _NotYetError from error
+        raise
+
+
+def _change_without_process(site: Site, fields: Mapping[str, Any]) -> dict[str, Any]:
+    with hold_role(site.configuration.store, "archive", site.clock):
+        kept = read_plan(site)
+        change = kept.plan.checked(change_from(fields, site.clock.now_ns()), lambda name: _is_stored(site, name))
+        kept.file.append([change])
+        return shown_change(change, kept.plan)
+
+
+def _is_stored(site: Site, name: str) -> bool:
+    try:
+        record = site.archive().registry().by_name.get(name)
+    except ArchiveMissingError:
+        return False
+    return record is not None and record.ledger.received > 0
