@@ -188,6 +188,9 @@ def test_every_link_to_a_file_leads_somewhere(path: Path) -> None:
 # ---------------------------------------------------------------- the answers in JSON
 _JSON = DOCS / "reference" / "json.md"
 # command -> why its answer is compared elsewhere
+_CHANGES = ("add", "pause", "resume", "rename", "alias", "remove")
+_ADD = "nualley archive add LAB:T3 2>/dev/null >&2 && "
+_BEFORE = {"alias": _ADD, "remove": _ADD, "resume": "nualley archive pause DEMO:BEAM:ENERGY 2>/dev/null >&2 && "}
 _ELSEWHERE = {"demo": "tests/integration/test_demo_account.py looks at the account of a demo"}
 
 
@@ -256,6 +259,9 @@ def test_an_answer_in_json_is_as_documented(command: str, runner: Runner) -> Non
     first = "rm -f backup.sqlite; " if " backup" in command else ""
     first += "nualley catalog backup backup.sqlite && " if " restore" in command else ""
     first += "printf 'pv,time,value\\nOLD,2025-01-01,1\\n' > old.csv && " if " import" in command else ""
+    # each change of what is archived begins with none
+    first += "rm -f alley/experiment/store/archive/changes.jsonl; " if command.split()[1] in _CHANGES else ""
+    first += _BEFORE.get(command.split()[1], "")
     done = subprocess.run(
         ["bash", "-c", f"{first}nualley {command}"],
         cwd=left,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from nualley.archive.adapters.changes_file import ChangesFile, KeptNames
 from nualley.archive.adapters.column_files import ParquetFolder
 from nualley.archive.adapters.log_files import LogFileWriter, LogFolder, hold_shard
 from nualley.archive.adapters.manifest import ManifestFile
@@ -138,7 +139,8 @@ def open_archive_reader(folder: Path, clock: Clock | None = None) -> ArchiveRead
     if not path.is_file():
         raise _nothing_archived(folder)
     index = SqliteIndex(path, SHARD)
-    return ArchiveReader(index, LogFolder(folder / "wal" / SHARD), ParquetFolder(folder), clock or SystemClock())
+    log, files, names = LogFolder(folder / "wal" / SHARD), ParquetFolder(folder), KeptNames(ChangesFile(folder))
+    return ArchiveReader(index, log, files, clock or SystemClock(), names)
 
 
 @contextlib.contextmanager

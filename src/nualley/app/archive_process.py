@@ -104,11 +104,13 @@ class ArchiveProcess:
                 await ending.enter_async_context(each)
             _log.info("archiving", n_pvs=sum(len(requests) for _, requests in self._sources))
             while not stop.is_set():
+                self._recorder.tick()
                 if await self._commit_or_log() and self._is_segment_full():
                     await self._seal()
                 await _pause(stop, self._settings.sync_interval_ms / 1000)
 
     async def _finish(self) -> None:
+        self._recorder.flush()
         await self._drain()
         self._publish()
         self._writer.log.close()

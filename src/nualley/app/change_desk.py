@@ -11,6 +11,7 @@ from nualley.app.archive_plan import KeptPlan, pv_request
 from nualley.app.errors import NoSourceError
 from nualley.archive import PvPolicy
 from nualley.archive.changes import Change, Verb
+from nualley.archive.rules import rule_of
 from nualley.archive.service import Recorder
 from nualley.core import Clock, NualleyError
 from nualley.pv import Source
@@ -108,7 +109,11 @@ class ChangeDesk:
         policy = self._plan.policy(pv)
         if policy is None:
             return
+        names = [part.name for part in self._plan.aliases.resolve(pv)]
         self._recorder.register([pv])
+        for earlier in names[-2:-1]:
+            self._recorder.follow(pv, earlier)
+        self._recorder.rule(pv, rule_of(policy))
         if self._plan.is_paused(pv):
             self._recorder.keep_paused([pv])
             return

@@ -20,7 +20,10 @@ from nualley.app.runtime import bus_endpoint, control_path, forget_bus
 from nualley.app.site import Site
 from nualley.app.stopping import Stop, run_until_stopped
 from nualley.app.supervisor import Supervisor, start_role
+from nualley.archive.changes import Plan
 from nualley.archive.errors import ChangesWriteError
+from nualley.archive.rules import rule_of
+from nualley.archive.service import Recorder
 from nualley.core import ExitCode, NualleyError
 from nualley.pv import Publisher, PvRequest, Source
 
@@ -87,7 +90,7 @@ async def _archive(site: Site, held: Holding, stop: asyncio.Event) -> None:
     writer = open_archive_writer(site.archive_folder, configuration.archive, clock)
     pushed = PushSource(clock)
     sources: Sequence[Source] = (CaSource(configuration.epics, clock=clock), pushed)
-    writer.recorder.keep_paused(pv for pv in kept.plan.archived() if kept.plan.is_paused(pv))
+    _prepare(writer.recorder, kept.plan)
     process = ArchiveProcess(
         writer,
         _asked(sources, pv_requests(kept.plan)),
@@ -107,6 +110,16 @@ async def _archive(site: Site, held: Holding, stop: asyncio.Event) -> None:
         ],
     )
     await process.run(stop)
+
+
+def _prepare(recorder: Recorder, plan: Plan) -> None:
+    """Tell the recorder what it has to know of each PV before its first sample."""
+    for pv, policy in plan.archived().items():
+        names = [part.name for part in plan.aliases.resolve(pv)]
+        for earlier in names[-2:-1]:
+            recorder.follow(pv, earlier)
+        recorder.rule(pv, rule_of(policy))
+    recorder.keep_paused(pv for pv in plan.archived() if plan.is_paused(pv))
 
 
 def _settled_plan(site: Site) -> KeptPlan:

@@ -1,6 +1,7 @@
 """The archive: every sample and every gap of the live values, durable before it is acknowledged."""
 
 from nualley.archive.changes import Aliases, Change, NameStretch, Pending, Verb
+from nualley.archive.condition import Condition
 from nualley.archive.errors import (
     ArchiveBusyError,
     ArchiveMissingError,
@@ -26,6 +27,7 @@ __all__ = [
     "Change",
     "ChangeRefusedError",
     "ChangesWriteError",
+    "Condition",
     "ConnectionRow",
     "LastValue",
     "Ledger",

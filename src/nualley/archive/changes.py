@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from nualley.archive.condition import Condition
 from nualley.archive.errors import ChangeRefusedError
 from nualley.archive.names import NAME_FORM, is_valid_pv_name
 from nualley.archive.settings import PvPolicy
@@ -333,6 +334,14 @@ class Plan:
                 f"{pv} is an earlier name of {current}, which is archived",
                 where=_place(change),
                 do=f"give it that name back: nualley archive rename {current} {pv}",
+            )
+        watched = Condition.parse(change.policy.only_while).pv if change.policy and change.policy.only_while else ""
+        if watched and (watched == pv or self.policy(watched) is None):
+            raise ChangeRefusedError(
+                f"{pv} is to be archived only while {watched} has some value, "
+                + ("and is that PV itself" if watched == pv else "which is not archived"),
+                where=_place(change),
+                do="name another archived PV, or leave the condition out",
             )
         if self.policy(pv) == change.policy:
             do = f"nualley archive resume {pv}" if self.is_paused(pv) else "name another policy, or leave it as it is"

@@ -30,10 +30,13 @@ class Reason(StrEnum):
     UNSTORABLE = "unstorable"
     REPEAT = "repeat"
     PAUSED = "paused"
+    SCAN = "scan"
+    DEAD_BAND = "dead-band"
+    CONDITION = "condition"
 
 
 QUARANTINED = frozenset({Reason.UNDEFINED_TIME, Reason.BEFORE_1991, Reason.FUTURE, Reason.BACKWARD, Reason.UNSTORABLE})
-"""Reasons that keep the sample aside; the others leave it out because it is stored already."""
+"""Reasons that keep the sample aside; the others leave it out: it is stored already, or its policy does not want it."""
 
 
 def fingerprint(value: object, severity: int, status: int) -> str:

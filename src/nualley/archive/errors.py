@@ -90,6 +90,12 @@ class ChangeRefusedError(UsageError):
     """A run-time change that makes no sense: of what is not there, is so already, or has a name that is taken."""
 
 
+class ChangesReadError(NualleyError, OSError):
+    """The run-time changes cannot be read."""
+
+    __str__ = NualleyError.__str__
+
+
 class ChangesWriteError(NualleyError, OSError):
     """A run-time change could not be made durable; it was not made."""
 

@@ -1,20 +1,20 @@
 """Reading: last values, raw ranges, bins and the account of samples, beside a running archive or without one."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from nualley.archive.bins import MOST_BINS, assemble, bin_edges, choose_level
-from nualley.archive.cell_reader import CellCache, PvSource, last_before, read_cells
-from nualley.archive.cells import Cells, distinct
+from nualley.archive.cell_reader import PvSource, last_before, read_cells
+from nualley.archive.cells import distinct
 from nualley.archive.columns import file_schema
-from nualley.archive.directory import Directory, DirectoryCache, Snapshot
-from nualley.archive.errors import ArchiveBusyError, NoNumbersError, PvNotArchivedError, SealedFileDamagedError
-from nualley.archive.layouts import NUMBERS, cells_from_table
+from nualley.archive.directory import Snapshot
+from nualley.archive.errors import NoNumbersError, PvNotArchivedError
+from nualley.archive.layouts import NUMBERS
 from nualley.archive.models import (
     TIERS,
     Account,
@@ -27,14 +27,14 @@ from nualley.archive.models import (
     PvRecord,
     RowGroup,
     RowKind,
-    SealedState,
     ValueAt,
 )
-from nualley.archive.ports import ColumnFiles, Generation, Index, LogReader
+from nualley.archive.ports import ColumnFiles, Index, LogReader
 from nualley.archive.registry import Registry
 from nualley.archive.rows import add_connections, common_type, convert, cut, narrow, union
 from nualley.archive.sealing import connection_rows
 from nualley.archive.tail import LogTail
+from nualley.archive.view import TRIES, ArchiveView, busy
 from nualley.core import SECOND_NS, Clock, IntervalSet, nearest
 from nualley.physics import LinkChange, blackouts
 from nualley.pv import ValueType
@@ -45,10 +45,16 @@ _LINK_KINDS: Mapping[RowKind, Literal["disconnect", "reconnect", "pause", "gap"]
     RowKind.PAUSE: "pause",
     RowKind.GAP: "gap",
 }
-_TRIES = 20
 _RATE_S = 3600
 PIECE_ROWS = 500_000
 """A long stretch is read in pieces of about so many rows."""
+
+Names: TypeAlias = Callable[[str], Sequence[str]]
+
+
+def own_name(pv: str) -> Sequence[str]:
+    """Return the name of a PV that has no other."""
+    return (pv,)
 
 
 class ArchiveReader:
@@ -64,29 +70,23 @@ class ArchiveReader:
         Sealed rows.
     clock : Clock
         Gives the age of values.
+    names : callable
+        The names under which the history of a PV stands, by time, given any of them.
     """
 
-    def __init__(self, index: Index, log: LogReader, files: ColumnFiles, clock: Clock) -> None:
-        self._index = index
-        self._log = log
-        self._files = files
+    def __init__(self, index: Index, log: LogReader, files: ColumnFiles, clock: Clock, names: Names = own_name) -> None:
+        self._view = ArchiveView(index, log, files, clock)
         self._clock = clock
-        self._generation: Generation | None = None
-        self._state = SealedState(segment=-2)
-        self._directories = DirectoryCache()
-        self._sealed = Snapshot((), {}, _no_directory, self._directories)
-        self._tail = LogTail(Registry(), segment=-2, has_log=False)
-        self._damages: dict[str, str] = {}
-        self._known_cells = CellCache()
+        self._names = names
 
     # -------------------------------------------------------------- what is known
     def registry(self) -> Registry:
         """Return what is known of every PV up to the last synced commit."""
-        return self._refresh().registry
+        return self._view.refresh().registry
 
     def account(self) -> Account:
         """Return how far the archive is synced."""
-        return self._refresh().registry.account
+        return self._view.refresh().registry.account
 
     def record(self, pv: str) -> PvRecord:
         """Return what is known of one PV.
@@ -101,7 +101,12 @@ class ArchiveReader:
         PvNotArchivedError
             Where the archive does not know it.
         """
-        return _record(self._refresh().registry, pv)
+        return _newest(self._records(self._view.refresh().registry, pv))
+
+    def _records(self, registry: Registry, pv: str) -> list[PvRecord]:
+        """Return the records of a PV's names, the present one last; at least one."""
+        names = list(dict.fromkeys(self._names(pv)))
+        return [registry.by_name[name] for name in names if name in registry.by_name] or [_record(registry, pv)]
 
     def last(self, pvs: Sequence[str] = ()) -> list[LastValue]:
         """Return last values.
@@ -116,19 +121,19 @@ class ArchiveReader:
         PvNotArchivedError
             Where the archive does not know one.
         """
-        registry = self._refresh().registry
+        registry = self._view.refresh().registry
         names = pvs or sorted(registry.by_name)
         now_ns = self._clock.now_ns()
-        return [registry.last_value(_record(registry, name), now_ns) for name in names]
+        return [registry.last_value(self._records(registry, name)[-1], now_ns) for name in names]
 
     def ledger(self) -> Ledger:
         """Return the account of all samples."""
-        return self._refresh().registry.ledger
+        return self._view.refresh().registry.ledger
 
     def alive_until_ns(self, pv: str) -> int:
         """Return up to when the PV's last value is known to have held [ns since 1970 UTC]."""
-        registry = self._refresh().registry
-        return registry.last_heard_ns(_record(registry, pv))
+        registry = self._view.refresh().registry
+        return registry.last_heard_ns(self._records(registry, pv)[-1])
 
     # -------------------------------------------------------------- rows
     def read(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:
@@ -154,19 +159,19 @@ class ArchiveReader:
         PvNotArchivedError
             Where the archive does not know the PV.
         """
-        for _ in range(_TRIES):
-            tail = self._refresh()
-            record = _record(tail.registry, pv)
+        for _ in range(TRIES):
+            tail = self._view.refresh()
+            records = self._records(tail.registry, pv)
             try:
-                tables, lost = self._tables(tail, record, start_ns, stop_ns)
+                tables, lost = self._tables(tail, records, start_ns, stop_ns)
             except FileNotFoundError:  # sealed or replaced meanwhile: look again
                 continue
-            table = cut(union(tables, record.value_type or ValueType.FLOAT64), start_ns, stop_ns)
+            table = cut(union(tables, _newest(records).value_type or ValueType.FLOAT64), start_ns, stop_ns)
             # also what happened between the sample that comes first and the start: it may not hold any more
             since_ns = table["time_ns"][0].as_py() if table.num_rows else start_ns
             links = [row for row in self.connections(pv, start_ns, stop_ns) if since_ns <= row.time_ns < stop_ns]
             return add_connections(table, [*links, *_gaps(pv, table, lost)])
-        raise _busy(pv)
+        raise busy(pv)
 
     def bins(self, pv: str, start_ns: int, stop_ns: int, n_bins: int, *, is_exact: bool = False) -> pa.Table:
         """Return a stretch of a PV's history in pieces.
@@ -195,15 +200,15 @@ class ArchiveReader:
         NoNumbersError
             Where its values are no numbers, or the stretch or the number of bins is empty.
         """
-        for _ in range(_TRIES):
-            tail = self._refresh()
-            record = _record(tail.registry, pv)
-            _check_bins(record, start_ns, stop_ns, n_bins)
+        for _ in range(TRIES):
+            tail = self._view.refresh()
+            records = self._records(tail.registry, pv)
+            _check_bins(_newest(records), start_ns, stop_ns, n_bins)
             try:
-                return self._bins(tail, record, (start_ns, stop_ns), n_bins, is_exact=is_exact)
+                return self._bins(self._source(tail, records), pv, (start_ns, stop_ns), n_bins, is_exact=is_exact)
             except FileNotFoundError:
                 continue
-        raise _busy(pv)
+        raise busy(pv)
 
     def at(self, pvs: Sequence[str], time_ns: int) -> list[ValueAt]:
         """Return what PVs were at a moment.
@@ -221,28 +226,25 @@ class ArchiveReader:
             Where the archive does not know one.
         """
         registry = self.registry()
-        return [self._at(_record(registry, pv), time_ns) for pv in pvs or sorted(registry.by_name)]
+        return [self._at(pv, _newest(self._records(registry, pv)), time_ns) for pv in pvs or sorted(registry.by_name)]
 
-    def _at(self, record: PvRecord, time_ns: int) -> ValueAt:
-        table = self.read(record.name, time_ns, time_ns + 1)
+    def _at(self, pv: str, record: PvRecord, time_ns: int) -> ValueAt:
+        table = self.read(pv, time_ns, time_ns + 1)
         samples = table.filter(pc.equal(table["kind"].cast(pa.string()), "sample"))
         if not samples.num_rows:
-            return ValueAt(record.name, None, None, None, None, is_known=False)
+            return ValueAt(pv, None, None, None, None, is_known=False)
         last = samples.slice(samples.num_rows - 1).drop_columns(["pv"]).to_pylist()[0]
-        is_known = not self._dark(record.name, time_ns, time_ns + 1)
+        is_known = not self._dark(pv, time_ns, time_ns + 1)
         value = record.shown(last["value"])
-        return ValueAt(record.name, last["time_ns"], value, last["severity"], last["status"], is_known=is_known)
+        return ValueAt(pv, last["time_ns"], value, last["severity"], last["status"], is_known=is_known)
 
-    def _bins(
-        self, tail: LogTail, record: PvRecord, stretch: tuple[int, int], n_bins: int, *, is_exact: bool
-    ) -> pa.Table:
-        source = self._source(tail, record)
-        n_rows = self._sealed.count_rows(record.name, Level.RAW, *stretch)
+    def _bins(self, source: PvSource, pv: str, stretch: tuple[int, int], n_bins: int, *, is_exact: bool) -> pa.Table:
+        n_rows = sum(self._view.sealed.count_rows(name, Level.RAW, *stretch) for name in self._names(pv))
         level = choose_level(*stretch, n_bins, n_rows)
         snap_ns = 1 if is_exact else TIERS.get(level, 1)
         edges_ns = bin_edges(*stretch, n_bins, snap_ns)
         start_ns, stop_ns = int(edges_ns[0]), int(edges_ns[-1])
-        dark = self._dark(record.name, start_ns, stop_ns)
+        dark = self._dark(pv, start_ns, stop_ns)
         dark_ns = [edge for part in dark for edge in (part.start_ns, part.stop_ns)]
         cuts_ns = distinct([edges_ns, np.array(dark_ns, dtype=np.int64)])
         width_ns = TIERS.get(level, 1)
@@ -251,25 +253,17 @@ class ArchiveReader:
         cells = cells.only((cells.start_ns >= start_ns) & (cells.start_ns < stop_ns))
         return assemble(cells, edges_ns, last_before(source, start_ns), dark)
 
-    def _source(self, tail: LogTail, record: PvRecord) -> PvSource:
-        sealed, pv = self._sealed, record.name
-        return PvSource(
-            groups=lambda level, start_ns, stop_ns: sealed.groups(pv, level, start_ns, stop_ns),
-            before=lambda level, time_ns: sealed.before(pv, level, time_ns),
-            read=self._read_or_note,
-            cells=self._cells,
-            tail=list(tail.tables(record).values()),
-        )
+    def _source(self, tail: LogTail, records: Sequence[PvRecord]) -> PvSource:
+        sealed, pvs = self._view.sealed, [record.name for record in records]
 
-    def _cells(self, group: RowGroup) -> Cells | None:
-        key = group.path, group.place.group_B
-        cells = self._known_cells.get(key)
-        if cells is None:
-            table = self._read_or_note(group)
-            if table is None:
-                return None
-            cells = cells_from_table(table, TIERS[group.level])
-        return self._known_cells.put(key, cells)
+        def groups(level: Level, start_ns: int, stop_ns: int) -> list[RowGroup]:
+            return [group for pv in pvs for group in sealed.groups(pv, level, start_ns, stop_ns)]
+
+        def before(level: Level, time_ns: int) -> RowGroup | None:
+            return _latest(sealed.before(pv, level, time_ns) for pv in pvs)
+
+        recent = [table for record in records for table in tail.tables(record).values()]
+        return PvSource(groups=groups, before=before, read=self._view.rows, cells=self._view.cells, tail=recent)
 
     def _dark(self, pv: str, start_ns: int, stop_ns: int) -> IntervalSet:
         links = [
@@ -281,9 +275,11 @@ class ArchiveReader:
 
     def has_rows(self, pv: str, start_ns: int, stop_ns: int) -> bool:
         """Say whether a PV may have rows in ``[start_ns, stop_ns)``, from where its rows are."""
-        tail = self._refresh()
-        record = _record(tail.registry, pv)
-        return bool(self._sealed.groups(pv, Level.RAW, start_ns, stop_ns)) or bool(tail.tables(record))
+        tail = self._view.refresh()
+        return any(
+            self._view.sealed.groups(record.name, Level.RAW, start_ns, stop_ns) or tail.tables(record)
+            for record in self._records(tail.registry, pv)
+        )
 
     def pieces(self, pv: str, start_ns: int, stop_ns: int, most_rows: int = PIECE_ROWS) -> Iterator[pa.Table]:
         """Read a long stretch in pieces that fit into memory.
@@ -303,12 +299,14 @@ class ArchiveReader:
             As `read`, at least one; only the first piece begins with the sample that holds at its start, and all have
             one type of values.
         """
-        tail = self._refresh()
-        record = _record(tail.registry, pv)
-        groups = self._sealed.groups(pv, Level.RAW, start_ns, stop_ns)
-        recent = tail.tables(record)
+        tail = self._view.refresh()
+        records = self._records(tail.registry, pv)
+        groups = [
+            part for each in records for part in self._view.sealed.groups(each.name, Level.RAW, start_ns, stop_ns)
+        ]
+        recent = {value_type for record in records for value_type in tail.tables(record)}
         n_rows = self.count_rows(pv, start_ns, stop_ns)
-        found = {group.value_type for group in groups} | recent.keys() or {record.value_type or ValueType.FLOAT64}
+        found = {group.value_type for group in groups} | recent or {_newest(records).value_type or ValueType.FLOAT64}
         value_type = common_type(found)
         first_ns = min([group.start_ns for group in groups], default=start_ns)
         edges_ns = bin_edges(max(start_ns, min(first_ns, stop_ns - 1)), stop_ns, max(1, -(-n_rows // most_rows)))
@@ -321,20 +319,22 @@ class ArchiveReader:
 
     def count_rows(self, pv: str, start_ns: int, stop_ns: int) -> int:
         """Return about how many rows a PV has in ``[start_ns, stop_ns)``, from where its rows are."""
-        tail = self._refresh()
-        record = _record(tail.registry, pv)
-        n_rows = self._sealed.count_rows(pv, Level.RAW, start_ns, stop_ns)
-        for table in tail.tables(record).values():
+        tail = self._view.refresh()
+        records = self._records(tail.registry, pv)
+        n_rows = sum(self._view.sealed.count_rows(each.name, Level.RAW, start_ns, stop_ns) for each in records)
+        for table in [table for record in records for table in tail.tables(record).values()]:
             times_ns = table["time_ns"].to_numpy()
             n_rows += int(((times_ns >= start_ns) & (times_ns < stop_ns)).sum())
         return n_rows
 
     def first_ns(self, pv: str) -> int:
         """Return the time of a PV's first row [ns since 1970 UTC]; now where there is none."""
-        tail = self._refresh()
-        record = _record(tail.registry, pv)
-        times_ns = [group.start_ns for group in self._sealed.groups(pv, Level.RAW, -(2**62), 2**62)]
-        times_ns += [pc.min(table["time_ns"]).as_py() for table in tail.tables(record).values()]
+        tail = self._view.refresh()
+        times_ns = []
+        for record in self._records(tail.registry, pv):
+            groups = self._view.sealed.groups(record.name, Level.RAW, -(2**62), 2**62)
+            times_ns += [group.start_ns for group in groups]
+            times_ns += [pc.min(table["time_ns"]).as_py() for table in tail.tables(record).values()]
         return min(times_ns, default=self._clock.now_ns())
 
     def rate_Hz(self, pv: str) -> float:  # the unit
@@ -358,8 +358,8 @@ class ArchiveReader:
 
     def sealed_B(self) -> dict[str, float]:
         """Return the bytes of each PV's samples in sealed files: of a file's bytes, its share by rows [B]."""
-        self._refresh()
-        return self._sealed.bytes_by_pv(Level.RAW)
+        self._view.refresh()
+        return self._view.sealed.bytes_by_pv(Level.RAW)
 
     def history(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:
         """Read a stretch together with the connection rows outside of it that tell what is known inside.
@@ -373,109 +373,65 @@ class ArchiveReader:
 
     def connections(self, pv: str, start_ns: int, stop_ns: int) -> list[ConnectionRow]:
         """Return a PV's connection rows in ``[start_ns, stop_ns)``, the last before and the first behind, by time."""
-        for _ in range(_TRIES):
-            tail = self._refresh()
-            record = _record(tail.registry, pv)
-            sealed = self._index.connections(pv, start_ns, stop_ns)
-            recent = [row for table in tail.tables(record).values() for row in connection_rows(table)]
-            if not self._is_outdated():
+        for _ in range(TRIES):
+            tail = self._view.refresh()
+            records = self._records(tail.registry, pv)
+            sealed = [row for each in records for row in self._view.index.connections(each.name, start_ns, stop_ns)]
+            tables = [table for record in records for table in tail.tables(record).values()]
+            recent = [row for table in tables for row in connection_rows(table)]
+            if not self._view.is_outdated():
                 rows = sorted([*sealed, *recent], key=lambda row: (row.time_ns, row.seq, row.kind))
                 before = [row for row in rows if row.time_ns < start_ns]
                 behind = [row for row in rows if row.time_ns >= stop_ns]
                 return [*before[-1:], *(row for row in rows if start_ns <= row.time_ns < stop_ns), *behind[:1]]
-        raise _busy(pv)
+        raise busy(pv)
 
     def losses(self) -> list[Loss]:
         """Return commits that were acknowledged and cannot be read any more, by time.
 
         Each is also a gap row of every PV that was connected, and the samples are missing from the account.
         """
-        return [*self._index.losses(), *self.new_losses()]
+        return [*self._view.index.losses(), *self.new_losses()]
 
     def new_losses(self) -> list[Loss]:
         """Return those losses that the archive has not taken into its index yet."""
-        return list(self._refresh().losses)
+        return list(self._view.refresh().losses)
 
     def damages(self) -> list[str]:
         """Return what was found damaged or missing among the sealed files so far; the rest was read without them."""
-        return list(self._damages.values())
+        return self._view.damages
 
     def snapshot(self) -> Snapshot:
         """Return the files that are sealed now."""
-        self._refresh()
-        return self._sealed
-
-    def _read_or_note(self, group: RowGroup, columns: Sequence[str] | None = None) -> pa.Table | None:
-        """Read a row group; where it is damaged, say so and go on without it.
-
-        Raises
-        ------
-        FileNotFoundError
-            Where it was replaced meanwhile.
-        """
-        try:
-            return self._files.read(group, columns)
-        except SealedFileDamagedError as error:
-            self._damages[group.path] = f"{error.where}: {error.what}"
-        except FileNotFoundError:
-            if self._is_outdated():
-                raise
-            self._damages[group.path] = f"{group.path}: a sealed file is missing"
-        return None
+        self._view.refresh()
+        return self._view.sealed
 
     def _tables(
-        self, tail: LogTail, record: PvRecord, start_ns: int, stop_ns: int
+        self, tail: LogTail, records: Sequence[PvRecord], start_ns: int, stop_ns: int
     ) -> tuple[dict[ValueType, list[pa.Table]], list[RowGroup]]:
         found: dict[ValueType, list[pa.Table]] = {}
-        lost = []
-        groups = self._sealed.groups(record.name, Level.RAW, start_ns, stop_ns)
-        before = self._sealed.before(record.name, Level.RAW, start_ns)
-        for group in [*([before] if before else []), *groups]:
-            table = self._read_or_note(group)
-            if table is None:
-                lost.append(group)
-            else:
-                found.setdefault(group.value_type, []).append(narrow(table, start_ns, stop_ns))
-        for value_type, table in tail.tables(record).items():
-            found.setdefault(value_type, []).append(table)
+        lost, sealed = [], self._view.sealed
+        for record in records:
+            before = sealed.before(record.name, Level.RAW, start_ns)
+            for group in [*([before] if before else []), *sealed.groups(record.name, Level.RAW, start_ns, stop_ns)]:
+                table = self._view.rows(group)
+                if table is None:
+                    lost.append(group)
+                else:
+                    found.setdefault(group.value_type, []).append(narrow(table, start_ns, stop_ns))
+            for value_type, table in tail.tables(record).items():
+                found.setdefault(value_type, []).append(table)
         return found, lost
 
-    def _is_outdated(self) -> bool:
-        return self._index.generation() != self._generation
 
-    def _refresh(self) -> LogTail:
-        for _ in range(_TRIES):
-            if self._is_outdated() and not self._reload():
-                continue
-            mark = self._log.mark()
-            try:
-                if mark:
-                    self._tail.follow(self._log, mark)
-            except FileNotFoundError:  # sealed while we looked
-                continue
-            if not self._is_outdated():
-                if mark:
-                    self._tail.finish(mark)
-                elif self._tail.has_log:  # the mark is as old as the log: with it, the log is gone
-                    self._tail.lose_rest(self._clock.now_ns())
-                return self._tail
-        raise _busy("")
-
-    def _reload(self) -> bool:
-        generation = self._index.generation()
-        state, sealed = self._index.load(), self._index.snapshot(self._directories)
-        if self._index.generation() != generation:
-            return False
-        if state != self._state:
-            registry = Registry(state)
-            registry.add_imported(state.imported)
-            self._tail = LogTail(registry, state.segment, has_log=state.has_log)
-        self._state, self._sealed, self._generation = state, sealed, generation
-        return True
+def _latest(groups: Iterable[RowGroup | None]) -> RowGroup | None:
+    return max((group for group in groups if group), key=lambda group: group.stop_ns, default=None)
 
 
-def _no_directory(file_id: int) -> Directory:
-    raise FileNotFoundError(f"file {file_id}")
+def _newest(records: Sequence[PvRecord]) -> PvRecord:
+    """Return the record of the present name; where nothing came under it yet, of the one before."""
+    known = [record for record in records if record.value_type is not None]
+    return (known or records)[-1]
 
 
 def _check_bins(record: PvRecord, start_ns: int, stop_ns: int, n_bins: int) -> None:
@@ -520,9 +476,3 @@ def _record(registry: Registry, pv: str) -> PvRecord:
             where=pv,
             do=f"did you mean {near!r}?" if near else "nualley archive pvs lists all",
         ) from None
-
-
-def _busy(pv: str) -> ArchiveBusyError:
-    return ArchiveBusyError(
-        f"the archive was sealed {_TRIES} times while it was read", where=pv, do="try again; is rotate_s set too short?"
-    )

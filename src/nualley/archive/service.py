@@ -15,6 +15,7 @@ from nualley.archive.fast import FastLane
 from nualley.archive.models import Account, PvRecord, RowKind, Tail
 from nualley.archive.ports import LogWriter
 from nualley.archive.registry import Registry
+from nualley.archive.rules import Rule, RuledPv
 from nualley.archive.settings import ArchiveSettings
 from nualley.archive.wal import encode_commit
 from nualley.core import SECOND_NS, Clock, Event, format_time
@@ -75,6 +76,9 @@ class _LivePv:
     doubted_ns: int = 0
     # connection rows that wait until the PV's type is known
     held: list[LogRow] = field(default_factory=list)
+    ruled: RuledPv | None = None
+    # PVs that are archived only while this one has such a value
+    watchers: list["_LivePv"] = field(default_factory=list)
 
 
 class _Pending:
@@ -146,6 +150,7 @@ class Recorder:
         self._unsynced: tuple[Commit, Frame] | None = None
         self._live = {record.name: _live_from(record) for record in registry.by_code.values()}
         self._codes = max(registry.by_code, default=-1)
+        self._ruled: dict[str, _LivePv] = {}
         self._handlers: Mapping[type, Callable[..., None]] = {
             Sample: self._on_sample,
             Samples: self._on_samples,
@@ -167,6 +172,55 @@ class Recorder:
         for pv in pvs:
             self._pv(pv).is_paused = True
 
+    def follow(self, pv: str, earlier: str) -> None:
+        """Let a PV go on where it had another name: its first sample is judged by the last one of that name."""
+        live, before = self._pv(pv), self._live.get(earlier)
+        if live.tail is None and before is not None:
+            live.tail = self._fast.tail(before.code) or before.tail
+
+    def rule(self, pv: str, rule: Rule | None) -> None:
+        """Store of a PV what a rule says from now on; None: every sample.
+
+        Parameters
+        ----------
+        pv : str
+            Its name.
+        rule : Rule or None
+            The rule.
+        """
+        live = self._pv(pv)
+        self._leave_fast_lane(live)
+        if live.ruled is not None:
+            self._switch(live, is_on=True)
+            self._store_held(live)
+            for other in self._live.values():
+                other.watchers = [watcher for watcher in other.watchers if watcher is not live]
+            self._ruled.pop(pv, None)
+        live.ruled = RuledPv(rule) if rule else None
+        if rule:
+            self._ruled[pv] = live
+        if rule and rule.condition:
+            watched = self._pv(rule.condition.pv)
+            self._leave_fast_lane(watched)
+            watched.watchers.append(live)
+
+    def tick(self) -> None:
+        """Store what scans held back and is due, and say which periodic PVs are silent."""
+        now_ns = self._clock.now_ns()
+        for live in self._ruled.values():
+            ruled = live.ruled
+            if ruled is not None and ruled.is_due(now_ns):
+                self._store_held(live)
+            if ruled is not None and ruled.is_silent(now_ns) and live.is_connected and not live.is_in_doubt:
+                live.is_in_doubt, live.doubted_ns = True, now_ns
+                _log.warning("silent", pv=live.name, since=format_time(ruled.heard_ns))
+                self._add_connection_row(live, RowKind.GAP, now_ns, ruled.heard_ns)
+
+    def flush(self) -> None:
+        """Store what scans held back: the last one before an end is worth more than its period."""
+        for live in self._ruled.values():
+            self._store_held(live)
+
     @property
     def received(self) -> Received:
         """What came in since this process began, synced or not."""
@@ -186,6 +240,7 @@ class Recorder:
         """Stop archiving a PV: a pause row, and its samples are filtered from now on."""
         live = self._pv(pv)
         if not live.is_paused:
+            self._store_held(live)
             live.is_paused = True
             self._leave_fast_lane(live)
             live.is_connected = False
@@ -215,7 +270,7 @@ class Recorder:
             self._pending.last_heard[live.ioc] = sample.received_ns
         value_type = sample.value_type
         value = _plain(sample.value, value_type)
-        reason = Reason.PAUSED if live.is_paused else judge(sample, live.tail, self._future_limit_ns)
+        reason = Reason.PAUSED if live.is_paused else judge(sample, _tail(live), self._future_limit_ns)
         if not is_storable(value, value_type):
             # no column can hold it: kept as text, so that one odd value stops nothing else
             value, value_type, reason = ascii(value), ValueType.STRING, Reason.UNSTORABLE
@@ -226,13 +281,70 @@ class Recorder:
             self._filter(live, reason)
         elif reason in QUARANTINED:
             self._refuse(live, sample, self._row(live, sample, value), value_type, str(reason))
+        elif live.ruled is None:
+            self._store(live, sample, value, value_type)
         else:
-            if value_type is not live.value_type or live.held:
-                self._learn_type(live, value_type)
-            self._settle(live, sample)
-            live.tail = Tail(sample.time_ns, fingerprint(value, sample.severity, sample.status))
+            self._follow_rule(live, live.ruled, sample)
+        for watcher in live.watchers:
+            self._switch(watcher, is_on=_is_on(watcher, sample.value))
+
+    def _store(self, live: _LivePv, sample: Sample, value: object, value_type: ValueType) -> None:
+        if value_type is not live.value_type or live.held:
+            self._learn_type(live, value_type)
+        self._settle(live, sample)
+        live.tail = Tail(sample.time_ns, fingerprint(value, sample.severity, sample.status))
+        if live.ruled is None and not live.watchers:  # others look at each of its samples
             self._fast.enter(live.code, value_type, sample.time_ns, live.ioc)
-            self._pending.rows.setdefault(value_type, []).append(self._row(live, sample, value))
+        self._pending.rows.setdefault(value_type, []).append(self._row(live, sample, value))
+
+    def _follow_rule(self, live: _LivePv, ruled: RuledPv, sample: Sample) -> None:
+        reason, before = ruled.verdict(sample), ruled.held
+        if before is not None:  # what is newer stands in its place
+            ruled.held, self._n_received = None, self._n_received + 1
+            self._filter(live, Reason.CONDITION if ruled.is_off else Reason.SCAN)
+        if reason is None:
+            ruled.note_stored(sample)
+            self._store(live, sample, _plain(sample.value, sample.value_type), sample.value_type)
+        elif reason is Reason.DEAD_BAND:
+            self._settle(live, sample)
+            self._filter(live, reason)
+        else:
+            # it counts once it is stored or replaced
+            ruled.held, self._n_received = sample, self._n_received - 1
+
+    def _store_held(self, live: _LivePv) -> None:
+        ruled = live.ruled
+        if ruled is None or ruled.held is None:
+            return
+        sample, self._n_received = ruled.held, self._n_received + 1
+        if ruled.is_off:
+            ruled.held = None
+            self._filter(live, Reason.CONDITION)
+            return
+        ruled.note_stored(sample)
+        ruled.stored_ns = self._clock.now_ns()
+        self._store(live, sample, _plain(sample.value, sample.value_type), sample.value_type)
+
+    def _switch(self, live: _LivePv, *, is_on: bool) -> None:
+        """Begin or end to archive a PV, as its condition says."""
+        ruled = live.ruled
+        if ruled is None or ruled.is_off != is_on or live.is_paused:
+            return
+        now_ns = self._clock.now_ns()
+        if not is_on:
+            self._store_held(live)
+            ruled.is_off, ruled.is_connected = True, live.is_connected
+            if live.is_connected:
+                live.is_connected = False
+                self._add_connection_row(live, RowKind.PAUSE, now_ns, now_ns)
+            return
+        ruled.is_off = False
+        if not ruled.is_connected:
+            return
+        live.is_connected, live.is_in_doubt = True, False
+        # its value may have changed meanwhile, and is the newest that came; else it is what it was
+        self._add_connection_row(live, RowKind.RECONNECT, now_ns, now_ns)
+        self._store_held(live)
 
     def _filter(self, live: _LivePv, reason: Reason) -> None:
         self._seq += 1
@@ -302,12 +414,24 @@ class Recorder:
         live.protocol = connection.protocol
         if connection.ioc and connection.ioc != live.ioc:
             live.ioc = self._pending.iocs[live.code] = connection.ioc
-        if live.is_paused or connection.is_connected == live.is_connected:
+        self._note_link(live, connection)
+        is_off = live.ruled is not None and live.ruled.is_off
+        if live.is_paused or is_off or connection.is_connected == live.is_connected:
             return
         live.is_connected = connection.is_connected
         live.is_in_doubt = False  # what follows is a blackout of its own, until a connection that brings a value
         kind = RowKind.RECONNECT if connection.is_connected else RowKind.DISCONNECT
         self._add_connection_row(live, kind, connection.time_ns, connection.last_heard_ns)
+
+    def _note_link(self, live: _LivePv, connection: Connection) -> None:
+        if live.ruled is not None:
+            live.ruled.is_connected = connection.is_connected
+            live.ruled.heard_ns = max(live.ruled.heard_ns, connection.time_ns)
+            live.ruled.stored = None  # what comes first is stored, whatever the dead band
+        if not connection.is_connected:
+            self._store_held(live)
+            for watcher in live.watchers:  # nobody knows whether the condition holds
+                self._switch(watcher, is_on=True)
 
     def _on_metadata(self, metadata: Metadata) -> None:
         live = self._pv(metadata.pv)
@@ -403,6 +527,19 @@ class Recorder:
                 live = self._live[record.name]
                 live.is_connected = False
                 self._add_connection_row(live, RowKind.GAP, now_ns, self.registry.last_heard_ns(record))
+
+
+def _tail(live: _LivePv) -> Tail | None:
+    """Return what the next sample is judged by: the newest one, also where it is held back."""
+    held = live.ruled.held if live.ruled else None
+    if held is None:
+        return live.tail
+    return Tail(held.time_ns, fingerprint(_plain(held.value, held.value_type), held.severity, held.status))
+
+
+def _is_on(watcher: _LivePv, value: object) -> bool:
+    condition = watcher.ruled.rule.condition if watcher.ruled else None
+    return condition is None or condition.holds(value)
 
 
 def _live_from(record: PvRecord) -> _LivePv:

@@ -1,9 +1,10 @@
 """Settings of the archive: ``[archive]`` of ``experiment.toml``, and what is archived (``pvs/<group>.toml``)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from nualley.archive.condition import Condition
 from nualley.archive.names import NAME_FORM, is_valid_pv_name
 from nualley.core import UsageError, parse_quantity
 
@@ -17,6 +18,12 @@ def _pv_name(name: str) -> str:
     if not is_valid_pv_name(name):
         raise UsageError(f"{name!r} cannot be the name of a PV", do=f"use {NAME_FORM}")
     return name
+
+
+def _condition(text: str) -> str:
+    if text:
+        Condition.parse(text)
+    return text
 
 
 class ArchiveSettings(BaseModel):
@@ -63,12 +70,63 @@ class PvPolicy(BaseModel):
         default="ca",
         description="How its values come: ca (Channel Access), http (a program pushes them: web.push_tokens_file).",
     )
-    mode: Literal["monitor"] = Field(default="monitor", description="monitor: every change that the IOC posts.")
+    mode: Literal["monitor", "scan"] = Field(
+        default="monitor",
+        description="monitor: every change that the IOC posts; scan: the newest one in each period_s.",
+    )
+    period_s: float | None = Field(
+        default=None,
+        ge=0.1,
+        le=86_400,
+        allow_inf_nan=False,
+        description="With mode scan: at most one sample in so long [s].",
+    )
     events: Literal["value", "archive"] = Field(
         default="value",
         description="Which dead band of the record applies: value (MDEL) or archive (ADEL); alarms always arrive.",
     )
+    dead_band: float = Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="A number is stored once it differs by more from the last stored one [unit of the PV]; alarms and "
+        "NaN always are.",
+    )
+    dead_band_relative: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        allow_inf_nan=False,
+        description="The same as a fraction of the last stored one: 0.01 is 1 %; the larger of the two counts.",
+    )
+    only_while: Annotated[str, AfterValidator(_condition)] = Field(
+        default="",
+        description='Archived only while another archived PV is not 0 ("PV") or compares so ("PV > 0.5").',
+    )
+    periodic_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=604_800,
+        allow_inf_nan=False,
+        description="Its IOC posts a sample at least so often [s]; left out: silence is no fault while the IOC lives.",
+    )
+    stale_periods: int = Field(
+        default=3, ge=2, le=1000, description="With periodic_s: after so many periods of silence its value is unknown."
+    )
+    retention_h: float | None = Field(
+        default=None,
+        ge=1,
+        allow_inf_nan=False,
+        description="How long samples are kept [h], such as those of waveforms; their 1 min and 1 h rows stay. Left "
+        "out: for ever.",
+    )
     description: str = Field(default="", description="What it tells.")
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if (self.mode == "scan") != (self.period_s is not None):
+            raise ValueError("mode = scan and period_s belong together")
+        return self
 
 
 class PvGroup(BaseModel):
@@ -79,5 +137,5 @@ class PvGroup(BaseModel):
     description: str = Field(default="", description="What the group is about.")
     pv: dict[Annotated[str, AfterValidator(_pv_name)], PvPolicy] = Field(
         default_factory=dict,
-        description='The PVs: "NAME" = {protocol, mode, events, description}, or {} for the defaults.',
+        description='The PVs: "NAME" = {protocol, mode, events, ..., description}, or {} for the defaults.',
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from nualley.archive import is_valid_pv_name
+from nualley.archive import Condition, is_valid_pv_name
 from nualley.config.documents import Document
 from nualley.config.files import BEAM, DETECTORS, DRIVES, EXPERIMENT, PEOPLE, PVS, Repository
 from nualley.config.mistakes import Mistake
@@ -80,6 +80,20 @@ def _check_pv_groups(repository: Repository) -> Iterator[Mistake]:
                 yield document.mistake(path, found=str(path[-1]), expected=expected)
 
 
+def _check_conditions(repository: Repository) -> Iterator[Mistake]:
+    groups = repository.of(PVS).values()
+    if any(document.is_partial for document in groups):
+        return
+    archived = [str(path[-1]) for document in groups for path, _ in document.find(("pv", "*"))]
+    for use in repository.uses(PVS, ("pv", "*", "only_while")):
+        try:
+            pv = Condition.parse(use.name).pv
+        except ValueError:
+            continue  # its own file tells
+        if pv not in archived:
+            yield use.mistake("a PV that a file in pvs/ archives", nearest(pv, archived))
+
+
 def _check_push_tokens(repository: Repository) -> Iterator[Mistake]:
     directory = repository.directory.resolve()
     for use in repository.uses(EXPERIMENT, ("web", "push_tokens_file")):
@@ -127,6 +141,7 @@ _CHECKS: tuple[Callable[[Repository], Iterator[Mistake]], ...] = (
     _check_pv_names,
     _check_pvs_archived,
     _check_pv_groups,
+    _check_conditions,
     _check_copies,
     _check_push_tokens,
 )

@@ -1,10 +1,11 @@
 """What is answered in JSON."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
 
-from nualley.core import dump_json, to_json
+from nualley.core import NualleyError, UnreachableError, UsageError, dump_json, to_json
 from nualley.web.models import Status
 
 
@@ -35,3 +36,20 @@ class StrictJsonResponse(Response):
     def render(self, content: object) -> bytes:
         """Return the bytes of the answer."""
         return dump_json(content).encode()
+
+
+def refused(error: NualleyError, code: int | None = None, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an error as an answer.
+
+    Parameters
+    ----------
+    error : NualleyError
+        What is wrong.
+    code : int, optional
+        The HTTP status; by default 400 where the question is wrong, 503 where somebody does not answer, else 500.
+    headers : mapping, optional
+        Further headers.
+    """
+    if code is None:
+        code = 400 if isinstance(error, UsageError) else 503 if isinstance(error, UnreachableError) else 500
+    return StrictJsonResponse({"error": error.to_json()}, status_code=code, headers=headers)

@@ -19,6 +19,7 @@ from nualley.web.models import Status
 from nualley.web.observer import Observer
 from nualley.web.pages import PARTS, STATIC, Pages
 from nualley.web.ports import Site
+from nualley.web.push_api import add_push_route
 from nualley.web.security import LOOPBACK_NAMES, Guard
 from nualley.web.status import status
 
@@ -153,6 +154,7 @@ def create_app(site: Site) -> FastAPI:
     app.state.service = service
     _add_routes(app, service, site)
     add_archive_routes(app, archive, site)
+    add_push_route(app, site)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard, names=LOOPBACK_NAMES | {site.configuration.web.host.lower()})
     return app

@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from nualley.archive import BIN_COLUMNS, is_valid_pv_name
-from nualley.core import NualleyError, UnreachableError, UsageError, dump_json, parse_time_ns
-from nualley.web.answers import StrictJsonResponse
+from nualley.core import NualleyError, UsageError, dump_json, parse_time_ns
+from nualley.web.answers import refused
 from nualley.web.daemon_thread import DaemonThread
 from nualley.web.ports import Archive, Site
 
@@ -42,8 +42,7 @@ class ArchiveService:
         try:
             return await self._thread.do(partial(self._answer, question))
         except NualleyError as error:
-            code = 400 if isinstance(error, UsageError) else 503 if isinstance(error, UnreachableError) else 500
-            return StrictJsonResponse({"error": error.to_json()}, status_code=code)
+            return refused(error)
 
     def _answer(self, question: Question) -> Response:
         if self._reader is None:

@@ -16,3 +16,13 @@ class PortTakenError(NualleyError, OSError):
 
     exit_code = ExitCode.CONFIGURATION
     __str__ = NualleyError.__str__
+
+
+class TokensError(ConfigurationError):
+    """The file of the tokens cannot be used."""
+
+
+class NotAllowedError(NualleyError, PermissionError):
+    """Somebody without a token asks for what needs one."""
+
+    __str__ = NualleyError.__str__

@@ -12,6 +12,7 @@ from nualley.config import Configuration
 from nualley.core import DAY_NS, SECOND_NS, CheckResult, make_run_id, parse_time_ns
 from nualley.experiment import Detector
 from nualley.exposure import Amounts, Delivered, RunExposure
+from nualley.pv import Push
 from nualley.storage import DriveUsage
 from nualley.testing.bus import MemoryBus, MemorySubscriber
 from nualley.web.observations import ArchiveSeen, LiveSeen, Observations, Observed
@@ -156,6 +157,8 @@ class FakeSite:
     exposures_part: FakeExposures | Exception = field(default_factory=FakeExposures)
     drives_part: list[DriveUsage] | Exception = field(default_factory=list)
     processes_part: list[CheckResult] | Exception = field(default_factory=list)
+    push_part: Any = None
+    pushed: list[tuple[Push, str]] = field(default_factory=list)
 
     def archive(self) -> FakeArchive:
         return _given(self.archive_part)
@@ -174,6 +177,10 @@ class FakeSite:
 
     def processes(self) -> list[CheckResult]:
         return _given(self.processes_part)
+
+    async def push(self, push: Push, pusher: str) -> Mapping[str, Any]:
+        self.pushed.append((push, pusher))
+        return _given(self.push_part)
 
     def live(self) -> MemorySubscriber:
         return self.bus.subscribe()

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nualley.archive.changes import Change, Verb
-from nualley.archive.errors import ChangesWriteError
+from nualley.archive.changes import Aliases, Change, Verb
+from nualley.archive.errors import ChangesReadError, ChangesWriteError
 from nualley.archive.settings import PvPolicy
 from nualley.core import make_folders, reason, sync_folder
 
@@ -53,13 +53,15 @@ class ChangesFile:
 
         Raises
         ------
-        OSError
+        ChangesReadError
             Where it cannot be read.
         """
         try:
             raw = self.path.read_bytes()
         except FileNotFoundError:
             return KeptChanges()
+        except OSError as error:
+            raise self._unreadable(error) from error
         changes, damages = [], []
         # what stands behind the last newline was cut short by a crash, and never acknowledged
         for number, line in enumerate(raw.split(b"\n")[:-1], start=1):
@@ -68,6 +70,29 @@ class ChangesFile:
             except (ValueError, TypeError, KeyError) as error:
                 damages.append(f"{self.path}:{number}: {_why(error)}")
         return KeptChanges(tuple(changes), tuple(damages))
+
+    def stamp(self) -> tuple[int, int, int] | None:
+        """Return what differs once there is a further change; None where there was none ever.
+
+        Raises
+        ------
+        ChangesReadError
+            Where it cannot be looked at.
+        """
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unreadable(error) from error
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
+    def _unreadable(self, error: OSError) -> ChangesReadError:
+        return ChangesReadError(
+            f"the run-time changes cannot be read: {reason(error)}",
+            where=str(self.path),
+            do="mend its rights: without it nobody knows what is archived",
+        )
 
     def append(self, changes: Sequence[Change]) -> None:
         """Keep changes; they are durable when it returns.
@@ -100,6 +125,34 @@ class ChangesFile:
                 where=str(self.path),
                 do="make room on the store's drive, or mend its rights, and ask again",
             ) from error
+
+
+class KeptNames:
+    """The names under which the history of a PV stands, as the changes say now.
+
+    Parameters
+    ----------
+    file : ChangesFile
+        The changes.
+    """
+
+    def __init__(self, file: ChangesFile) -> None:
+        self._file = file
+        self._stamp: tuple[int, int, int] | None = None
+        self._aliases = Aliases()
+
+    def __call__(self, pv: str) -> tuple[str, ...]:
+        """Return the names of a PV by time, given any of them; for one that has no other, that.
+
+        Raises
+        ------
+        ChangesReadError
+            Where the changes cannot be read.
+        """
+        stamp = self._file.stamp()
+        if stamp != self._stamp:
+            self._aliases, self._stamp = Aliases(self._file.read().changes), stamp
+        return tuple(dict.fromkeys(part.name for part in self._aliases.resolve(pv)))
 
 
 def _write_behind(descriptor: int, data: bytes) -> None:

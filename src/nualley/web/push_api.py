@@ -1,0 +1,121 @@
+"""Values pushed over HTTP: taken from programs that have a token, answered once they are durable."""
+
+import json
+import math
+from typing import Any, NoReturn
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from nualley.core import NualleyError
+from nualley.pv import PushFormError, read_push
+from nualley.web.allowance import Allowance
+from nualley.web.answers import StrictJsonResponse, refused
+from nualley.web.errors import NotAllowedError, TokensError
+from nualley.web.ports import Site
+from nualley.web.tokens import Tokens
+
+PATH = "/api/archive/push"
+
+
+class _TooLargeError(PushFormError):
+    """A push that has too many bytes."""
+
+
+class PushService:
+    """Takes pushes over HTTP.
+
+    Parameters
+    ----------
+    site : Site
+        Whose archive they go to.
+    """
+
+    def __init__(self, site: Site) -> None:
+        settings = site.configuration.web
+        self._site = site
+        self._most_B = settings.push_size_B
+        self._tokens = Tokens(settings.push_tokens_file)
+        self._allowance = Allowance(settings.push_rate_Hz, site.clock)
+
+    async def take(self, request: Request) -> Response:
+        """Take a push, and answer what became of it."""
+        try:
+            pusher = self._pusher(request)
+            push = read_push(_parsed(await self._body(request)), self._site.clock.now_ns())
+            wait_s = self._allowance.wait_s(pusher, len(push.samples))
+            if wait_s > 0:
+                return _too_many(len(push.samples), wait_s, self._allowance.rate_Hz)
+            done = await self._site.push(push, pusher)
+        except NotAllowedError as error:
+            return refused(error, 401, {"WWW-Authenticate": "Bearer"})
+        except TokensError as error:
+            return refused(error, 500)
+        except _TooLargeError as error:
+            return refused(error, 413)
+        except NualleyError as error:
+            return refused(error)
+        # samples that are not taken must not look like a success to who does not read the answer
+        return StrictJsonResponse(done, status_code=422 if done["refused"] else 200)
+
+    def _pusher(self, request: Request) -> str:
+        if not self._tokens.are_kept:
+            raise NotAllowedError(
+                "nobody may push values here", where="experiment.toml", do="set web.push_tokens_file, restart web"
+            )
+        pusher = self._tokens.owner(request.headers.get("authorization", ""))
+        if pusher is None:
+            raise NotAllowedError(
+                "no token, or one that is not known", where="Authorization", do='send "Authorization: Bearer TOKEN"'
+            )
+        return pusher
+
+    async def _body(self, request: Request) -> bytes:
+        raw = bytearray()
+        async for part in request.stream():
+            raw += part
+            if len(raw) > self._most_B:
+                raise _TooLargeError(
+                    f"a push of more than {self._most_B} B", where="body", do="send less at a time, or web.push_size_B"
+                )
+        return bytes(raw)
+
+
+def _parsed(raw: bytes) -> Any:
+    def no_constant(word: str) -> NoReturn:
+        raise ValueError(f"{word} is no number of strict JSON")
+
+    try:
+        return json.loads(raw, parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:
+        raise PushFormError(
+            f"{raw[:40]!r} is no JSON: {error}", where="body", do="send strict JSON in UTF-8"
+        ) from error
+
+
+def _too_many(n: int, wait_s: float, rate_Hz: float) -> Response:  # the unit
+    error = PushFormError(
+        f"{n} samples are more than {rate_Hz:g} a second",
+        where="web.push_rate_Hz",
+        do=f"send them again after {wait_s:.1f} s",
+    )
+    return refused(error, 429, {"Retry-After": str(math.ceil(wait_s))})
+
+
+def add_push_route(app: FastAPI, site: Site) -> None:
+    """Register what takes pushes.
+
+    Parameters
+    ----------
+    app : FastAPI
+        The application.
+    site : Site
+        Whose archive they go to.
+    """
+    service = PushService(site)
+
+    @app.post(
+        PATH, summary="Samples of PVs that are archived by http: received, stored, filtered, quarantined, refused"
+    )
+    async def push(request: Request) -> Response:
+        return await service.take(request)

@@ -1,0 +1,74 @@
+"""A PV with several names in its life: one history under each of them."""
+
+import pytest
+
+from nualley.archive import Change, PvNotArchivedError, PvPolicy, Verb
+from nualley.archive.adapters.changes_file import ChangesFile
+from nualley.core import SECOND_NS
+from tests.unit.archive.conftest import START_NS
+
+OLD, NEW = "LAB:T1", "LAB:TC1"
+LAST_NS = 2**62
+
+
+def record(bench, pv, values):
+    bench.emit(bench.connect(pv))
+    for value in values:
+        bench.emit(bench.sample(pv, float(value)), bench.life())
+        bench.clock.advance(1)
+
+
+def rename(bench, *more):
+    changes = [Change(verb=Verb.RENAME, pv=OLD, name=NEW, time_ns=bench.clock.time_ns, who="zoe", policy=PvPolicy())]
+    ChangesFile(bench.folder).append([*changes, *more])
+
+
+@pytest.fixture
+def renamed(bench):
+    """Return a PV that was 0, 1, ... 9, was renamed, and was 10, 11, ... 19 then; the first half is sealed."""
+    record(bench, OLD, range(10))
+    bench.writer.recorder.pause(OLD)
+    bench.seal()
+    rename(bench, Change(verb=Verb.ALIAS, pv=NEW, name="BOTTOM", time_ns=bench.clock.time_ns, who="zoe"))
+    record(bench, NEW, range(10, 20))
+    bench.commit()
+    return bench
+
+
+@pytest.mark.parametrize("name", [OLD, NEW, "BOTTOM"])
+def test_each_name_gives_the_whole_history(renamed, name):
+    reader = renamed.reader()
+    start_ns, stop_ns = START_NS, START_NS + 20 * SECOND_NS
+    rows = reader.read(name, start_ns, stop_ns)
+    samples = [
+        (pv, value) for pv, value, kind in zip(*(rows[key].to_pylist() for key in ("pv", "value", "kind")), strict=True)
+        if kind == "sample"
+    ]  # fmt: skip
+    assert samples == [(OLD if number < 10 else NEW, float(number)) for number in range(20)]
+    bins = reader.bins(name, start_ns, stop_ns, 2, is_exact=True)
+    assert bins["n"].to_pylist() == [10, 10]
+    assert bins["mean"].to_pylist() == [4.5, 14.5]
+    assert reader.count_rows(name, start_ns, stop_ns) >= 20
+    assert reader.first_ns(name) == start_ns
+    assert reader.has_rows(name, start_ns, stop_ns)
+    (at,) = reader.at([name], start_ns + 5 * SECOND_NS)
+    assert (at.pv, at.value) == (name, 5.0)
+    (last,) = reader.last([name])
+    assert (last.pv, last.value) == (NEW, 19.0)
+    pieces = list(reader.pieces(name, start_ns, stop_ns, most_rows=5))
+    assert sum(piece["kind"].to_pylist().count("sample") for piece in pieces) == 20
+
+
+def test_a_name_that_nobody_gave_is_unknown(renamed):
+    with pytest.raises(PvNotArchivedError, match="'TOP' is not archived"):
+        renamed.reader().read("TOP", 0, LAST_NS)
+
+
+def test_before_the_first_value_under_the_new_name_the_history_is_that_of_the_old(bench):
+    record(bench, OLD, [1])
+    bench.writer.recorder.register([NEW])
+    bench.commit()
+    rename(bench)
+    reader = bench.reader()
+    assert reader.record(NEW).name == OLD
+    assert reader.read(NEW, 0, LAST_NS)["value"].drop_null().to_pylist() == [1.0]

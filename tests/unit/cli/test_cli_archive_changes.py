@@ -1,0 +1,148 @@
+"""``nualley archive add`` and its likes while no archive runs, and what ``check`` and ``pvs --write`` make of them."""
+
+import json
+import time
+
+import pytest
+
+from nualley.app.archive import open_archive_writer
+from nualley.app.archive_plan import read_plan, settle
+from nualley.app.locks import hold_role
+from nualley.app.site import open_site
+from nualley.archive import PvPolicy
+from nualley.cli.main import main
+from nualley.core import SystemClock
+from nualley.pv import Connection, Sample, ValueType
+
+
+def call(capsys, *words):
+    capsys.readouterr()
+    code = main(["archive", *words])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def answer(capsys, *words):
+    code, out, _ = call(capsys, *words, "--json")
+    assert code == 0, out
+    return json.loads(out)
+
+
+def checked(capsys):
+    capsys.readouterr()
+    assert main(["check", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_pv_is_added_for_the_next_start_and_written_into_the_repository(experiment, capsys):
+    code, out, err = call(capsys, "add", "LAB:T3", "--events", "archive", "--note", "third sensor")
+    assert (code, out) == (0, "LAB:T3 is archived\n")
+    assert "at its next start" in err
+    assert "--write" in err
+    (found,) = checked(capsys)["changes"]
+    assert (found["pv"], found["what"], found["verb"], found["note"]) == (
+        "LAB:T3", "archived, but not declared", "add", "third sensor",
+    )  # fmt: skip
+    before = {path.name: path.read_bytes() for path in (experiment / "pvs").iterdir()}
+    written = answer(capsys, "pvs", "--write", "pvs/lab.toml")
+    assert (written["path"], written["pvs"], written["left"]) == ("pvs/lab.toml", ["LAB:T3"], [])
+    assert 'events = "archive"' in (experiment / "pvs" / "lab.toml").read_text()
+    assert {name: (experiment / "pvs" / name).read_bytes() for name in before} == before
+    assert checked(capsys)["changes"] == []
+    site = open_site(experiment)
+    with hold_role(site.configuration.store, "archive", SystemClock()):
+        settle(read_plan(site), 1)
+    assert read_plan(site).plan.settled() == []
+
+
+def test_check_says_it_in_words(experiment, capsys):
+    assert answer(capsys, "add", "LAB:T3")["applied"] == "at-next-start"
+    capsys.readouterr()
+    assert main(["check"]) == 0
+    said = capsys.readouterr().err
+    assert "1 PV is archived otherwise than this repository says" in said
+    assert "LAB:T3: archived, but not declared (add by " in said
+    assert "--write pvs/NAME.toml" in said
+
+
+def test_a_file_that_is_there_is_written_anew_only_by_force_and_keeps_what_it_declares(experiment, capsys):
+    group = next((experiment / "pvs").glob("*.toml"))
+    declared = read_plan(open_site(experiment)).plan.declared
+    answer(capsys, "add", "LAB:T3")
+    code, _, err = call(capsys, "pvs", "--write", f"pvs/{group.name}")
+    assert code == 2
+    assert "is there already" in err
+    answer(capsys, "pvs", "--write", f"pvs/{group.name}", "--force")
+    assert read_plan(open_site(experiment)).plan.declared == {**declared, "LAB:T3": PvPolicy()}
+
+
+@pytest.mark.parametrize("path", ["pvs/x.txt", "nowhere/x.toml"])
+def test_a_place_that_is_none(experiment, capsys, path):
+    answer(capsys, "add", "LAB:T3")
+    code, _, err = call(capsys, "pvs", "--write", path)
+    assert code == 2
+    assert "no place for a group" in err
+
+
+def test_nothing_to_write(experiment, capsys):
+    code, _, err = call(capsys, "pvs", "--write", "pvs/x.toml")
+    assert code == 2
+    assert "declared already" in err
+
+
+def test_pause_resume_rename_alias_remove(experiment, capsys):
+    pv = next(iter(read_plan(open_site(experiment)).plan.declared))
+    assert answer(capsys, "pause", pv)["verb"] == "pause"
+    assert [change["what"] for change in checked(capsys)["changes"]] == ["paused"]
+    assert answer(capsys, "resume", pv)["verb"] == "resume"
+    assert checked(capsys)["changes"] == []
+    renamed = answer(capsys, "rename", pv, "LAB:NEW")
+    assert (renamed["pv"], renamed["name"], renamed["was_alias"]) == (pv, "LAB:NEW", False)
+    assert [change["pv"] for change in checked(capsys)["changes"]] == sorted([pv, "LAB:NEW"])
+    assert answer(capsys, "alias", "BOTTOM", "LAB:NEW")["name"] == "BOTTOM"
+    code, out, _ = call(capsys, "remove", "BOTTOM")
+    assert (code, out) == (0, "BOTTOM is no longer another name of anything\n")
+    code, out, _ = call(capsys, "remove", "LAB:NEW")
+    assert "what is stored of it stays readable" in out
+
+
+def test_what_makes_no_sense_is_refused(experiment, refused, capsys):
+    assert "not archived" in refused("archive", "pause", "LAB:GONE")["what"]
+    assert "cannot be the name" in refused("archive", "add", "../x")["what"]
+    assert "--events" in refused("archive", "add", "LAB:X", "--events", "often")["what"]
+    assert "1000 characters" in refused("archive", "add", "LAB:X", "--note", "x" * 1001)["what"]
+    assert checked(capsys)["changes"] == []
+
+
+def test_an_archive_that_takes_no_orders_is_told(experiment, capsys, monkeypatch):
+    monkeypatch.setattr("nualley.app.archive_changes.START_S", 0.1)
+    site = open_site(experiment)
+    with hold_role(site.configuration.store, "archive", SystemClock()):
+        code, _, err = call(capsys, "add", "LAB:X")
+    assert code == 4
+    assert "takes no orders" in err
+    assert checked(capsys)["changes"] == []
+
+
+def test_a_damaged_line_is_told_by_check(experiment, capsys):
+    answer(capsys, "add", "LAB:T3")
+    path = open_site(experiment).archive_folder / "changes.jsonl"
+    path.write_text("{broken\n" + path.read_text())
+    (damage,) = checked(capsys)["damages"]
+    assert damage.startswith(f"{path}:1: ")
+    capsys.readouterr()
+    assert main(["check"]) == 0
+    assert "cannot be read and does not count" in capsys.readouterr().err
+
+
+def test_the_history_is_found_under_the_new_name(experiment, capsys):
+    pv = next(iter(read_plan(open_site(experiment)).plan.declared))
+    writer = open_archive_writer(open_site(experiment).archive_folder)
+    now_ns = time.time_ns()
+    writer.recorder.receive(Connection(pv, True, "127.0.0.1:5064", now_ns, now_ns, "ca"))
+    writer.recorder.receive(Sample(pv, now_ns, 1.5, ValueType.FLOAT64, 0, 0, "ca", now_ns))
+    writer.close()
+    answer(capsys, "rename", pv, "LAB:NEW")
+    answer(capsys, "alias", "BOTTOM", "LAB:NEW")
+    for name in (pv, "LAB:NEW", "BOTTOM"):
+        assert 1.5 in answer(capsys, "get", name)["columns"]["value"]
