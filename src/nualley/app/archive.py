@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,10 +91,11 @@ def open_archive_writer(
         index = SqliteIndex(folder / _INDEX, SHARD, is_writer=True)
         sealer = _sealer(folder, index, clock)
         registry = sealer.recover()
-        log = LogFileWriter(log_folder, index.last_sealed() + 1, registry.account, hold)
+        settings = settings or ArchiveSettings()
+        log = LogFileWriter(log_folder, index.last_sealed() + 1, registry.account, hold, reserve_B=settings.reserve_B)
         failing.pop_all()
     index.note_log()
-    recorder = Recorder(registry, log, settings or ArchiveSettings(), clock)
+    recorder = Recorder(registry, log, settings, clock)
     return ArchiveWriter(recorder, log, sealer)
 
 
@@ -177,7 +178,7 @@ def open_importer(folder: Path, clock: Clock | None = None) -> Iterator[Importer
         os.close(hold)
 
 
-def open_compactor(folder: Path, clock: Clock | None = None) -> Compactor:
+def open_compactor(folder: Path, clock: Clock | None = None, kept_ns: Mapping[str, int] | None = None) -> Compactor:
     """Open an archive for merging its sealed files, beside a running archive or without one.
 
     Parameters
@@ -186,6 +187,8 @@ def open_compactor(folder: Path, clock: Clock | None = None) -> Compactor:
         ``store/archive``.
     clock : Clock, optional
         Says which periods are over; the machine's by default.
+    kept_ns : mapping of str to int, optional
+        How long rows of some PVs are kept [ns].
 
     Raises
     ------
@@ -198,7 +201,7 @@ def open_compactor(folder: Path, clock: Clock | None = None) -> Compactor:
         raise _nothing_archived(folder)
     index = SqliteIndex(folder / _INDEX, SHARD, is_writer=True)
     manifest = ManifestFile(folder, clock)
-    compactor = Compactor(ParquetFolder(folder), index, manifest, clock)
+    compactor = Compactor(ParquetFolder(folder), index, manifest, clock, kept_ns)
     compactor.remove_replaced(manifest.replaced())
     return compactor
 

@@ -12,7 +12,7 @@ from nualley.archive import PvGroup, PvPolicy
 from nualley.archive.adapters.changes_file import ChangesFile
 from nualley.archive.changes import Change, Pending, Plan, Verb
 from nualley.config import Configuration
-from nualley.core import NualleyError, UsageError, reason, sync_folder
+from nualley.core import SECOND_NS, NualleyError, UsageError, reason, sync_folder
 from nualley.pv import PvRequest
 
 _SELF = "nualley"
@@ -55,6 +55,16 @@ def pv_requests(plan: Plan) -> dict[str, list[PvRequest]]:
         if not plan.is_paused(pv):
             found.setdefault(policy.protocol, []).append(pv_request(pv, policy))
     return found
+
+
+def kept_ns(plan: Plan) -> dict[str, int]:
+    """Return how long samples are kept of each PV for which that has an end, under each of its names [ns]."""
+    return {
+        part.name: round(policy.retention_h * 3600 * SECOND_NS)
+        for pv, policy in plan.archived().items()
+        if policy.retention_h is not None
+        for part in plan.aliases.resolve(pv)
+    }
 
 
 def read_plan(site: Site) -> KeptPlan:

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -60,10 +61,13 @@ class ChildKeeper:
     ----------
     folder : Path
         ``store/archive``.
+    kept_ns : callable
+        Says how long rows of some PVs are kept [ns], now.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kept_ns: Callable[[], Mapping[str, int]] = dict) -> None:
         self._folder = folder
+        self._kept_ns = kept_ns
 
     async def seal(self, segment: int) -> int:
         """Seal a closed segment; see `Keeper`."""
@@ -71,16 +75,16 @@ class ChildKeeper:
 
     async def compact(self) -> None:
         """Merge the files of periods that are over; see `Keeper`."""
-        await self._call("compact")
+        await self._call("compact", told=json.dumps(dict(self._kept_ns())))
 
-    async def _call(self, *words: str) -> str:
+    async def _call(self, *words: str, told: str = "") -> str:
         command = [sys.executable, "-P", "-m", "nualley.app.keeper", str(os.getpid()), str(self._folder), *words]
         # a session of its own: Ctrl-C at a terminal is for the parent, which waits for it
         child = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, start_new_session=True
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True
         )
         try:
-            out, _ = await child.communicate()
+            out, _ = await child.communicate(told.encode())
         except asyncio.CancelledError:
             child.kill()
             await child.wait()
@@ -104,13 +108,17 @@ def _failure(words: tuple[str, ...], code: int, out: bytes) -> KeepingFailedErro
 
 
 def main(words: list[str]) -> int:
-    """Do what a parent asked for: ``PARENT FOLDER seal SEGMENT`` or ``PARENT FOLDER compact``."""
+    """Do what a parent asked for: ``PARENT FOLDER seal SEGMENT``; or ``compact``, with how long is kept what on stdin."""
     parent, folder, task, *rest = words
     _die_with(int(parent))
     os.nice(_NICENESS)
     configure_logs("archive")
     try:
-        done = _compact(Path(folder)) if task == "compact" else len(open_sealer(Path(folder)).seal(int(rest[0])))
+        done = (
+            _compact(Path(folder), json.loads(sys.stdin.read()))
+            if task == "compact"
+            else len(open_sealer(Path(folder)).seal(int(rest[0])))
+        )
     except NualleyError as error:
         print(json.dumps({"error": error.to_json()}))  # noqa: T201  # the parent reads it
         return int(error.exit_code)
@@ -126,13 +134,13 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def _compact(folder: Path) -> int:
-    compactor = open_compactor(folder)
+def _compact(folder: Path, kept_ns: Mapping[str, int]) -> int:
+    compactor = open_compactor(folder, kept_ns=kept_ns)
     done = [compactor.run(job) for job in compactor.due()]
     for found in done:
         if not found.damage:
             _log.info(
-                "compacted",
+                "dropped, kept no longer" if found.job.is_expired else "compacted",
                 folder=found.job.folder,
                 type=str(found.job.value_type),
                 n_files_before=len(found.job.files),

@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from nualley.app.archive import open_archive_writer
-from nualley.app.archive_plan import KeptPlan, pv_requests, read_plan, settle
+from nualley.app.archive_plan import KeptPlan, kept_ns, pv_requests, read_plan, settle
 from nualley.app.archive_process import ArchiveProcess
 from nualley.app.change_desk import ChangeDesk
 from nualley.app.control import Orders, control_socket
@@ -95,7 +95,7 @@ async def _archive(site: Site, held: Holding, stop: asyncio.Event) -> None:
         writer,
         _asked(sources, pv_requests(kept.plan)),
         publisher=open_publisher(configuration.store),
-        keeper=ChildKeeper(site.archive_folder),
+        keeper=ChildKeeper(site.archive_folder, lambda: kept_ns(kept.plan)),
         settings=configuration.archive,
         clock=clock,
         beside=[

@@ -1,4 +1,4 @@
-"""Compaction: the files of a day become one, those of a month another.
+"""Compaction: the files of a day become one, those of a month another; what is kept for a while only goes.
 
 Crash-safe at every step: the new files are durable and in the manifest first, one transaction of the index puts them in
 the place of the old ones, and these are deleted last. Killed in between, the next run begins that period again, and
@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 
 from nualley.archive.columns import file_schema
 from nualley.archive.directory import DirectoryCache, Snapshot
 from nualley.archive.errors import SealedFileDamagedError
 from nualley.archive.merging import PeriodFiles, joined_cells
-from nualley.archive.models import TIERS, Encoding, IndexedFile, Level
+from nualley.archive.models import TIERS, Encoding, IndexedFile, Level, SealedFile
 from nualley.archive.ports import ColumnFiles, Index, Manifest
 from nualley.archive.rows import in_order
 from nualley.core import DAY_NS, SECOND_NS, Clock, format_time
@@ -46,11 +47,14 @@ class Job:
         What their values are.
     files : tuple of IndexedFile
         Rows and cells that are replaced.
+    is_expired : bool
+        Whether all rows in them are older than they are to be kept: nothing takes their place.
     """
 
     folder: str
     value_type: ValueType
     files: tuple[IndexedFile, ...]
+    is_expired: bool = False
 
     @property
     def size_B(self) -> int:
@@ -93,10 +97,20 @@ class Compactor:
         Where changes are written down.
     clock : Clock
         Says which periods are over.
+    kept_ns : mapping of str to int
+        How long rows of a PV are kept [ns]; those of a PV that is not in it are for ever. Cells always are.
     """
 
-    def __init__(self, files: ColumnFiles, index: Index, manifest: Manifest, clock: Clock) -> None:
+    def __init__(
+        self,
+        files: ColumnFiles,
+        index: Index,
+        manifest: Manifest,
+        clock: Clock,
+        kept_ns: Mapping[str, int] | None = None,
+    ) -> None:
         self._files, self._index, self._manifest, self._clock = files, index, manifest, clock
+        self._kept_ns = kept_ns or {}
         self._cache = DirectoryCache()
 
     def due(self, *, is_all: bool = False) -> list[Job]:
@@ -108,13 +122,45 @@ class Compactor:
             Whether periods count that are not over yet.
         """
         now_ns = self._clock.now_ns()
-        files = self._index.snapshot(self._cache).files
+        snapshot = self._index.snapshot(self._cache)
+        expired = self._expired(snapshot, now_ns)
+        gone = {file.file_id for job in expired for file in job.files}
+        files = [file for file in snapshot.files if file.file_id not in gone]
         if is_all:  # straight to the month: a day merged before would be written twice
-            return _month_jobs(files, "9999-12")
+            return [*expired, *_month_jobs(files, "9999-12")]
         last_day, last_month = _day(now_ns - DAY_AGE_NS), _day(now_ns - MONTH_AGE_NS)[:_MONTH]
         months = _month_jobs(files, last_month)
         of_months = {file.file_id for job in months for file in job.files}
-        return [*_day_jobs([file for file in files if file.file_id not in of_months], last_day), *months]
+        days = _day_jobs([file for file in files if file.file_id not in of_months], last_day)
+        merged = {file.file_id for job in (*days, *months) for file in job.files}
+        return [*expired, *self._thinned(snapshot, merged | gone, now_ns), *days, *months]
+
+    def _expired(self, snapshot: Snapshot, now_ns: int) -> list[Job]:
+        """Return files in which every row is older than it is to be kept."""
+        found = []
+        for file in _raw(snapshot.files) if self._kept_ns else ():
+            kept_ns = [self._kept_ns.get(pv) for pv in _pvs(snapshot, [file], Level.RAW, snapshot.name_of())]
+            longest_ns = max((-1 if one is None else one for one in kept_ns), default=-1)
+            if None not in kept_ns and 0 <= longest_ns < now_ns - file.stop_ns:
+                found.append(Job(file.path.rpartition("/")[0], file.value_type, (file,), is_expired=True))
+        return found
+
+    def _thinned(self, snapshot: Snapshot, others: set[int], now_ns: int) -> list[Job]:
+        """Return merged files in which all that there is of some PV is older than it is to be kept."""
+        names = snapshot.name_of()
+        due: set[tuple[str, ValueType]] = set()
+        for file in _raw(snapshot.files) if self._kept_ns else ():
+            if file.file_id in others or not _is_merged(file):
+                continue
+            for pv in _pvs(snapshot, [file], Level.RAW, names) & self._kept_ns.keys():
+                groups = [group for group in snapshot.groups(pv, Level.RAW, *_ALL_NS) if group.path == file.path]
+                if max(group.stop_ns for group in groups) < now_ns - self._kept_ns[pv]:
+                    due.add((_period(file), file.value_type))
+        return [
+            Job(f"{'day' if len(period) == _DAY else 'month'}/{period}", value_type, tuple(files))
+            for (period, value_type), files in sorted(_by_period(snapshot.files, _DAY).items())
+            if (period, value_type) in due
+        ]
 
     def run(self, job: Job) -> Compacted:
         """Do one job; a damaged file stays as it is, and its period with it.
@@ -124,6 +170,8 @@ class Compactor:
         ReplacedError
             Where another process replaced one of the files meanwhile; nothing was changed.
         """
+        if job.is_expired:
+            return self._replace(job, [], "kept no longer")
         snapshot = self._index.snapshot(self._cache)
         try:
             with PeriodFiles(self._files, job.folder, f"m{_number(snapshot)}", job.value_type) as period:
@@ -132,7 +180,10 @@ class Compactor:
         except SealedFileDamagedError as error:
             _log.error("not compacted", folder=job.folder, what=error.what, where=error.where)
             return Compacted(job, 0, 0, f"{error.where}: {error.what}")
-        self._manifest.note(files, job.files, f"compacted to {job.folder}")
+        return self._replace(job, files, f"compacted to {job.folder}")
+
+    def _replace(self, job: Job, files: Sequence[SealedFile], why: str) -> Compacted:
+        self._manifest.note(files, job.files, why)
         self._index.replace(job.files, files)
         for file in job.files:
             self._files.remove(file.path)
@@ -157,10 +208,15 @@ class Compactor:
         files = {file.path for file in job.files}
         pvs_by_level = {level: _pvs(snapshot, job.files, level, names) for level in (Level.RAW, *TIERS)}
         for pv in sorted(set().union(*pvs_by_level.values())):
+            kept_ns = self._kept_ns.get(pv)
             if pv in pvs_by_level[Level.RAW]:
-                period.add(pv, self._rows(snapshot, pv, files, job.value_type))
-                continue
-            # only cells are left of it: its rows are kept for a while only
+                rows = self._rows(snapshot, pv, files, job.value_type)
+                if kept_ns is None:
+                    period.add(pv, rows)
+                    continue
+                since_ns = self._clock.now_ns() - kept_ns
+                period.add(pv, _since(rows, since_ns), with_cells=False)
+            # cells tell also of rows that are gone: they are not made of those that are left
             for level in TIERS:
                 groups = [group for group in snapshot.groups(pv, level, *_ALL_NS) if group.path in files]
                 if groups:
@@ -183,6 +239,21 @@ class Compactor:
             reached_ns = max(reached_ns, group.stop_ns)
         if pending:
             yield in_order(pa.concat_tables(pending))
+
+
+def _raw(files: Iterable[IndexedFile]) -> list[IndexedFile]:
+    return [file for file in files if file.level is Level.RAW]
+
+
+def _is_merged(file: IndexedFile) -> bool:
+    return file.path.rpartition("-")[2].startswith("m")
+
+
+def _since(chunks: Iterable[pa.Table], time_ns: int) -> Iterator[pa.Table]:
+    for rows in chunks:
+        left = rows.filter(pc.greater_equal(rows["time_ns"], time_ns))
+        if left.num_rows:
+            yield left
 
 
 def _pvs(snapshot: Snapshot, files: Sequence[IndexedFile], level: Level, names: Mapping[int, str]) -> set[str]:

@@ -171,6 +171,20 @@ class Snapshot:
             ]
         return sorted(found, key=lambda group: (group.start_ns, group.stop_ns, group.path))
 
+    def first_ns(self, pv: str, level: Level) -> int | None:
+        """Return the time of a PV's first row of a level [ns since 1970 UTC]; None where there is none."""
+        number = self._numbers.get(pv)
+        bounds, best = self._bounds[level], None
+        for at in np.argsort(bounds[:, 0], kind="stable") if number is not None else ():
+            if best is not None and bounds[at, 0] >= best:
+                break
+            directory = self._directory(self._by_level[level][at])
+            rows = directory.rows_of(number or 0)
+            starts_ns = directory.start_ns[rows.start : rows.stop]
+            if starts_ns.size:
+                best = min(int(starts_ns.min()), 2**63 - 1 if best is None else best)
+        return best
+
     def count_rows(self, pv: str, level: Level, start_ns: int, stop_ns: int) -> int:
         """Return about how many rows of a PV are in ``[start_ns, stop_ns)``: of a row group, as much as lies inside."""
         number = self._numbers.get(pv)

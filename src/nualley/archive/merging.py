@@ -41,7 +41,7 @@ class PeriodFiles:
         self._is_lasting = folder.startswith("month/")
         self._writers: dict[tuple[Level, Encoding], FileWriter] = {}
 
-    def add(self, pv: str, chunks: Iterable[pa.Table]) -> None:
+    def add(self, pv: str, chunks: Iterable[pa.Table], *, with_cells: bool = True) -> None:
         """Write all rows of a PV in the period, and their cells; PVs come by name.
 
         Parameters
@@ -50,6 +50,8 @@ class PeriodFiles:
             Name of the PV.
         chunks : iterable of pyarrow.Table
             Its rows with the columns of `nualley.archive.columns.file_schema`, by time; none reaches into another.
+        with_cells : bool
+            Whether their cells are written, too; False where these are there already.
         """
         writer: FileWriter | None = None
         cells: dict[Level, list[Cells]] = {level: [] for level in TIERS}
@@ -57,7 +59,7 @@ class PeriodFiles:
             writer = writer or self._writer(Level.RAW, self._encoding(rows))
             for part in _parts(rows):
                 writer.add(pv, part)
-            if self._value_type in NUMBERS:
+            if with_cells and self._value_type in NUMBERS:
                 for level, width_ns in TIERS.items():
                     cells[level].append(cells_of_table(rows, width_ns)[0])
         for level, found in cells.items():

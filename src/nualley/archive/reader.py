@@ -1,7 +1,7 @@
 """Reading: last values, raw ranges, bins and the account of samples, beside a running archive or without one."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -241,6 +241,8 @@ class ArchiveReader:
     def _bins(self, source: PvSource, pv: str, stretch: tuple[int, int], n_bins: int, *, is_exact: bool) -> pa.Table:
         n_rows = sum(self._view.sealed.count_rows(name, Level.RAW, *stretch) for name in self._names(pv))
         level = choose_level(*stretch, n_bins, n_rows)
+        if level is Level.RAW and any(self._is_thinned(name, stretch[0]) for name in self._names(pv)):
+            level = Level.MINUTE  # only cells tell of all of it
         snap_ns = 1 if is_exact else TIERS.get(level, 1)
         edges_ns = bin_edges(*stretch, n_bins, snap_ns)
         start_ns, stop_ns = int(edges_ns[0]), int(edges_ns[-1])
@@ -252,6 +254,14 @@ class ArchiveReader:
         cells = read_cells(source, level, outer, cuts_ns)
         cells = cells.only((cells.start_ns >= start_ns) & (cells.start_ns < stop_ns))
         return assemble(cells, edges_ns, last_before(source, start_ns), dark)
+
+    def _is_thinned(self, pv: str, start_ns: int) -> bool:
+        """Say whether a PV's samples behind a time are no longer all there: they were kept for a while only."""
+        cell_ns = self._view.sealed.first_ns(pv, Level.MINUTE)
+        if cell_ns is None:
+            return False
+        raw_ns = self._view.sealed.first_ns(pv, Level.RAW)
+        return raw_ns is None or (start_ns < raw_ns and cell_ns + TIERS[Level.MINUTE] <= raw_ns)
 
     def _source(self, tail: LogTail, records: Sequence[PvRecord]) -> PvSource:
         sealed, pvs = self._view.sealed, [record.name for record in records]
@@ -360,6 +370,55 @@ class ArchiveReader:
         """Return the bytes of each PV's samples in sealed files: of a file's bytes, its share by rows [B]."""
         self._view.refresh()
         return self._view.sealed.bytes_by_pv(Level.RAW)
+
+    def quarantined(self, pvs: Collection[str], start_ns: int, stop_ns: int) -> dict[ValueType, pa.Table]:
+        """Return the samples that were kept aside.
+
+        Parameters
+        ----------
+        pvs : collection of str
+            Names; none means all.
+        start_ns, stop_ns : int
+            When they were received: half-open [ns since 1970 UTC]. Their own stamps are not to be believed.
+
+        Returns
+        -------
+        dict of ValueType to pyarrow.Table
+            Columns as `read`, and ``reason``; by receipt.
+
+        Raises
+        ------
+        PvNotArchivedError
+            Where the archive does not know a PV.
+        """
+        for _ in range(TRIES):
+            tail = self._view.refresh()
+            names = sorted({each.name for pv in pvs for each in self._records(tail.registry, pv)})
+            try:
+                tables = self._refused(tail, names or sorted(tail.registry.by_name))
+            except FileNotFoundError:
+                continue
+            is_inside = (pc.field("received_ns") >= start_ns) & (pc.field("received_ns") < stop_ns)
+            if names:
+                is_inside &= pc.field("pv").cast(pa.string()).isin(names)
+            found = {
+                value_type: pa.concat_tables(parts).filter(is_inside).sort_by("seq")
+                for value_type, parts in tables.items()
+            }
+            return {value_type: table for value_type, table in found.items() if table.num_rows}
+        raise busy("")
+
+    def _refused(self, tail: LogTail, names: Sequence[str]) -> dict[ValueType, list[pa.Table]]:
+        found: dict[ValueType, list[pa.Table]] = {}
+        for name in names:
+            for group in self._view.sealed.groups(name, Level.QUARANTINE, -(2**63), 2**63 - 1):
+                table = self._view.rows(group)
+                if table is not None:
+                    schema = file_schema(group.value_type, is_quarantine=True)
+                    found.setdefault(group.value_type, []).append(table.cast(schema))
+        for value_type, table in tail.refused().items():
+            found.setdefault(value_type, []).append(table)
+        return found
 
     def history(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:
         """Read a stretch together with the connection rows outside of it that tell what is known inside.

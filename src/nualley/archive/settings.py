@@ -52,6 +52,12 @@ class ArchiveSettings(BaseModel):
         le=2**32,
         description='Size at which a segment is sealed [B]; a number, or text such as "64 MiB".',
     )
+    reserve_B: Annotated[int, BeforeValidator(_size_B)] = Field(
+        default=64 * 2**20,
+        ge=0,
+        le=2**36,
+        description="Room that is held on the store's drive for the log, and given to it when the drive is full [B].",
+    )
     future_limit_s: float = Field(
         default=1800.0,
         ge=0,

@@ -26,6 +26,7 @@ class LogTail:
         self._replay = Replay(registry)
         self._offsets_B: dict[int, int] = {}
         self._batches: dict[ValueType, list[pa.RecordBatch]] = {}
+        self._refused: dict[ValueType, list[pa.RecordBatch]] = {}
 
     @property
     def losses(self) -> list[Loss]:
@@ -50,11 +51,22 @@ class LogTail:
         self._keep(self._replay.lose_rest(now_ns))
 
     def _keep(self, commits: Iterable[Commit]) -> None:
+        commits = list(commits)
+        for value_type, batch in [found for commit in commits for found in commit.quarantined.items()]:
+            self._refused.setdefault(value_type, []).append(batch)
         for value_type, batch in [found for commit in commits for found in commit.rows.items()]:
             batches = self._batches.setdefault(value_type, [])
             batches.append(batch)
             if len(batches) > _MAX_CHUNKS:
                 self._batches[value_type] = pa.Table.from_batches(batches).combine_chunks().to_batches()
+
+    def refused(self) -> dict[ValueType, pa.Table]:
+        """Return the quarantined rows of all PVs, by type."""
+        names = self.registry.names
+        return {
+            value_type: table_from_log(batches, names, value_type, is_quarantine=True)
+            for value_type, batches in self._refused.items()
+        }
 
     def tables(self, record: PvRecord) -> dict[ValueType, pa.Table]:
         """Return the rows of one PV, by type."""

@@ -112,6 +112,7 @@ _ELSEWHERE = (
     ("verify", "archive_care:verify"),
     ("compact", "archive_care:compact"),
     ("import", "archive_exchange:import_"),
+    ("quarantine", "archive_quarantine:quarantine"),
     ("add", "archive_changes:add"),
     ("pause", "archive_changes:pause"),
     ("resume", "archive_changes:resume"),

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from nualley.app.archive_plan import kept_ns, read_plan
 from nualley.app.site import open_site
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, bounds_ns
@@ -155,7 +156,7 @@ def verify(*, output: Output = Output()) -> int:
 
 
 def compact(*, all_: Annotated[bool, Parameter(name="--all", negative="")] = False, output: Output = Output()) -> int:
-    """Merge the files of days and months that are over; done again, it does what is left.
+    """Merge the files of days and months that are over, and drop samples that are kept for a while only.
 
     Example: nualley archive compact
 
@@ -167,7 +168,7 @@ def compact(*, all_: Annotated[bool, Parameter(name="--all", negative="")] = Fal
     from nualley.app.archive import open_compactor  # pyarrow is heavy
 
     site = open_site(output.experiment)
-    compactor = open_compactor(site.archive_folder)
+    compactor = open_compactor(site.archive_folder, kept_ns=kept_ns(read_plan(site).plan))
     jobs = compactor.due(is_all=all_)
     done, all_B, done_B = [], sum(job.size_B for job in jobs), 0
     with copy_progress(is_shown=not output.is_json) as progress:

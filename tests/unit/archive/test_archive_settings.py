@@ -45,7 +45,7 @@ def test_a_group_has_policies_by_name() -> None:
     ("pv", "location"),
     [
         ({"a b": {}}, ("pv", "a b", "[key]")),
-        ({"A": {"mode": "scan"}}, ("pv", "A", "mode")),
+        ({"A": {"mode": "often"}}, ("pv", "A", "mode")),
         ({"A": {"events": "all"}}, ("pv", "A", "events")),
         ({"A": {"evnts": "value"}}, ("pv", "A", "evnts")),
         ({"A": 3}, ("pv", "A")),

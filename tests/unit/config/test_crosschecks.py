@@ -102,3 +102,10 @@ def test_copies_beyond_all_measure(repository: Broken, value: str) -> None:
 
 def test_copies_in_digits_that_are_no_number(repository: Broken) -> None:
     assert repository.only(NUALLEY_INGEST__COPIES="\u00b2").expected == "a whole number"
+
+
+def test_a_condition_on_a_pv_that_no_group_archives(repository: Broken) -> None:
+    repository.replace("pvs/beam.toml", "{ description", '{ only_while = "DEMO:BEAM:POWR > 1", description')
+    mistake = repository.only()
+    assert mistake.key.endswith("only_while")
+    assert (mistake.expected, mistake.nearest) == ("a PV that a file in pvs/ archives", "DEMO:BEAM:POWER")

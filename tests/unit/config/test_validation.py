@@ -63,8 +63,8 @@ def test_a_missing_table_has_the_first_line(repository: Broken) -> None:
         ("experiment.toml", "# sync_interval_ms = 50.0", "sync_interval_ms = 0 #", "archive.sync_interval_ms", "1", ""),
         ("experiment.toml", '"UTC"', '"America/NewYork"', "time_zone", "IANA", "America/New_York"),
         ("beam.toml", 'unit = "MW"', 'unit = "Mw"', "power.unit", "W, kW, MW", "MW"),
-        ("pvs/beam.toml", "{ description", '{ mode = "scan", description', f"{POLICY}.mode", "monitor", ""),
-        ("pvs/beam.toml", "{ description", "{ descriptn", f"{POLICY}.descriptn", "mode, events", "description"),
+        ("pvs/beam.toml", "{ description", '{ mode = "often", description', f"{POLICY}.mode", "monitor", ""),
+        ("pvs/beam.toml", "{ description", "{ descriptn", f"{POLICY}.descriptn", "protocol, mode", "description"),
         ("pvs/beam.toml", "[pv]", '[pv]\n"a b" = {}', 'pv."a b"', "cannot be the name of a PV", ""),
     ],
 )  # fmt: skip

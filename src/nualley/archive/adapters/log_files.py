@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nualley.archive.adapters.mark import MarkFile, read_mark
+from nualley.archive.adapters.reserve import Reserve, is_full
 from nualley.archive.commits import Commit, Frame
 from nualley.archive.errors import LogDamagedError, LogRemovedError, LogWriteError, ShardTakenError
 from nualley.archive.models import Account, Mark, Repair
@@ -140,6 +141,8 @@ class LogFileWriter:
         How far the archive had come before.
     hold : int
         What `hold_shard` returned; closed with the log.
+    reserve_B : int
+        Room that is held on the drive for when it is full [B].
 
     Raises
     ------
@@ -147,7 +150,7 @@ class LogFileWriter:
         Where the segment cannot be begun.
     """
 
-    def __init__(self, folder: Path, segment: int, account: Account, hold: int) -> None:
+    def __init__(self, folder: Path, segment: int, account: Account, hold: int, *, reserve_B: int = 0) -> None:
         self._folder = folder
         self._hold = hold
         self._descriptor = -1
@@ -158,6 +161,12 @@ class LogFileWriter:
         except OSError as error:
             raise self._failure(error) from error
         self._begin(segment)
+        self._reserve = Reserve(folder, reserve_B)
+
+    @property
+    def is_reserve_spent(self) -> bool:
+        """Whether the drive was full, and the room that is held for that is used."""
+        return not self._reserve.is_held
 
     @property
     def position(self) -> Mark:
@@ -170,14 +179,24 @@ class LogFileWriter:
         position = Mark(self._position.segment, begin_B + len(frame.data), frame.account)
         self._check_still_there()
         try:
-            _write_all(self._descriptor, frame.data, begin_B)
-            os.fdatasync(self._descriptor)
-            # readers only see what the mark says
-            self._mark.write(position)
+            self._write(frame.data, begin_B, position)
         except OSError as error:
             self._discard_tail()
             raise self._failure(error) from error
         self._position = position
+        self._reserve.restore()
+
+    def _write(self, data: bytes, begin_B: int, position: Mark) -> None:
+        try:
+            _write_all(self._descriptor, data, begin_B)
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            if not (is_full(error) and self._reserve.spend()):
+                raise
+            _write_all(self._descriptor, data, begin_B)
+            os.fdatasync(self._descriptor)
+        # readers only see what the mark says
+        self._mark.write(position)
 
     def _check_still_there(self) -> None:
         # a file without a name takes every write, and is gone with this process

@@ -1,0 +1,103 @@
+"""``nualley archive quarantine``: samples that were kept aside, and their release."""
+
+from collections import Counter
+from typing import Annotated, Any
+
+import pyarrow as pa
+from cyclopts import Parameter
+
+from nualley.app.quarantine import quarantined_rows, receipt_bounds_ns, release
+from nualley.app.site import Site, open_site
+from nualley.cli.losses import told_losses
+from nualley.cli.options import Output, Time, Whole, bounds_ns
+from nualley.cli.output import print_json, print_note, print_table, print_text, shown_time, shown_value
+
+_COLUMNS = ("pv", "time_ns", "received_ns", "value", "severity", "status", "reason")
+_WHY = {
+    "backward": "older than the sample before it",
+    "future": "further ahead of the clock than archive.future_limit_s",
+    "undefined-time": "a record that was never processed (1990-01-01)",
+    "before-1991": "a clock that was never set",
+    "unstorable": "no column can hold it; shown as text",
+}
+
+
+def quarantine(
+    *pv: str,
+    from_: Annotated[Time, Parameter(name="--from")] = None,
+    to: Time = None,
+    limit: Whole = 100,
+    release_: Annotated[bool, Parameter(name="--release", negative="")] = False,
+    at_receipt: Annotated[bool, Parameter(negative="")] = False,
+    output: Output = Output(),
+) -> int:
+    """Show samples that were kept aside and why, or put them among the stored ones.
+
+    Example: nualley archive quarantine DEMO:BEAM:POWER --from -1d
+
+    Parameters
+    ----------
+    pv : str
+        Names of PVs; none means all.
+    from_ : str
+        Begin of their receipt; by default the first.
+    to : str
+        End of their receipt, not included; by default now.
+    limit : int
+        At most so many are shown, the newest ones.
+    release_ : bool
+        Store those whose stamps can be believed by now: an IOC's clock that was ahead, or went back, was right.
+    at_receipt : bool
+        With --release: stamp them with the time of their receipt, where the IOC's clock was wrong.
+    """
+    site = open_site(output.experiment)
+    stretch_ns = receipt_bounds_ns(*bounds_ns(from_, to), site.clock.now_ns())
+    if release_:
+        _release(site, pv, stretch_ns, at_receipt=at_receipt, output=output)
+        return told_losses(site)
+    tables = quarantined_rows(site, pv, *stretch_ns).values()
+    reasons = Counter(reason for table in tables for reason in table["reason"].to_pylist())
+    rows = sorted((row for table in tables for row in _newest(table, limit)), key=lambda row: row["received_ns"])
+    rows = rows[-limit:] if limit else []
+    if output.is_json:
+        columns = {name: [row[name] for row in rows] for name in _COLUMNS}
+        print_json({"n": reasons.total(), "by_reason": dict(reasons), "columns": columns})
+        return told_losses(site)
+    if rows:
+        print_table(
+            ("received (UTC)", "pv", "stamp (UTC)", "value", "severity", "reason"),
+            [
+                [
+                    shown_time(row["received_ns"]),
+                    row["pv"],
+                    shown_time(row["time_ns"]),
+                    shown_value(row["value"]),
+                    row["severity"],
+                    row["reason"],
+                ]
+                for row in rows
+            ],
+        )
+    for reason, n in sorted(reasons.items()):
+        print_note(f"{n} {reason}: {_WHY.get(reason, '')}")
+    if not reasons:
+        print_note("nothing is kept aside")
+    return told_losses(site)
+
+
+def _newest(table: pa.Table, limit: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = table.select(_COLUMNS).slice(max(0, table.num_rows - limit)).to_pylist()
+    return found
+
+
+def _release(
+    site: Site, pvs: tuple[str, ...], stretch_ns: tuple[int, int], *, at_receipt: bool, output: Output
+) -> None:
+    done = release(site, pvs, *stretch_ns, is_stamped_by_receipt=at_receipt)
+    if output.is_json:
+        print_json({"stored": done.stored, "filtered": done.filtered, "kept": done.kept})
+        return
+    print_text(f"{done.stored} samples are stored now, {done.filtered} were already")
+    for reason, n in sorted(done.kept.items()):
+        hint = "" if at_receipt or reason == "unstorable" else "; --at-receipt stamps them with their receipt"
+        print_note(f"{n} stay aside as {reason}: {_WHY.get(reason, '')}{hint}")

@@ -1,0 +1,98 @@
+"""``nualley archive quarantine``: what was kept aside is shown with its reason, and released where it was right."""
+
+import json
+import time
+
+import pytest
+
+from nualley.app.archive import open_archive_writer
+from nualley.app.site import open_site
+from nualley.cli.main import main
+from nualley.core import SECOND_NS
+from nualley.pv import Connection, Life, Sample, ValueType
+
+PV, OTHER = "LAB:T1", "LAB:T2"
+EPOCH_1990_NS = 631_152_000 * SECOND_NS
+
+
+@pytest.fixture(params=["log", "sealed"])
+def archived(experiment, request):
+    """Archive good samples, one that goes back, one of 1990 and one from the future; return the time of the first."""
+    writer = open_archive_writer(open_site(experiment).archive_folder)
+    start_ns = time.time_ns() - 3600 * SECOND_NS
+
+    def say(pv, stamp_ns, value, received_s):
+        writer.recorder.receive(
+            Sample(pv, stamp_ns, value, ValueType.FLOAT64, 0, 0, "ca", start_ns + received_s * SECOND_NS)
+        )
+
+    for pv in (PV, OTHER):
+        writer.recorder.receive(Connection(pv, True, "ioc", start_ns, start_ns, "ca"))
+        say(pv, start_ns + 10 * SECOND_NS, 1.0, 10)
+    say(PV, start_ns + 5 * SECOND_NS, 2.0, 20)
+    say(OTHER, EPOCH_1990_NS, 3.0, 30)
+    say(OTHER, start_ns + 86_400 * 1000 * SECOND_NS, 4.0, 40)
+    writer.recorder.receive(Life("ioc", start_ns + 50 * SECOND_NS))
+    if request.param == "sealed":
+        writer.seal()
+    writer.close()
+    return start_ns
+
+
+def answer(capsys, *words):
+    capsys.readouterr()
+    assert main(["archive", "quarantine", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def samples(capsys, pv):
+    capsys.readouterr()
+    assert main(["archive", "get", pv, "--from", "-2h", "--json"]) == 0
+    columns = json.loads(capsys.readouterr().out)["columns"]
+    return [value for value, kind in zip(columns["value"], columns["kind"], strict=True) if kind == "sample"]
+
+
+def test_what_was_kept_aside_is_shown_by_receipt_with_its_reason(archived, capsys):
+    found = answer(capsys)
+    assert (found["n"], found["by_reason"]) == (3, {"backward": 1, "undefined-time": 1, "future": 1})
+    assert found["columns"]["value"] == [2.0, 3.0, 4.0]
+    assert found["columns"]["pv"] == [PV, OTHER, OTHER]
+    assert answer(capsys, PV)["columns"]["reason"] == ["backward"]
+    assert answer(capsys, "--limit", "1")["columns"]["value"] == [4.0]
+    assert answer(capsys, "--to", "-3575s")["columns"]["value"] == [2.0]
+    capsys.readouterr()
+    assert main(["archive", "quarantine"]) == 0
+    said = capsys.readouterr()
+    assert "backward" in said.out
+    assert "1 undefined-time: a record that was never processed" in said.err
+
+
+def test_nothing_kept_aside(archived, capsys):
+    capsys.readouterr()
+    assert main(["archive", "quarantine", "--to", "-1h"]) == 0
+    assert "nothing is kept aside" in capsys.readouterr().err
+
+
+def test_a_sample_that_was_right_is_released_once(archived, capsys):
+    assert answer(capsys, PV, "--release") == {"stored": 1, "filtered": 0, "kept": {}}
+    assert samples(capsys, PV) == [2.0, 1.0]
+    assert answer(capsys, PV, "--release") == {"stored": 0, "filtered": 1, "kept": {}}
+    assert samples(capsys, PV) == [2.0, 1.0]
+
+
+def test_stamps_that_are_still_not_to_be_believed_stay_aside_until_they_get_their_receipt(archived, capsys):
+    assert answer(capsys, OTHER, "--release") == {
+        "stored": 0,
+        "filtered": 0,
+        "kept": {"undefined-time": 1, "future": 1},
+    }
+    assert samples(capsys, OTHER) == [1.0]
+    capsys.readouterr()
+    assert main(["archive", "quarantine", OTHER, "--release"]) == 0
+    assert "--at-receipt stamps them" in capsys.readouterr().err
+    assert answer(capsys, OTHER, "--release", "--at-receipt") == {"stored": 2, "filtered": 0, "kept": {}}
+    assert samples(capsys, OTHER) == [1.0, 3.0, 4.0]
+
+
+def test_a_pv_that_nobody_knows(archived, refused):
+    assert "not archived" in refused("archive", "quarantine", "LAB:T9")["what"]
