@@ -172,7 +172,7 @@ class Snapshot:
         return sorted(found, key=lambda group: (group.start_ns, group.stop_ns, group.path))
 
     def first_ns(self, pv: str, level: Level) -> int | None:
-        """Return the time of a PV's first row of a level [ns since 1970 UTC]; None where there is none."""
+        """Return the time of a PV's first sample of a level [ns since 1970 UTC]; None where there is none."""
         number = self._numbers.get(pv)
         bounds, best = self._bounds[level], None
         for at in np.argsort(bounds[:, 0], kind="stable") if number is not None else ():
@@ -180,7 +180,8 @@ class Snapshot:
                 break
             directory = self._directory(self._by_level[level][at])
             rows = directory.rows_of(number or 0)
-            starts_ns = directory.start_ns[rows.start : rows.stop]
+            starts_ns = directory.first_sample_ns[rows.start : rows.stop]
+            starts_ns = starts_ns[starts_ns != _NONE]
             if starts_ns.size:
                 best = min(int(starts_ns.min()), 2**63 - 1 if best is None else best)
         return best
