@@ -208,9 +208,7 @@ def main() -> int:
             row = (load.name, f"{found.rate_Hz:.0f}", found.n_holes, waves, f"{found.cpu_us:.1f}", aioca, ratio)
             print(f"| {' | '.join(map(str, row))} | {found.cpu:.2f} | {found.rss_B / 1e6:.0f} |", flush=True)
             last = last_values(site, load)
-            print(
-                f"  {sizes(site, load, Path(name) / 'pb')}; last value of {min(load.n_scalars, 1000)} PVs {last:.1f} ms"
-            )
+            print(f"  last value of {min(load.n_scalars, 1000)} PVs: {last:.1f} ms", flush=True)
     return 0
 
 
