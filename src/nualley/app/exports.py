@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 from nualley.archive.appliance.files import file_path, write_events
 from nualley.archive.columns import VALUE_TYPES
 from nualley.archive.exporting import write_pieces
+from nualley.archive.operators.calls import operate, parse_operator
+from nualley.archive.operators.stretch import Stretch
 from nualley.archive.reader import ArchiveReader
 from nualley.core import UsageError
 from nualley.pv import ValueType
@@ -42,6 +44,34 @@ def export_rows(
     """
     metadata = reader.record(pv).metadata
     return write_pieces(pieces, file_format, sink, {"pv": pv, "unit": metadata.unit if metadata else ""})
+
+
+def operated(reader: ArchiveReader, pv: str, operator: str, start_ns: int, stop_ns: int) -> Iterator[pa.Table]:
+    """Let an operator of the Archiver Appliance work on a PV's samples.
+
+    Parameters
+    ----------
+    reader : ArchiveReader
+        The archive.
+    pv : str
+        Name of the PV.
+    operator : str
+        Such as ``mean_600``; see `nualley.archive.operators.calls.OPERATORS`.
+    start_ns, stop_ns : int
+        Half-open stretch [ns since 1970 UTC].
+
+    Returns
+    -------
+    iterator of pyarrow.Table
+        time_ns, value, severity and status.
+
+    Raises
+    ------
+    OperatorError
+        Where there is no such operator; while it works, where it cannot work on these values.
+    """
+    called = parse_operator(operator)
+    return operate(called, reader.pieces(pv, start_ns, stop_ns), Stretch(start_ns, stop_ns))
 
 
 def export_appliance(
