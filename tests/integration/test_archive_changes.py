@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,9 +12,11 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from nualley.app.flow import check_flow
 from nualley.app.locks import role_state
 from nualley.app.site import open_site
 from nualley.cli.main import main
+from nualley.core import CheckState
 from nualley.testing.ioc import Ioc, Record
 
 pytestmark = [pytest.mark.real_ioc, pytest.mark.enable_socket, pytest.mark.timeout(300)]
@@ -28,6 +31,11 @@ def ioc():
         yield running
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
 @pytest.fixture
 def experiment(tmp_path, ioc):
     folder = tmp_path / "e"
@@ -38,7 +46,7 @@ def experiment(tmp_path, ioc):
     (folder / "pvs" / "lab.toml").write_text('[pv]\n"T:A" = {}\n')
     path = folder / "experiment.toml"
     text = path.read_text().replace('addr_list = ["127.0.0.1"]', f'addr_list = ["{ioc.address}"]')
-    path.write_text(text.replace("[web]\n", f'[web]\npush_tokens_file = "{tokens}"\n'))
+    path.write_text(text.replace("[web]\n", f'[web]\nport = {free_port()}\npush_tokens_file = "{tokens}"\n'))
     return folder
 
 
@@ -106,6 +114,8 @@ def samples(archive, pv):
 
 def test_changes_reach_the_running_archive_and_stay_over_restarts(archive, ioc):
     archive.until(lambda: has_value(archive, "T:A", 1.0))
+    (flow,) = check_flow(role_state(open_site(archive.folder).configuration.store, "archive"))
+    assert flow.state is CheckState.OK, flow
     assert archive.call("add", "T:B")["applied"] == "now"
     archive.until(lambda: has_value(archive, "T:B", 2.0))
 

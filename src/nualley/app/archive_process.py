@@ -15,7 +15,7 @@ from nualley.app.keeper import Keeper
 from nualley.archive import ArchiveSettings, LastValue, LogWriteError
 from nualley.archive.service import Synced
 from nualley.core import SECOND_NS, Clock
-from nualley.pv import Publisher, PvRequest, Source
+from nualley.pv import Lagging, Publisher, PvRequest, Source
 
 TOPIC = "archive"
 """What is published stands under this topic."""
@@ -54,8 +54,6 @@ class ArchiveProcess:
         Intervals.
     clock : Clock
         Gives the age of the open segment.
-    beside : sequence of context managers
-        What runs as long as the sources do: where orders are taken.
     """
 
     def __init__(
@@ -67,9 +65,7 @@ class ArchiveProcess:
         keeper: Keeper,
         settings: ArchiveSettings,
         clock: Clock,
-        beside: Sequence[AbstractAsyncContextManager[object]] = (),
     ) -> None:
-        self._beside = beside
         self._writer = writer
         self._recorder = writer.recorder
         self._sources = sources
@@ -80,13 +76,21 @@ class ArchiveProcess:
         self._changed: set[str] = set()
         self._segment_began_ns = clock.now_ns()
         self._unsealed: list[int] = []
+        self._clean_ns = clock.now_ns()
         self._recorder.synced.subscribe(self._note_synced)
 
     def _note_synced(self, synced: Synced) -> None:
         self._changed |= synced.changed
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, *beside: AbstractAsyncContextManager[object]) -> None:
         """Archive until ``stop`` is set, then drain and close.
+
+        Parameters
+        ----------
+        stop : asyncio.Event
+            Ends it.
+        *beside : context managers
+            What runs as long as the sources do: where orders are taken.
 
         Raises
         ------
@@ -100,7 +104,7 @@ class ArchiveProcess:
             await ending.enter_async_context(self._running_sources())
             await ending.enter_async_context(_background(self._publish_for_ever))
             await ending.enter_async_context(_background(self._compact_for_ever))
-            for each in self._beside:
+            for each in beside:
                 await ending.enter_async_context(each)
             _log.info("archiving", n_pvs=sum(len(requests) for _, requests in self._sources))
             while not stop.is_set():
@@ -139,6 +143,7 @@ class ArchiveProcess:
             _log.error("commit failed", what=error.what, where=error.where, do=error.do)
             await asyncio.sleep(RETRY_S)
             return False
+        self._clean_ns = self._clock.now_ns()
         return True
 
     async def _drain(self) -> None:
@@ -196,6 +201,25 @@ class ArchiveProcess:
                 await self._keeper.compact()
             except OSError as error:
                 _log.error("compaction failed", what=str(error))
+
+    async def flow(self, _fields: Mapping[str, object]) -> Mapping[str, object]:
+        """Return how what is received becomes durable: how long it waits and whether there is room.
+
+        Returns
+        -------
+        mapping
+            ``lag_s``: how long updates waited for this process [s]; ``n_dropped``: updates that found no place and were
+            asked for again; ``unsynced_s``: since when what was received is not durable [s]; ``n_unsealed``: segments
+            that could not be sealed yet; ``is_reserve_spent``: whether the drive was full and its reserve is used.
+        """
+        lagging = [source for source, _ in self._sources if isinstance(source, Lagging)]
+        return {
+            "lag_s": max((source.lag_s for source in lagging), default=0.0),
+            "n_dropped": sum(source.n_dropped for source in lagging),
+            "unsynced_s": (self._clock.now_ns() - self._clean_ns) / SECOND_NS,
+            "n_unsealed": len(self._unsealed),
+            "is_reserve_spent": self._writer.log.is_reserve_spent,
+        }
 
     def _publish(self) -> None:
         if not self._publisher.is_heard(TOPIC):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nualley import __version__
+from nualley.app.flow import check_flow
 from nualley.app.locks import role_state
 from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError, PvState
@@ -63,6 +64,7 @@ def site_checks(site: Site) -> list[tuple[str, Check]]:
         ("daq.readers", ReadersCheck()),
         ("processes", site.processes),
         ("archive", lambda: [_archive(site)]),
+        ("archive.flow", lambda: check_flow(role_state(configuration.store, "archive"))),
         ("archive.pvs", lambda: _pvs(site)),
         ("catalog", lambda: [_catalog(site)]),
         ("ingest.drop", waiting),

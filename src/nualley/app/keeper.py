@@ -108,7 +108,7 @@ def _failure(words: tuple[str, ...], code: int, out: bytes) -> KeepingFailedErro
 
 
 def main(words: list[str]) -> int:
-    """Do what a parent asked for: ``PARENT FOLDER seal SEGMENT``, or ``compact`` with how long is kept what on stdin."""
+    """Do what a parent asked for: ``PARENT FOLDER seal SEGMENT`` or ``compact`` (stdin says how long rows are kept)."""
     parent, folder, task, *rest = words
     _die_with(int(parent))
     os.nice(_NICENESS)

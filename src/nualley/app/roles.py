@@ -13,6 +13,7 @@ from nualley.app.archive_plan import KeptPlan, kept_ns, pv_requests, read_plan, 
 from nualley.app.archive_process import ArchiveProcess
 from nualley.app.change_desk import ChangeDesk
 from nualley.app.control import Orders, control_socket
+from nualley.app.flow import FLOW
 from nualley.app.keeper import ChildKeeper
 from nualley.app.locks import ROLES, Holding, hold_role
 from nualley.app.push_desk import PushDesk
@@ -98,18 +99,13 @@ async def _archive(site: Site, held: Holding, stop: asyncio.Event) -> None:
         keeper=ChildKeeper(site.archive_folder, lambda: kept_ns(kept.plan)),
         settings=configuration.archive,
         clock=clock,
-        beside=[
-            _taking_orders(
-                site,
-                held,
-                {
-                    "change": ChangeDesk(kept, writer.recorder, sources, clock).change,
-                    "push": PushDesk(kept, writer.recorder, pushed, clock).push,
-                },
-            )
-        ],
     )
-    await process.run(stop)
+    orders: Orders = {
+        "change": ChangeDesk(kept, writer.recorder, sources, clock).change,
+        "push": PushDesk(kept, writer.recorder, pushed, clock).push,
+        FLOW: process.flow,
+    }
+    await process.run(stop, _taking_orders(site, held, orders))
 
 
 def _prepare(recorder: Recorder, plan: Plan) -> None:

@@ -528,11 +528,14 @@ class SealedContents:
         Those that are no samples.
     losses : tuple of Loss
         Commits that were missing.
+    metadata : tuple of Metadata
+        What was learned of PVs, by time; also what says nothing new.
     """
 
     files: tuple[SealedFile, ...] = ()
     connections: tuple[ConnectionRow, ...] = ()
     losses: tuple[Loss, ...] = ()
+    metadata: tuple[Metadata, ...] = ()
 
 
 BIN_COLUMNS = (

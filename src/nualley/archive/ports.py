@@ -21,7 +21,7 @@ from nualley.archive.models import (
     SealedFile,
     SealedState,
 )
-from nualley.pv import ValueType
+from nualley.pv import Metadata, ValueType
 
 
 class LogWriter(Protocol):
@@ -288,6 +288,10 @@ class Index(Protocol):
 
     def connections(self, pv: str, start_ns: int, stop_ns: int) -> list[ConnectionRow]:
         """Return a PV's connection rows in ``[start_ns, stop_ns)``, the last before and the first behind, by time."""
+        ...
+
+    def metadata(self, pv: str) -> list[Metadata]:
+        """Return what was known of a PV's numbers, by time: an entry for each change."""
         ...
 
     def losses(self) -> list[Loss]:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -37,7 +38,7 @@ from nualley.archive.tail import LogTail
 from nualley.archive.view import TRIES, ArchiveView, busy
 from nualley.core import SECOND_NS, Clock, IntervalSet, nearest
 from nualley.physics import LinkChange, blackouts
-from nualley.pv import ValueType
+from nualley.pv import Metadata, ValueType
 
 _LINK_KINDS: Mapping[RowKind, Literal["disconnect", "reconnect", "pause", "gap"]] = {
     RowKind.DISCONNECT: "disconnect",
@@ -370,6 +371,30 @@ class ArchiveReader:
         """Return the bytes of each PV's samples in sealed files: of a file's bytes, its share by rows [B]."""
         self._view.refresh()
         return self._view.sealed.bytes_by_pv(Level.RAW)
+
+    def metadata(self, pv: str) -> list[Metadata]:
+        """Return what a PV's numbers meant: unit, precision, limits, labels, type; an entry for each change, by time.
+
+        Raises
+        ------
+        PvNotArchivedError
+            Where the archive does not know it.
+        """
+        for _ in range(TRIES):
+            tail = self._view.refresh()
+            records = self._records(tail.registry, pv)
+            learned = [entry for each in records for entry in self._view.index.metadata(each.name)]
+            learned += [entry for each in records for entry in tail.metadata(each.name)]
+            if not self._view.is_outdated():
+                break
+        else:
+            raise busy(pv)
+        found: list[Metadata] = []
+        for entry in sorted(learned, key=lambda entry: entry.time_ns):
+            # as text: a limit that is not set is NaN, which equals nothing
+            if not found or repr(replace(entry, pv="", time_ns=0)) != repr(replace(found[-1], pv="", time_ns=0)):
+                found.append(entry)
+        return found
 
     def quarantined(self, pvs: Collection[str], start_ns: int, stop_ns: int) -> dict[ValueType, pa.Table]:
         """Return the samples that were kept aside.

@@ -84,7 +84,8 @@ class Sealer:
                 name = f"{value_type}-{self._shard}-{segment:08d}.parquet"
                 files += write_days(self._files, table, level, value_type, name)
         self._manifest.note(files, (), f"sealed segment {segment} of shard {self._shard}")
-        contents = SealedContents(tuple(files), tuple(connections), tuple(replay.losses))
+        learned = tuple(metadata for commit in commits for metadata in commit.note.metadata)
+        contents = SealedContents(tuple(files), tuple(connections), tuple(replay.losses), learned)
         self._index.seal(replay.registry.sealed(segment), contents)
         for loss in replay.losses:
             _log_loss(segment, loss)

@@ -11,7 +11,7 @@ from nualley.archive.models import Loss, Mark, PvRecord
 from nualley.archive.ports import LogReader
 from nualley.archive.registry import Registry
 from nualley.archive.replay import Replay
-from nualley.pv import ValueType
+from nualley.pv import Metadata, ValueType
 
 _MAX_CHUNKS = 64
 
@@ -27,6 +27,7 @@ class LogTail:
         self._offsets_B: dict[int, int] = {}
         self._batches: dict[ValueType, list[pa.RecordBatch]] = {}
         self._refused: dict[ValueType, list[pa.RecordBatch]] = {}
+        self._metadata: list[Metadata] = []
 
     @property
     def losses(self) -> list[Loss]:
@@ -52,6 +53,7 @@ class LogTail:
 
     def _keep(self, commits: Iterable[Commit]) -> None:
         commits = list(commits)
+        self._metadata += [metadata for commit in commits for metadata in commit.note.metadata]
         for value_type, batch in [found for commit in commits for found in commit.quarantined.items()]:
             self._refused.setdefault(value_type, []).append(batch)
         for value_type, batch in [found for commit in commits for found in commit.rows.items()]:
@@ -59,6 +61,10 @@ class LogTail:
             batches.append(batch)
             if len(batches) > _MAX_CHUNKS:
                 self._batches[value_type] = pa.Table.from_batches(batches).combine_chunks().to_batches()
+
+    def metadata(self, pv: str) -> list[Metadata]:
+        """Return what was learned of a PV's numbers, by time; also what says nothing new."""
+        return [metadata for metadata in self._metadata if metadata.pv == pv]
 
     def refused(self) -> dict[ValueType, pa.Table]:
         """Return the quarantined rows of all PVs, by type."""

@@ -91,7 +91,9 @@ class Importer:
         if files or sifted:
             self._manifest.note(files, (), "imported")
             records = _records(sifted, known, self._clock.now_ns())
-            self._index.take_in(records, SealedContents(tuple(files), tuple(added)), forgotten, shard=SHARD)
+            learned = tuple(record.metadata for record in records if record.metadata)
+            contents = SealedContents(tuple(files), tuple(added), metadata=learned)
+            self._index.take_in(records, contents, forgotten, shard=SHARD)
         for found in sifted:
             self.counts.received += len(found.stored) + len(found.refused) + found.n_filtered
             self.counts.stored += len(found.stored)

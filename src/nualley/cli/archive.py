@@ -113,6 +113,7 @@ _ELSEWHERE = (
     ("compact", "archive_care:compact"),
     ("import", "archive_exchange:import_"),
     ("quarantine", "archive_quarantine:quarantine"),
+    ("info", "archive_info:info"),
     ("add", "archive_changes:add"),
     ("pause", "archive_changes:pause"),
     ("resume", "archive_changes:resume"),

@@ -25,7 +25,7 @@ from nualley.pv.models import (
     Severity,
     ValueType,
 )
-from nualley.pv.ports import Emit, Publisher, Source, Subscriber
+from nualley.pv.ports import Emit, Lagging, Publisher, Source, Subscriber
 from nualley.pv.push import Push, push_message, read_push
 from nualley.pv.settings import EpicsSettings
 
@@ -38,6 +38,7 @@ __all__ = [
     "EpicsSettings",
     "EpicsStartedError",
     "Events",
+    "Lagging",
     "Life",
     "Limits",
     "Metadata",

@@ -1,7 +1,7 @@
 """What pv needs of the world: sources of live values, and the bus that carries them to other processes."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from nualley.pv.models import PvEvent, PvRequest
 
@@ -36,6 +36,14 @@ class Source(Protocol):
     async def stop(self) -> None:
         """Unsubscribe from everything; no event is emitted after it returns."""
         ...
+
+
+@runtime_checkable
+class Lagging(Protocol):
+    """A source whose updates may wait before they are taken."""
+
+    lag_s: float
+    n_dropped: int
 
 
 class Publisher(Protocol):

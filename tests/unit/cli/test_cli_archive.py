@@ -59,3 +59,20 @@ def test_a_pv_that_was_never_connected_says_so(archived, capsys):
     assert f"no rows: {NEVER} was never connected" in capsys.readouterr().err
     assert main(["archive", "get", STATE, "--from", "2020-01-01", "--to", "2020-01-02"]) == 0
     assert f"no rows: {STATE} was not archived then" in capsys.readouterr().err
+
+
+def test_all_that_is_known_of_a_pv(archived, capsys):
+    capsys.readouterr()
+    assert main(["archive", "alias", "DOOR", STATE]) == 0
+    capsys.readouterr()
+    assert main(["archive", "info", STATE, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["pv"], found["names"], found["policy"], found["value"]) == (STATE, [STATE], None, "Running")
+    assert found["aliases"] == ["DOOR"]
+    assert found["ledger"]["stored"] == 1
+    (entry,) = found["metadata"]
+    assert (entry["value_type"], entry["labels"]) == ("enum", ["Stopped", "Running"])
+    assert main(["archive", "info", STATE]) == 0
+    said = capsys.readouterr().out
+    assert "not archived" in said
+    assert "Stopped | Running" in said

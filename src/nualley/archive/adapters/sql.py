@@ -40,11 +40,17 @@ from nualley.archive.models import (
 from nualley.archive.ports import Generation
 from nualley.archive.wal import metadata_from_json
 from nualley.core import NualleyError, make_folders, sync_folder
-from nualley.pv import ValueType
+from nualley.pv import Metadata, ValueType
 
-_VERSION = 2
+_VERSION = 3
+_MIGRATED = 2
 _BUSY_MS = 30_000
-_SCHEMA = """
+_METADATA = """
+CREATE TABLE metadata (
+    pv TEXT NOT NULL, time_ns INTEGER NOT NULL, said TEXT NOT NULL, shard TEXT NOT NULL,
+    PRIMARY KEY (pv, time_ns, shard)) WITHOUT ROWID;
+"""
+_SCHEMA = f"""
 CREATE TABLE state (
     shard TEXT PRIMARY KEY, segment INTEGER NOT NULL, number INTEGER NOT NULL, n_received INTEGER NOT NULL,
     seq INTEGER NOT NULL, time_ns INTEGER NOT NULL, life_by_ioc TEXT NOT NULL);
@@ -63,11 +69,14 @@ CREATE TABLE connections (
     pv TEXT NOT NULL, time_ns INTEGER NOT NULL, kind INTEGER NOT NULL, last_heard_ns INTEGER NOT NULL,
     seq INTEGER NOT NULL, protocol TEXT NOT NULL, shard TEXT NOT NULL,
     PRIMARY KEY (pv, time_ns, seq, kind)) WITHOUT ROWID;
+{_METADATA}
 CREATE TABLE losses (
     shard TEXT NOT NULL, segment INTEGER NOT NULL, n_commits INTEGER NOT NULL, start_ns INTEGER NOT NULL,
     stop_ns INTEGER NOT NULL);
 """
 _PUT_PV = f"INSERT OR REPLACE INTO pvs VALUES ({', '.join('?' * 16)})"  # noqa: S608  # placeholders only
+_PUT_METADATA = "INSERT OR REPLACE INTO metadata VALUES (?, ?, ?, ?)"
+_LAST_METADATA = "SELECT said FROM metadata WHERE pv = ? AND shard = ? ORDER BY time_ns DESC LIMIT 1"
 _HAS_LOG = 1
 """SQLite's application_id of an index whose log has begun."""
 _CONNECTION_COLUMNS = "pv, time_ns, kind, last_heard_ns, seq, protocol"
@@ -136,14 +145,30 @@ class SqliteIndex:
                 where=str(self._path),
                 do="use the nualley that wrote it, or a newer one",
             )
-        if 0 < version < _VERSION:
+        if version == _MIGRATED and self._is_writer:
+            self._migrate()
+        elif version == _MIGRATED:
+            raise ArchiveOlderError(
+                f"the archive's index has version {version}, this nualley writes {_VERSION}",
+                where=str(self._path),
+                do="start the archive once, which brings it up to date: nualley up archive",
+            )
+        elif 0 < version < _VERSION:
             raise ArchiveOlderError(
                 f"the archive's index has version {version}, this nualley writes {_VERSION}; no release wrote it",
                 where=str(self._path),
                 do="begin a new store; the Parquet files of this one are read as they are",
             )
-        if version != _VERSION:
+        elif version != _VERSION:
             raise self._damaged(f"it has version {version} and {self._path.stat().st_size} B")
+
+    def _migrate(self) -> None:
+        with self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_METADATA)
+            connection.execute(f"PRAGMA user_version={_VERSION}")
+            connection.execute("COMMIT")
+            note_digest(connection, self._path)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -268,6 +293,7 @@ class SqliteIndex:
                 [(self._shard, state.segment, loss.n_commits, loss.start_ns, loss.stop_ns) for loss in contents.losses],
             )
             connection.executemany(_PUT_PV, [(self._shard, *_row(record)) for record in state.records])
+            _insert_metadata(connection, contents.metadata, self._shard)
             connection.execute(
                 "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (self._shard, state.segment, *astuple(state.account), json.dumps(state.life_by_ioc)),
@@ -318,6 +344,7 @@ class SqliteIndex:
             )
             _insert_connections(connection, contents.connections, shard)
             connection.executemany(_PUT_PV, [(shard, *_row(record)) for record in records])
+            _insert_metadata(connection, contents.metadata, shard)
             connection.execute("COMMIT")
             note_digest(connection, self._path)
 
@@ -330,6 +357,12 @@ class SqliteIndex:
                 ConnectionRow(found, time_ns, RowKind(kind), last_heard_ns, seq, protocol)
                 for found, time_ns, kind, last_heard_ns, seq, protocol in rows
             ]
+
+    def metadata(self, pv: str) -> list[Metadata]:
+        """Return what was known of a PV's numbers, by time; see `nualley.archive.ports.Index`."""
+        with self._open() as connection:
+            rows = connection.execute("SELECT time_ns, said FROM metadata WHERE pv = ? ORDER BY time_ns", (pv,))
+            return [metadata_from_json({"pv": pv, "time_ns": time_ns, **json.loads(said)}) for time_ns, said in rows]
 
     def losses(self) -> list[Loss]:
         """Return what was found missing when segments were sealed, by time."""
@@ -362,6 +395,20 @@ def _insert_files(connection: sqlite3.Connection, files: Sequence[SealedFile], s
             for file in files
         ],
     )
+
+
+def _insert_metadata(connection: sqlite3.Connection, learned: Sequence[Metadata], shard: str) -> None:
+    """Add what differs from what was known before: an IOC says the same at every connection."""
+    last: dict[str, str] = {}
+    for metadata in learned:
+        pv, fields = metadata.pv, asdict(metadata)
+        said = json.dumps({key: value for key, value in fields.items() if key not in {"pv", "time_ns"}}, sort_keys=True)
+        if pv not in last:
+            row = connection.execute(_LAST_METADATA, (pv, shard)).fetchone()
+            last[pv] = row[0] if row else ""
+        if said != last[pv]:
+            connection.execute(_PUT_METADATA, (pv, metadata.time_ns, said, shard))
+            last[pv] = said
 
 
 def _insert_connections(connection: sqlite3.Connection, rows: Sequence[ConnectionRow], shard: str) -> None:

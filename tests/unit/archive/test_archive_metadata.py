@@ -1,0 +1,74 @@
+"""What a PV's numbers meant at any time: kept over sealing and restarts, an entry for each change."""
+
+import math
+import sqlite3
+
+import pytest
+
+from nualley.archive.adapters.index_digest import note_digest
+from nualley.archive.adapters.sql import SqliteIndex
+from nualley.archive.errors import ArchiveOlderError
+from nualley.pv import Limits, Metadata, ValueType
+
+SAID = {"value_type": ValueType.FLOAT64, "unit": "K", "precision": 2, "limits": Limits(alarm_high=math.nan)}
+
+
+def tell(bench, **changes):
+    bench.clock.advance(1)
+    bench.emit(bench.connect("P"), Metadata("P", bench.clock.time_ns, **{**SAID, **changes}))
+    bench.commit()
+
+
+def units(bench):
+    return [(entry.unit, str(entry.value_type), entry.labels) for entry in bench.reader().metadata("P")]
+
+
+STORY = [("K", "float64", ()), ("degC", "float64", ()), ("", "enum", ("off", "on"))]
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_each_change_is_an_entry_and_what_says_nothing_new_is_none(bench, is_sealed):
+    for changes in (
+        {},
+        {},
+        {"unit": "degC"},
+        {"unit": "degC"},
+        {"value_type": ValueType.ENUM, "unit": "", "labels": ("off", "on")},
+    ):
+        tell(bench, **changes)
+        if is_sealed:
+            bench.seal()
+    assert units(bench) == STORY
+    bench.die()
+    bench.start()
+    assert units(bench) == STORY
+    tell(bench, value_type=ValueType.ENUM, unit="", labels=("off", "on"))
+    bench.seal()
+    assert units(bench) == STORY
+
+
+def test_what_was_changed_back_is_two_changes(bench):
+    for unit in ("K", "degC", "K"):
+        tell(bench, unit=unit)
+    bench.seal()
+    assert [unit for unit, _, _ in units(bench)] == ["K", "degC", "K"]
+
+
+def test_an_index_of_the_version_before_is_brought_up_to_date_by_who_writes(bench):
+    tell(bench)
+    bench.seal()
+    bench.die()
+    path = bench.folder / "index.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE metadata")
+        connection.execute("PRAGMA user_version=2")
+        connection.commit()
+        note_digest(connection, path)
+    connection.close()
+    with pytest.raises(ArchiveOlderError, match="version 2") as refused:
+        SqliteIndex(path, "0")
+    assert "start the archive once" in refused.value.do
+    bench.start()
+    tell(bench, unit="degC")
+    bench.seal()
+    assert units(bench) == [STORY[1]]
