@@ -256,10 +256,10 @@ def test_optimized_is_the_samples_where_they_are_few_else_bins(history, n):
             assert str(last_row[1]) == str([held, 0.0, held, held, 0.0, held])
 
 
-def test_a_lost_connection_lets_the_next_sample_through_a_dead_band():
+def test_a_lost_connection_lets_the_next_two_samples_through_a_dead_band():
     rows = [(START_NS + at * SECOND_NS, value, 0) for at, value in enumerate([1.0, 1.0, math.nan, 1.0, 1.0])]
     kinds = ["sample", "sample", "disconnect", "sample", "sample"]
-    expected = [rows[0], rows[3]]
+    expected = [rows[0], rows[3], rows[4]]
     for cuts in ([0, 5], [0, 2, 5], [0, 3, 5], [0, 2, 3, 5], [0, 2, 3, 3, 5]):
         assert run("deadBand_1", (rows, cuts), kinds=kinds) == expected
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,8 @@ from nualley.archive.operators.filling import filled
 from nualley.archive.operators.moments import moments
 from nualley.archive.operators.statistics import deviation
 from nualley.archive.operators.stretch import COLUMNS, Stretch, after_gap, numbers, severities, whole_bins
+
+_Picked: TypeAlias = tuple[float, int, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,8 @@ def _inside(samples: pa.Table, stretch: Stretch) -> pa.Table:
 class DeadBand:
     """Samples that differ from the last one picked by more than a dead band, as EPICS' ADEL lets them through.
 
-    Picked are as well: the first one, what is no finite number and the sample behind it, changes of severity, and the
-    first sample after the connection was lost.
+    Picked are as well: the first one, what is no finite number and the sample behind it, changes of severity, the first
+    sample after the connection was lost and the one behind it.
 
     Parameters
     ----------
@@ -117,20 +119,20 @@ class DeadBand:
 
     def run(self, samples: Iterable[pa.Table], stretch: Stretch) -> Iterator[pa.Table]:  # noqa: ARG002  # as the others
         """Return the samples, the one from before the stretch among them."""
-        last: tuple[float, int] | None = None
+        last: _Picked | None = None
         for piece in samples:
             at, last = self._picked(piece, last)
             yield piece.select(COLUMNS).take(pa.array(at, pa.int64()))
 
-    def _picked(self, piece: pa.Table, last: tuple[float, int] | None) -> tuple[list[int], tuple[float, int] | None]:
+    def _picked(self, piece: pa.Table, last: _Picked | None) -> tuple[list[int], _Picked | None]:
         # each choice rests on the one before: a plain loop over plain numbers is the quickest
         rows = zip(numbers(piece).tolist(), severities(piece).tolist(), after_gap(piece).tolist(), strict=True)
         band, picked = self.band, []
         for row, (value, severity, is_after_gap) in enumerate(rows):
             # not <=: NaN, and what differs from an infinite value by an infinite amount or by NaN, is picked
-            if last is None or is_after_gap or severity != last[1] or not abs(value - last[0]) <= band:
+            if last is None or (severity, is_after_gap) != last[1:] or not abs(value - last[0]) <= band:
                 picked.append(row)
-                last = value, severity
+                last = value, severity, is_after_gap
         return picked, last
 
 
