@@ -39,6 +39,9 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 def _appliance_ports(value: object) -> object:
+    # the environment has words
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.lower(), value.split(","))
     return APPLIANCE_PORTS if value is True else None if value is False else value
 
 

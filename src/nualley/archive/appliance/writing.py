@@ -63,8 +63,8 @@ def years_of(samples: pa.Table) -> Iterator[tuple[int, pa.Table]]:
     """
     years = samples["time_ns"].to_numpy().astype("datetime64[ns]").astype("datetime64[Y]").astype(np.int64) + 1970
     found, firsts = np.unique(years, return_index=True)
-    for year, begin, end in zip(found.tolist(), firsts, [*firsts[1:], len(samples)], strict=True):
-        yield year, samples.slice(begin, end - begin)
+    for year, begin, n in zip(found.tolist(), firsts, np.diff(firsts, append=len(samples)), strict=True):
+        yield year, samples.slice(begin, n)
 
 
 def info_line(pv: str, year: int, payload: PayloadType, headers: Mapping[str, str], n_elements: int = 1) -> bytes:
