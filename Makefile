@@ -64,6 +64,11 @@ demo: install  ## a miniature Neutrino Alley and the product beside it; Ctrl-C s
 test: install system  ## the whole test suite (at most 10 minutes on 2 cores)
 	$(BIN)/pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
+.PHONY: test-clients
+test-clients: install  ## Archiver Appliance clients of others, in environments of their own, read our server (a minute to install)
+	$(BIN)/python -m tools.foreign_clients
+	NUALLEY_CLIENTS_REQUIRED=1 $(BIN)/pytest tests/clients $(PYTEST_ARGS)
+
 .PHONY: system
 system: | $(STAMPS)/venv
 	@bash tools/install_system.sh
@@ -108,4 +113,4 @@ check: lint types test docs  ## all that CI asks for
 
 .PHONY: clean
 clean:  ## take away what the other targets made
-	rm -rf $(VENV) $(VENDOR) node_modules docs/_build docs/reference/api .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .clients $(VENDOR) node_modules docs/_build docs/reference/api .pytest_cache .mypy_cache .ruff_cache

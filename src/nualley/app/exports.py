@@ -1,20 +1,21 @@
 """Rows out of the archive into files."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nualley.archive.appliance.files import file_path, write_events
-from nualley.archive.columns import VALUE_TYPES
+from nualley.archive.appliance.answers import SLICE_ROWS, headers
+from nualley.archive.appliance.messages import PayloadType
+from nualley.archive.appliance.writing import event_lines, file_path, info_line, payload_of, years_of
 from nualley.archive.exporting import write_pieces
+from nualley.archive.operators.calls import operate, parse_operator
+from nualley.archive.operators.stretch import Stretch, samples_of
 from nualley.archive.reader import ArchiveReader
-from nualley.core import UsageError
-from nualley.pv import ValueType
+from nualley.core import UsageError, sync_folder
 
 
 def export_rows(
@@ -44,8 +45,41 @@ def export_rows(
     return write_pieces(pieces, file_format, sink, {"pv": pv, "unit": metadata.unit if metadata else ""})
 
 
+def operated(reader: ArchiveReader, pv: str, operator: str, start_ns: int, stop_ns: int) -> Iterator[pa.Table]:
+    """Let an operator of the Archiver Appliance work on a PV's samples.
+
+    Parameters
+    ----------
+    reader : ArchiveReader
+        The archive.
+    pv : str
+        Name of the PV.
+    operator : str
+        Such as ``mean_600``; see `nualley.archive.operators.calls.OPERATORS`.
+    start_ns, stop_ns : int
+        Half-open stretch [ns since 1970 UTC].
+
+    Returns
+    -------
+    iterator of pyarrow.Table
+        time_ns, value, severity and status.
+
+    Raises
+    ------
+    OperatorError
+        Where there is no such operator; while it works, where it cannot work on these values.
+    """
+    called = parse_operator(operator)
+    return operate(called, reader.pieces(pv, start_ns, stop_ns), Stretch(start_ns, stop_ns))
+
+
 def export_appliance(
-    reader: ArchiveReader, pv: str, start_ns: int, stop_ns: int, folder: Path
+    reader: ArchiveReader,
+    pv: str,
+    start_ns: int,
+    stop_ns: int,
+    folder: Path,
+    report: Callable[[str, int, int], None] | None = None,
 ) -> Iterator[tuple[Path, int]]:
     """Write a PV's samples as files of an Archiver Appliance, one a UTC year, where the appliance would keep them.
 
@@ -59,61 +93,95 @@ def export_appliance(
         Half-open stretch [ns since 1970 UTC].
     folder : Path
         Where; files that are there are not written over.
+    report : callable, optional
+        Takes the PV, how many of its rows are done, and about how many there are.
 
     Yields
     ------
     tuple of Path and int
-        Each file, and how many samples are in it.
+        Each file, once it is whole and durable, and how many samples are in it.
 
     Raises
     ------
     UsageError
         Where a file is there already, or the name cannot be that of a file below the folder.
     """
-    metadata = reader.record(pv).metadata
-    headers = {"EGU": metadata.unit, "PREC": str(metadata.precision or 0)} if metadata else {}
-    first_ns = max(start_ns, min(reader.first_ns(pv), stop_ns - 1))
-    edges_ns = np.arange(_year(first_ns), _year(stop_ns - 1) + 2).astype("datetime64[Y]")
-    for year, begin, end in zip(range(_year(first_ns) + 1970, 3000), edges_ns[:-1], edges_ns[1:], strict=False):
-        bounds = (int(edge.astype("datetime64[ns]").astype(np.int64)) for edge in (begin, end))
-        begin_ns, end_ns = (min(max(bound, start_ns), stop_ns) for bound in bounds)
-        lines, n_samples = _lines(reader, pv, year, (begin_ns, end_ns), headers)
-        if n_samples:
-            path = folder / file_path(pv, year)
-            _write_new(path, folder, lines)
-            yield path, n_samples
-
-
-def _year(time_ns: int) -> int:
-    return int(np.datetime64(time_ns, "ns").astype("datetime64[Y]").astype(np.int64))
-
-
-def _lines(
-    reader: ArchiveReader, pv: str, year: int, stretch: tuple[int, int], headers: dict[str, str]
-) -> tuple[list[bytes], int]:
-    start_ns, stop_ns = stretch
-    table = reader.read(pv, start_ns, stop_ns)
-    is_wanted = pc.and_(
-        pc.equal(table["kind"].cast(pa.string()), "sample"), pc.greater_equal(table["time_ns"], start_ns)
-    )
-    samples = table.filter(is_wanted)
-    columns = {name: samples[name].to_pylist() for name in ("time_ns", "value", "severity", "status")}
-    value_type = next(kind for kind, arrow in VALUE_TYPES.items() if arrow == samples["value"].type)
-    if value_type is ValueType.ENUM and reader.record(pv).value_type is not ValueType.ENUM:
-        value_type = ValueType.INT64
-    return list(write_events(pv, year, value_type, columns, headers)), samples.num_rows
-
-
-def _write_new(path: Path, folder: Path, lines: list[bytes]) -> None:
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(
-            "the name of the PV leads out of the folder", where=str(path), do="export it as csv or parquet"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    told = headers(reader.record(pv).metadata)
+    payload = _payload(reader, pv, start_ns, stop_ns)
+    n_rows, n_done = reader.count_rows(pv, start_ns, stop_ns), 0
+    file: _YearFile | None = None
     try:
-        with path.open("xb") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        raise UsageError("the file is there already", where=str(path), do="export into an empty folder") from None
+        for samples in samples_of(reader.pieces(pv, start_ns, stop_ns)):
+            inside = samples.filter(pc.greater_equal(samples["time_ns"], start_ns))
+            for year, part in years_of(inside):
+                if file is None or file.year != year:
+                    if file is not None:
+                        yield file.close()
+                    file = _YearFile(folder, pv, year)
+                    file.write([info_line(pv, year, payload, told, _n_elements(part))])
+                for begin in range(0, len(part), SLICE_ROWS):
+                    lines = event_lines(year, payload, part.slice(begin, SLICE_ROWS))
+                    file.write(lines)
+                    file.n_samples += len(lines)
+                n_done += len(part)
+                if report is not None:
+                    report(pv, n_done, max(n_rows, n_done))
+        if file is not None:
+            yield file.close()
+    finally:
+        if file is not None:
+            file.forget()
+
+
+def _payload(reader: ArchiveReader, pv: str, start_ns: int, stop_ns: int) -> PayloadType:
+    # a file says once what is in it: integers are looked through for those that 32 bits do not hold
+    found = PayloadType.SCALAR_DOUBLE
+    for samples in samples_of(reader.pieces(pv, start_ns, stop_ns)):
+        found = payload_of(samples)
+        if found is not PayloadType.SCALAR_INT:
+            break
+    return found
+
+
+def _n_elements(samples: pa.Table) -> int:
+    first = samples["value"][0].as_py()
+    return len(first) if isinstance(first, list) else 1
+
+
+class _YearFile:
+    """A file that gets its name once it is whole."""
+
+    def __init__(self, folder: Path, pv: str, year: int) -> None:
+        self.year, self.n_samples = year, 0
+        self._path = folder / file_path(pv, year)
+        if not self._path.resolve().is_relative_to(folder.resolve()):
+            raise UsageError(
+                "the name of the PV leads out of the folder", where=str(self._path), do="export it as csv or parquet"
+            )
+        if self._path.exists():
+            raise self._is_there()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._part = self._path.with_name(f".{self._path.name}.part")
+        self._file = self._part.open("wb")
+
+    def _is_there(self) -> UsageError:
+        return UsageError("the file is there already", where=str(self._path), do="export into an empty folder")
+
+    def write(self, lines: Iterable[bytes]) -> None:
+        self._file.writelines(lines)
+
+    def close(self) -> tuple[Path, int]:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        try:
+            os.link(self._part, self._path)  # never over a file that came meanwhile
+        except FileExistsError:
+            raise self._is_there() from None
+        self._part.unlink()
+        sync_folder(self._path.parent)
+        return self._path, self.n_samples
+
+    def forget(self) -> None:
+        self._file.close()
+        self._part.unlink(missing_ok=True)

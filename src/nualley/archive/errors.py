@@ -51,6 +51,10 @@ class NoNumbersError(UsageError):
     """Bins that cannot be made: of what is no number, of no time, or too many."""
 
 
+class OperatorError(UsageError):
+    """An operator that does not exist, has a wrong parameter, or cannot work on these values."""
+
+
 class ArchiveMissingError(UnreachableError, FileNotFoundError):
     """Nothing was ever archived here."""
 

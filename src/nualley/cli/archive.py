@@ -112,6 +112,7 @@ _ELSEWHERE = (
     ("verify", "archive_care:verify"),
     ("compact", "archive_care:compact"),
     ("import", "archive_exchange:import_"),
+    ("export", "archive_exchange:export"),
     ("quarantine", "archive_quarantine:quarantine"),
     ("info", "archive_info:info"),
     ("add", "archive_changes:add"),

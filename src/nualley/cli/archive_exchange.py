@@ -1,12 +1,17 @@
-"""``nualley archive import``: samples that others recorded."""
+"""``nualley archive import|export``: samples that others recorded, and ours for others."""
 
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Annotated
 
-from nualley.app.site import open_site
-from nualley.cli.options import Output
+from cyclopts import Parameter
+
+from nualley.app.site import Site, open_site
+from nualley.cli.losses import told_losses
+from nualley.cli.options import Output, Time, stretch_ns
 from nualley.cli.output import print_json, print_note, print_table
-from nualley.cli.progress import copy_progress
-from nualley.core import ExitCode, UsageError
+from nualley.cli.progress import copy_progress, row_progress
+from nualley.core import ExitCode, UsageError, nearest
 
 
 def import_(*path: Path, output: Output = Output()) -> int:
@@ -49,3 +54,68 @@ def import_(*path: Path, output: Output = Output()) -> int:
     if found.kept_at is not None:
         print_note(f"refused lines are kept in {found.kept_at}")
     return ExitCode.DONE
+
+
+def export(
+    *pv: str,
+    to_folder: Path,
+    from_: Annotated[Time, Parameter(name="--from")] = None,
+    to: Time = "now",
+    output: Output = Output(),
+) -> int:
+    """Write samples as the .pb files of an Archiver Appliance, a year each, in the folders where it keeps them.
+
+    A file that is there is not written over. For one PV as csv, arrow or parquet: nualley archive get PV --out FILE.
+
+    Example: nualley archive export "LAB:CRYO:*" --to-folder appliance-files
+
+    Parameters
+    ----------
+    pv : str
+        Names of PVs; * and ? stand for what is not said.
+    to_folder : Path
+        Where the files go.
+    from_ : str
+        Begin; by default each PV's first sample.
+    to : str
+        End, not included.
+    """
+    from nualley.app.exports import export_appliance  # pyarrow is heavy
+
+    site = open_site(output.experiment)
+    names = _named(site, pv)
+    start_ns, stop_ns = stretch_ns(from_ or _EVER, to or "now")
+    files = []
+    with row_progress(is_shown=not output.is_json) as progress:
+        for name in names:
+            for path, n_samples in export_appliance(site.archive(), name, start_ns, stop_ns, to_folder, progress):
+                files.append({"pv": name, "path": str(path), "samples": n_samples})
+    if output.is_json:
+        print_json({"folder": str(to_folder), "pvs": len(names), "files": files})
+    else:
+        columns = ("pv", "path", "samples")
+        print_table(columns, [[row[column] for column in columns] for row in files], right=(2,))
+        if not files:
+            print_note("no samples in that time")
+    return told_losses(site)
+
+
+_EVER = "1991-01-01"
+
+
+def _named(site: Site, patterns: tuple[str, ...]) -> list[str]:
+    if not patterns:
+        raise UsageError("no PV is named", where="archive export", do='name PVs, such as "LAB:CRYO:*", or "*" for all')
+    known = sorted(site.archive().registry().by_name)
+    names: list[str] = []
+    for pattern in patterns:
+        found = [pattern] if pattern in known else [name for name in known if fnmatchcase(name, pattern)]
+        if not found:
+            near = nearest(pattern, known)
+            raise UsageError(
+                f"{pattern!r} is not archived",
+                where="PV",
+                do=f"did you mean {near!r}?" if near else "nualley archive pvs lists all",
+            )
+        names += [name for name in found if name not in names]
+    return names

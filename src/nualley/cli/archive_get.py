@@ -19,6 +19,7 @@ from nualley.cli.output import print_json, print_note, print_table, shown_number
 from nualley.core import UsageError, format_time
 
 _COLUMNS = ("time_ns", "value", "severity", "status", "kind")
+_OPERATED = ("time_ns", "value", "severity", "status")
 
 
 @Parameter(name="*")
@@ -51,6 +52,7 @@ def get(
     to: Time = "now",
     bins: Whole | None = None,
     exact: Annotated[bool, Parameter(negative="")] = False,
+    op: str | None = None,
     output: HistoryOutput = HistoryOutput(),
 ) -> int:
     """Show the history of a PV; the sample that holds at --from comes first, gaps are rows.
@@ -70,12 +72,19 @@ def get(
         Of long stretches their edges move to whole minutes or hours; they are shown.
     exact : bool
         Let the edges of the bins be those asked for.
+    op : str
+        Show what an operator of the Archiver Appliance makes of the samples, such as mean_600 (bins of 600 s),
+        optimized_1000 or deadBand_0.5.
     """
     start_ns, stop_ns = stretch_ns(from_ or "-1h", to or "now")
     site = open_site(output.experiment)
     if exact and bins is None:
         raise UsageError("--exact says how bins are cut, and there are none", where="--exact", do="add --bins N")
-    if bins is not None:
+    if op is not None:
+        if bins is not None:
+            raise UsageError("--bins and --op say different things", where="--bins, --op", do="leave one out")
+        _show_operated(site, pv, op, (start_ns, stop_ns), output)
+    elif bins is not None:
         _show_bins(site, pv, site.archive().bins(pv, start_ns, stop_ns, bins, is_exact=exact), output)
     elif output.chosen in ("text", "json"):
         _show_rows(site, pv, (start_ns, stop_ns), output)
@@ -113,6 +122,32 @@ def _show_rows(site: Site, pv: str, stretch_ns: tuple[int, int], output: History
         )
     if not len(table):
         print_note(f"no rows: {pv} was {'never connected' if not record.has_connected else 'not archived then'}")
+
+
+def _show_operated(site: Site, pv: str, op: str, stretch_ns: tuple[int, int], output: HistoryOutput) -> None:
+    from nualley.app.exports import operated  # pyarrow is heavy
+
+    pieces = operated(site.archive(), pv, op, *stretch_ns)
+    if output.chosen not in ("text", "json"):
+        _write(site, pv, pieces, output)
+        return
+    columns: dict[str, list[Any]] = {name: [] for name in _OPERATED}
+    for piece in pieces:
+        for name in _OPERATED:
+            columns[name] += piece[name].to_pylist()
+    unit = _unit(site, pv)
+    with _answer(output):
+        if output.chosen == "json":
+            print_json({"pv": pv, "unit": unit, "op": op, "columns": columns})
+            return
+        print_table(
+            ("time (UTC)", op, "severity"),
+            [
+                [format_time(time_ns), shown_value(value), severity]
+                for time_ns, value, severity, _ in zip(*columns.values(), strict=True)
+            ],
+            right=(1,),
+        )
 
 
 def _show_bins(site: Site, pv: str, table: Any, output: HistoryOutput) -> None:

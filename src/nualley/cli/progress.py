@@ -1,14 +1,16 @@
 """Progress bars on stderr, where a person is looking."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
@@ -32,23 +34,50 @@ def copy_progress(*, is_shown: bool = True) -> Iterator[Report]:
     callable
         Takes the file's name, bytes done and bytes in all [B].
     """
-    if not (is_shown and sys.stderr.isatty()):
-        yield _nothing
-        return
     columns = (
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(),
         TimeRemainingColumn(),
     )  # fmt: skip
+    with _bars(columns, is_shown=is_shown) as report:
+        yield report
+
+
+@contextmanager
+def row_progress(*, is_shown: bool = True) -> Iterator[Report]:
+    """Show a bar with count and time left for each PV whose rows are gone through.
+
+    Parameters
+    ----------
+    is_shown : bool
+        Whether bars are wanted; without a terminal there are none anyway.
+
+    Yields
+    ------
+    callable
+        Takes the PV's name, rows done and rows in all.
+    """
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with _bars(columns, is_shown=is_shown) as report:
+        yield report
+
+
+@contextmanager
+def _bars(columns: Sequence[ProgressColumn], *, is_shown: bool) -> Iterator[Report]:
+    if not (is_shown and sys.stderr.isatty()):
+        yield _nothing
+        return
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         tasks: dict[str, TaskID] = {}
 
-        def report(name: str, done_B: int, all_B: int) -> None:
+        def report(name: str, done: int, total: int) -> None:
             if name not in tasks:
-                tasks[name] = progress.add_task(name, total=all_B)
-            progress.update(tasks[name], completed=done_B)
+                tasks[name] = progress.add_task(name, total=total)
+            progress.update(tasks[name], completed=done, total=total)
 
         yield report
 
 
-def _nothing(_name: str, _done_B: int, _all_B: int) -> None:
+def _nothing(_name: str, _done: int, _all: int) -> None:
     """Show nothing."""

@@ -32,6 +32,19 @@ def _size_B(value: object) -> object:
     return round(parse_quantity(value, "B")) if isinstance(value, str) and not value.strip().isdigit() else value
 
 
+APPLIANCE_PORTS = (17665, 17668)
+"""Where an Archiver Appliance answers: /mgmt and /retrieval."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _appliance_ports(value: object) -> object:
+    # the environment has words
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.lower(), value.split(","))
+    return APPLIANCE_PORTS if value is True else None if value is False else value
+
+
 class WebSettings(BaseModel):
     """Where the status page listens, and who may push values."""
 
@@ -41,6 +54,16 @@ class WebSettings(BaseModel):
         default="127.0.0.1", description="Address; only this machine's own, until there are accounts."
     )
     port: int = Field(default=8710, ge=1, le=65535, description="TCP port.")
+    appliance_ports: Annotated[tuple[Port, Port] | None, BeforeValidator(_appliance_ports)] = Field(
+        default=None,
+        description="Two more TCP ports, for clients of the Archiver Appliance that ask there for /mgmt and "
+        "/retrieval; true: [17665, 17668]. Both answer everything that web.port answers. Left out: none.",
+    )
+    manage_tokens_file: Path | None = Field(
+        default=None,
+        description="File with the tokens of those who may change what is archived over HTTP (archivePV, "
+        "pauseArchivingPV, resumeArchivingPV); as push_tokens_file. Left out: nobody may.",
+    )
     push_tokens_file: Path | None = Field(
         default=None,
         description="File with the tokens of the programs that may push values; outside of the experiment repository, "
@@ -61,10 +84,11 @@ class WebSettings(BaseModel):
     )
 
     def resolve(self, directory: Path) -> Self:
-        """Return the same with an absolute path, seen from the experiment directory."""
-        if self.push_tokens_file is None:
-            return self
-        return self.model_copy(update={"push_tokens_file": directory / self.push_tokens_file.expanduser()})
+        """Return the same with absolute paths, seen from the experiment directory."""
+        files = {"push_tokens_file": self.push_tokens_file, "manage_tokens_file": self.manage_tokens_file}
+        return self.model_copy(
+            update={name: directory / file.expanduser() for name, file in files.items() if file is not None}
+        )
 
 
 class ExperimentFile(Experiment):

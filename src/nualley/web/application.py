@@ -12,6 +12,9 @@ from starlette.staticfiles import StaticFiles
 
 from nualley import __version__
 from nualley.web.answers import StrictJsonResponse, status_json
+from nualley.web.appliance_mgmt import add_mgmt_routes
+from nualley.web.appliance_retrieval import add_retrieval_routes
+from nualley.web.appliance_service import ApplianceService
 from nualley.web.archive_api import ArchiveService, add_archive_routes
 from nualley.web.daemon_thread import DaemonThread
 from nualley.web.hub import Hub
@@ -131,7 +134,7 @@ def create_app(site: Site) -> FastAPI:
         An ASGI application that looks at the site between start-up and shutdown. ``app.state.service`` is its
         `StatusService`.
     """
-    service, archive = StatusService(site), ArchiveService(site)
+    service, archive, appliance = StatusService(site), ArchiveService(site), ApplianceService(site)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -141,6 +144,7 @@ def create_app(site: Site) -> FastAPI:
         finally:
             await service.stop()
             archive.stop()
+            appliance.stop()
 
     # the documentation pages of the framework load code from elsewhere: they are off, the description is not
     app = FastAPI(
@@ -154,6 +158,8 @@ def create_app(site: Site) -> FastAPI:
     app.state.service = service
     _add_routes(app, service, site)
     add_archive_routes(app, archive, site)
+    add_retrieval_routes(app, appliance, site)
+    add_mgmt_routes(app, appliance, site)
     add_push_route(app, site)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard, names=LOOPBACK_NAMES | {site.configuration.web.host.lower()})

@@ -64,7 +64,12 @@ async def serve_until(site: Site, stop: asyncio.Event, *, on_ready: Callable[[st
         Where somebody else listens there.
     """
     web = site.configuration.web
-    with contextlib.closing(listen(web.host, web.port)) as listener:
+    with contextlib.ExitStack() as opened:
+        listener = opened.enter_context(contextlib.closing(listen(web.host, web.port)))
+        others = [
+            opened.enter_context(contextlib.closing(listen(web.host, port, setting="web.appliance_ports")))
+            for port in web.appliance_ports or ()
+        ]
         app = create_app(site)
         config = uvicorn.Config(
             app,
@@ -75,11 +80,11 @@ async def serve_until(site: Site, stop: asyncio.Event, *, on_ready: Callable[[st
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
         server = _Server(config)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
+        running = asyncio.create_task(server.serve(sockets=[listener, *others]))
         await _first_of(running, server.ready)
         if server.started:
             url = address(listener)
-            _log.info("status page", url=url)
+            _log.info("status page", url=url, appliance_ports=web.appliance_ports or "none")
             if on_ready is not None:
                 on_ready(url)
             await _first_of(running, stop)
@@ -95,8 +100,8 @@ async def _first_of(task: asyncio.Task[None], event: asyncio.Event) -> None:
     waiting.cancel()
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Open the socket of the status page.
+def listen(host: str, port: int, *, setting: str = "web.port") -> socket.socket:
+    """Open a socket of the status page.
 
     Parameters
     ----------
@@ -104,6 +109,8 @@ def listen(host: str, port: int) -> socket.socket:
         An address of this machine alone.
     port : int
         TCP port, 1 to 65535.
+    setting : str
+        Which setting says so, for messages.
 
     Returns
     -------
@@ -119,7 +126,7 @@ def listen(host: str, port: int) -> socket.socket:
     if port == 0:
         raise PortRefusedError(
             "port 0 would be another one at each start, and nobody would find the status page",
-            where="experiment.toml: web.port",
+            where=f"experiment.toml: {setting}",
             do="choose one from 1024 to 65535; 8710 is the default",
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -130,7 +137,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        raise _refused(host, port, error) from error
+        raise _refused(host, port, error, setting) from error
     listener.setblocking(False)
     return listener
 
@@ -148,14 +155,15 @@ def _check_loopback(host: str) -> None:
         )
 
 
-def _refused(host: str, port: int, error: OSError) -> PortTakenError | PortRefusedError:
-    where = f"experiment.toml: web.port, {host}:{port}"
+def _refused(host: str, port: int, error: OSError, setting: str) -> PortTakenError | PortRefusedError:
+    where = f"experiment.toml: {setting}, {host}:{port}"
     if error.errno == errno.EADDRINUSE:
         other = port + 1 if port < _LAST_PORT else port - 1
+        choice = f"choose another port: NUALLEY_WEB__PORT={other}" if setting == "web.port" else f"leave {setting} out"
         return PortTakenError(
             f"port {port} of {host} is taken by {listener_of(port)}",
             where=where,
-            do=f"end it, having looked: ss -ltnp 'sport = :{port}'; or choose another port: NUALLEY_WEB__PORT={other}",
+            do=f"end it, having looked: ss -ltnp 'sport = :{port}'; or {choice}",
         )
     hint = f"ports below {_PRIVILEGED} belong to root: choose a higher one" if port < _PRIVILEGED else "choose another"
     return PortRefusedError(f"port {port} of {host} cannot be opened: {reason(error)}", where=where, do=hint)

@@ -250,7 +250,8 @@ async def test_head_answers_as_get_does(site: FakeSite, path: str) -> None:
     assert answer.status_code == 200
     assert answer.content == b""
     assert {path: set(methods) for path, methods in described["paths"].items() if set(methods) != {"get"}} == {
-        "/api/archive/push": {"post"}
+        "/api/archive/push": {"post"},
+        "/retrieval/data/getDataAtTime": {"post"},
     }
 
 

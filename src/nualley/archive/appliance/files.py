@@ -2,7 +2,6 @@
 
 import base64
 import calendar
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from google.protobuf.message import DecodeError
 
-from nualley.archive.appliance.messages import EVENTS, PayloadInfo, PayloadType, escape_line, unescape_line
+from nualley.archive.appliance.messages import EVENTS, PayloadInfo, PayloadType, unescape_line
 from nualley.archive.columns import VALUE_TYPES
 from nualley.archive.importing import ImportedRows
 from nualley.core import SECOND_NS
@@ -36,16 +35,6 @@ _TYPES: Mapping[PayloadType, ValueType] = {
     PayloadType.WAVEFORM_INT: ValueType.INT32_ARRAY,
     PayloadType.WAVEFORM_DOUBLE: ValueType.FLOAT64_ARRAY,
     PayloadType.V4_GENERIC_BYTES: ValueType.STRING,
-}
-_PAYLOADS: Mapping[ValueType, PayloadType] = {
-    ValueType.STRING: PayloadType.SCALAR_STRING,
-    ValueType.INT64: PayloadType.SCALAR_INT,
-    ValueType.FLOAT64: PayloadType.SCALAR_DOUBLE,
-    ValueType.ENUM: PayloadType.SCALAR_ENUM,
-    ValueType.STRING_ARRAY: PayloadType.WAVEFORM_STRING,
-    ValueType.INT32_ARRAY: PayloadType.WAVEFORM_INT,
-    ValueType.FLOAT32_ARRAY: PayloadType.WAVEFORM_FLOAT,
-    ValueType.FLOAT64_ARRAY: PayloadType.WAVEFORM_DOUBLE,
 }
 
 
@@ -183,54 +172,3 @@ def read_events(lines: Iterable[bytes], source: str, damage: Damage) -> Iterator
             yield chunk.take()
     if chunk is not None and chunk.time_ns:
         yield chunk.take()
-
-
-def file_path(pv: str, year: int) -> str:
-    """Return where the appliance keeps a PV's year, relative to a store.
-
-    Examples
-    --------
-    >>> file_path("LAB:CRYO-1:T", 2026)
-    'LAB/CRYO/1/T:2026.pb'
-    """
-    return f"{re.sub('[:-]', '/', pv)}:{year}.pb"
-
-
-def write_events(
-    pv: str, year: int, value_type: ValueType, columns: Mapping[str, list[Any]], headers: Mapping[str, str]
-) -> Iterator[bytes]:
-    """Return the lines of a file of the appliance.
-
-    Parameters
-    ----------
-    pv : str
-        Name of the PV.
-    year : int
-        UTC year that all events are of.
-    value_type : ValueType
-        What the values are.
-    columns : mapping of str to list
-        time_ns, value, severity and status of the samples, by time.
-    headers : mapping of str to str
-        ``EGU``, ``PREC`` and such.
-
-    Yields
-    ------
-    bytes
-        A line each.
-    """
-    payload = _PAYLOADS[value_type]
-    if value_type is ValueType.INT64 and any(not -(2**31) <= value < 2**31 for value in columns["value"]):
-        payload = PayloadType.SCALAR_DOUBLE  # an int has 32 bits there; a double is exact to 2**53
-    info = PayloadInfo(type=payload, pvname=pv, year=year, elementCount=1)
-    for name, value in headers.items():
-        info.headers.add(name=name, val=value)
-    yield escape_line(info.SerializeToString()) + b"\n"
-    begin_ns = calendar.timegm((year, 1, 1, 0, 0, 0)) * SECOND_NS
-    make = EVENTS[payload]
-    for time_ns, value, severity, status in zip(
-        *(columns[name] for name in ("time_ns", "value", "severity", "status")), strict=True
-    ):
-        seconds, nano = divmod(time_ns - begin_ns, SECOND_NS)
-        event = make(secondsintoyear=seconds, nano=nano, val=value, severity=severity, status=status)
-        yield escape_line(event.SerializeToString()) + b"\n"

@@ -1,9 +1,12 @@
 """Files of the Archiver Appliance: read completely, damaged lines named and passed over."""
 
+import pyarrow as pa
 import pytest
 
-from nualley.archive.appliance.files import Damage, read_events, write_events
+from nualley.archive.appliance.files import Damage, read_events
 from nualley.archive.appliance.messages import EVENTS, PayloadInfo, PayloadType, escape_line, unescape_line
+from nualley.archive.appliance.writing import event_lines, info_line, payload_of
+from nualley.archive.columns import VALUE_TYPES
 from nualley.core import SECOND_NS, parse_time_ns
 from nualley.pv import ValueType
 
@@ -25,12 +28,14 @@ def written(value_type: ValueType, values: list, **columns: list) -> bytes:
     n = len(values)
     told = {
         "time_ns": [YEAR_NS + i * 86_400 * SECOND_NS + 123_456_789 for i in range(n)],
-        "value": values,
+        "value": pa.array(values, VALUE_TYPES[value_type]),
         "severity": [0] * n,
         "status": [0] * n,
         **columns,
     }
-    return b"".join(write_events("A:B", 2024, value_type, told, {"EGU": "mA", "PREC": "2"}))
+    table = pa.table(told)
+    payload = payload_of(table)
+    return info_line("A:B", 2024, payload, {"EGU": "mA", "PREC": "2"}) + b"".join(event_lines(2024, payload, table))
 
 
 @pytest.mark.parametrize(("name", "n_events"), [("sig1-wo-adel.pb", 37), ("sig2-w-adel.pb", 23)])

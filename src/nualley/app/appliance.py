@@ -1,0 +1,218 @@
+"""The archive as an Archiver Appliance shows it: data, names and what is known of a PV."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nualley.app.appliance_names import matching
+from nualley.app.archive_changes import Changed, change_archive
+from nualley.app.archive_plan import read_plan
+from nualley.app.site import Site
+from nualley.archive import ArchiveMissingError, Verb, is_valid_pv_name
+from nualley.archive.appliance.answers import FORMS, History, headers
+from nualley.archive.changes import Plan
+from nualley.archive.operators.calls import Operator, operate, parse_call
+from nualley.archive.operators.stretch import COLUMNS, Stretch, samples_of
+from nualley.archive.reader import ArchiveReader
+from nualley.core import UsageError, nearest
+
+PIECE_ROWS = 200_000
+"""Of a long answer so many rows are in memory at once."""
+
+LONGEST_NAME = 200
+"""A PV's name has so many characters at most."""
+
+LONGEST_CALL = 400
+"""A name with an operator has so many characters at most."""
+
+MOST_PVS = 1000
+"""A question is about so many PVs at most."""
+
+
+__all__ = ["Appliance", "DataQuestion", "Stretch", "checked_name"]
+
+
+@dataclass(frozen=True, slots=True)
+class DataQuestion:
+    """What data are asked for.
+
+    Parameters
+    ----------
+    pvs : tuple of str
+        Names, each perhaps with an operator: ``mean_600(PV)``.
+    stretches : tuple of Stretch
+        One or more, by time and without overlap.
+    operator : str
+        For the PVs that come without one; empty for none.
+    """
+
+    pvs: tuple[str, ...]
+    stretches: tuple[Stretch, ...]
+    operator: str = ""
+
+
+def checked_name(pv: str) -> str:
+    """Return a PV's name without the protocol before it.
+
+    Raises
+    ------
+    UsageError
+        Where it cannot be one.
+    """
+    name = pv.removeprefix("ca://").removeprefix("pva://")
+    if len(name) > LONGEST_NAME or not is_valid_pv_name(name):
+        raise UsageError(f"{pv[:40]!r} cannot be the name of a PV", where="pv", do="nualley archive pvs lists all")
+    return name
+
+
+class Appliance:
+    """Answers an Archiver Appliance's questions about a site's archive.
+
+    Parameters
+    ----------
+    site : Site
+        The experiment. The archive is opened when somebody asks, by a reader that nobody else uses: one thread at a
+        time may ask.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    @cached_property
+    def reader(self) -> ArchiveReader:
+        """The archive.
+
+        Raises
+        ------
+        ArchiveMissingError
+            While nothing was archived.
+        """
+        return self.site.open_archive()
+
+    def plan(self) -> Plan:
+        """Return what is archived now."""
+        return read_plan(self.site).plan
+
+    def change(self, verb: Verb, pv: str, **others: Any) -> Changed:
+        """Change what is archived; see `nualley.app.archive_changes.change_archive`."""
+        return change_archive(self.site, verb, pv, **others)
+
+    # -------------------------------------------------------------- names
+    def names(self) -> list[str]:
+        """Return every name under which there is, or will be, a history; by name."""
+        plan = self.plan()
+        try:
+            stored = list(self.reader.registry().by_name)
+        except ArchiveMissingError:
+            stored = []
+        return sorted({*plan.archived(), *stored, *plan.aliases.pv_by_alias})
+
+    def matching(self, pattern: str, *, is_glob: bool, most: int | None = None) -> list[str]:
+        """Return the names that a pattern matches; see `nualley.app.appliance_names.matching`."""
+        return matching(self.names(), pattern, is_glob=is_glob, most=most)
+
+    # -------------------------------------------------------------- data
+    def data(self, question: DataQuestion, form: str) -> Iterator[bytes]:
+        """Return samples in a form of the appliance, part by part.
+
+        Parameters
+        ----------
+        question : DataQuestion
+            What is asked for.
+        form : str
+            One of `nualley.archive.appliance.answers.FORMS`.
+
+        Raises
+        ------
+        UsageError
+            Where the question makes no sense; before the first part, or with it.
+        PvNotArchivedError
+            Where there is no such PV; before the first part.
+        """
+        if form not in FORMS:
+            near = nearest(form, FORMS)
+            raise UsageError(
+                f"{form[:20]!r} is no form of answers",
+                where="getData",
+                do=f"did you mean {near}?" if near else f"one of {', '.join(FORMS)}",
+            )
+        if form == "csv" and len(question.pvs) > 1:
+            raise UsageError(f"{len(question.pvs)} PVs as csv", where="pv", do="ask for one at a time, or for json")
+        return FORMS[form].parts(self._histories(question))
+
+    def _histories(self, question: DataQuestion) -> list[History]:
+        if not 1 <= len(question.pvs) <= MOST_PVS:
+            raise UsageError(f"{len(question.pvs)} PVs", where="pv", do=f"ask for 1 to {MOST_PVS}")
+        asked = [self._called(text, question.operator) for text in question.pvs]
+        start_ns = question.stretches[0].start_ns
+        return [
+            History(
+                pv, headers(self.reader.record(pv).metadata), self._tables(pv, operator, question.stretches), start_ns
+            )
+            for operator, pv in asked
+        ]
+
+    def _called(self, text: str, default: str) -> tuple[Operator | None, str]:
+        operator, name = parse_call(text[: LONGEST_CALL + 1])
+        pv = checked_name(name)
+        if operator is None and default:
+            operator, _ = parse_call(f"{default}({pv})")
+        self.reader.record(pv)  # who is not archived is refused before anything is answered
+        return operator, pv
+
+    def _tables(self, pv: str, operator: Operator | None, stretches: Sequence[Stretch]) -> Iterator[pa.Table]:
+        last_ns: int | None = None
+        for stretch in stretches:
+            pieces = self.reader.pieces(pv, stretch.start_ns, stretch.stop_ns, PIECE_ROWS)
+            tables: Iterable[pa.Table]
+            if operator is None:
+                tables = (samples.select(COLUMNS) for samples in samples_of(pieces))
+            else:
+                tables = operate(operator, pieces, stretch)
+            for table in tables:
+                # a stretch begins with the sample before it, which may have been told already
+                told = table if last_ns is None else table.filter(pc.greater(table["time_ns"], last_ns))
+                if len(told):
+                    yield told
+                    last_ns = told["time_ns"][-1].as_py()
+
+    def at(self, pvs: Sequence[str], time_ns: int, longest_ns: int | None = None) -> dict[str, dict[str, object]]:
+        """Return what PVs were at a moment, of those that were archived by then.
+
+        Parameters
+        ----------
+        pvs : sequence of str
+            Names; those that are not archived are left out.
+        time_ns : int
+            The moment [ns since 1970 UTC].
+        longest_ns : int, optional
+            How old a sample may be then [ns].
+        """
+        found: dict[str, dict[str, object]] = {}
+        known = set(self.names())
+        for pv in pvs:
+            name = pv.removeprefix("ca://").removeprefix("pva://")
+            if name not in known:
+                continue
+            try:
+                value = self._last(name, time_ns)
+            except ArchiveMissingError:
+                continue
+            if value is not None and (longest_ns is None or time_ns - value["time_ns"] <= longest_ns):
+                seconds, nanos = divmod(value["time_ns"], 10**9)
+                marks = {"severity": value["severity"], "status": value["status"]}
+                found[pv] = {"secs": seconds, "nanos": nanos, "val": value["value"], **marks}
+        return found
+
+    def _last(self, pv: str, time_ns: int) -> dict[str, Any] | None:
+        if pv not in self.reader.registry().by_name and pv not in self.plan().aliases.pv_by_alias:
+            return None
+        (*_, samples) = samples_of([self.reader.read(pv, time_ns, time_ns + 1)])
+        if not len(samples):
+            return None
+        row: dict[str, Any] = samples.slice(len(samples) - 1).select(COLUMNS).to_pylist()[0]
+        return row

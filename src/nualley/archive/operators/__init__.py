@@ -1,0 +1,1 @@
+"""The Archiver Appliance's post-processors, over tables of samples."""

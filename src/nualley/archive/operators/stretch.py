@@ -1,0 +1,145 @@
+"""What operators work on: samples in pieces, the stretch that was asked for, and bins of whole seconds."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from nualley.archive.errors import OperatorError
+from nualley.core import SECOND_NS
+
+COLUMNS = ("time_ns", "value", "severity", "status")
+"""What an operator gives for each sample."""
+
+MOST_HELD = 5_000_000
+"""Operators that look at all samples of a bin at once hold so many at most."""
+
+_AFTER_GAP = "is_after_gap"
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The time that was asked for.
+
+    Parameters
+    ----------
+    start_ns, stop_ns : int
+        Half-open stretch [ns since 1970 UTC].
+    """
+
+    start_ns: int
+    stop_ns: int
+
+    def bins(self, width_s: int) -> tuple[int, int]:
+        """Return the numbers of the first and the last bin of so many seconds."""
+        return self.start_ns // SECOND_NS // width_s, (self.stop_ns - 1) // SECOND_NS // width_s
+
+    def bin_numbers(self, samples: pa.Table, width_s: int) -> NDArray[np.int64]:
+        """Return the bin of each sample; the one from before the start is in the bin before the first.
+
+        Parameters
+        ----------
+        samples : pyarrow.Table
+            With a column time_ns, rising.
+        width_s : int
+            Width of the bins [s].
+        """
+        time_ns = samples["time_ns"].to_numpy()
+        first, _ = self.bins(width_s)
+        number: NDArray[np.int64] = np.where(time_ns < self.start_ns, first - 1, time_ns // SECOND_NS // width_s)
+        return number
+
+
+def samples_of(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Take the samples out of an archive's rows.
+
+    Parameters
+    ----------
+    pieces : iterable of pyarrow.Table
+        Rows as `nualley.archive.reader.ArchiveReader.pieces` yields them.
+
+    Yields
+    ------
+    pyarrow.Table
+        `COLUMNS`, and ``is_after_gap``: whether the connection was lost or regained since the sample before.
+    """
+    is_gap = False
+    for piece in pieces:
+        is_sample = pc.equal(piece["kind"].cast(pa.string()), "sample").to_numpy()
+        at = np.flatnonzero(is_sample)
+        n_links = np.cumsum(~is_sample)[at]
+        is_after = np.diff(n_links, prepend=-1 if is_gap else 0) != 0
+        is_gap = bool(at.size < len(piece) and (not at.size or at[-1] < len(piece) - 1)) or (is_gap and not at.size)
+        taken = piece.select(COLUMNS) if at.size == len(piece) else piece.select(COLUMNS).take(pa.array(at))
+        yield taken.append_column(_AFTER_GAP, pa.array(is_after))
+
+
+def after_gap(samples: pa.Table) -> NDArray[np.bool_]:
+    """Return which samples came after the connection was lost or regained."""
+    found: NDArray[np.bool_] = samples[_AFTER_GAP].to_numpy()
+    return found
+
+
+def numbers(samples: pa.Table) -> NDArray[np.float64]:
+    """Return the values of samples as float64; NaN where there is none.
+
+    Raises
+    ------
+    OperatorError
+        Where they are no numbers.
+    """
+    kind = samples["value"].type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        raise OperatorError(
+            f"the values are {kind}, and this operator calculates with numbers",
+            where="operator",
+            do="read the samples themselves, or take firstSample, lastSample, firstFill, lastFill, nth or ncount",
+        )
+    found: NDArray[np.float64] = samples["value"].cast(pa.float64(), safe=False).to_numpy()
+    return found
+
+
+def severities(samples: pa.Table) -> NDArray[np.int8]:
+    """Return the alarm severities; 3 where a row has none."""
+    found: NDArray[np.int8] = pc.fill_null(samples["severity"], 3).to_numpy()
+    return found
+
+
+def whole_bins(samples: Iterable[pa.Table], width_s: int, stretch: Stretch) -> Iterator[pa.Table]:
+    """Cut samples so that no bin is in two pieces.
+
+    Parameters
+    ----------
+    samples : iterable of pyarrow.Table
+        By time.
+    width_s : int
+        Width of the bins [s].
+    stretch : Stretch
+        What was asked for.
+
+    Raises
+    ------
+    OperatorError
+        Where a bin has more than `MOST_HELD` samples.
+    """
+    held: pa.Table | None = None
+    for piece in samples:
+        table = piece if held is None else pa.concat_tables([held, piece])
+        if not len(table):
+            continue
+        number = stretch.bin_numbers(table, width_s)
+        n_whole = int(np.searchsorted(number, number[-1]))
+        if n_whole:
+            yield table.slice(0, n_whole)
+        held = table.slice(n_whole)
+        if len(held) > MOST_HELD:
+            raise OperatorError(
+                f"a bin of {width_s} s has more than {MOST_HELD} samples",
+                where="operator",
+                do="take shorter bins; mean, min, max, count, std, variance, kurtosis and skewness have no such limit",
+            )
+    if held is not None and len(held):
+        yield held

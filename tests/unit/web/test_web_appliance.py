@@ -1,0 +1,389 @@
+"""The calls of Archiver Appliance clients, over a real archive: samples in all forms, names, status, changes."""
+
+import json
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from nualley.app.archive import open_archive_writer
+from nualley.app.site import Site
+from nualley.archive.appliance import answers
+from nualley.archive.appliance.files import Damage, read_events
+from nualley.config import load
+from nualley.core import SECOND_NS, parse_time_ns
+from nualley.pv import Connection, Life, Limits, Metadata, Sample, ValueType
+from nualley.web import appliance_service
+from nualley.web.application import create_app
+from tests.unit.web.fakes import FakeClock
+from tests.web.bench import write_experiment
+
+NEW_YEAR_NS = parse_time_ns("2026-01-01T00:00:00Z", 0)
+NOW_NS = NEW_YEAR_NS + 600 * SECOND_NS
+TOKEN = "0123456789abcdef" * 4
+IOC = "127.0.0.1:5064"
+PV, WORDS, MODE, WAVE, BIG, GONE = "LAB:T-1", "LAB:NOTE", "LAB:MODE", "LAB:WAVE", "LAB:BIG", "LAB:GONE"
+
+
+@pytest.fixture
+def site(tmp_path):
+    folder = write_experiment(tmp_path)
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"zoe {TOKEN}\n")
+    tokens.chmod(0o600)
+    environ = {"NUALLEY_STORE": str(tmp_path / "store"), "NUALLEY_WEB__MANAGE_TOKENS_FILE": str(tokens)}
+    site = Site(load(folder, environ), FakeClock(NOW_NS))
+    writer = open_archive_writer(site.archive_folder, clock=site.clock)
+    emit = writer.recorder.receive
+    begin_ns = NEW_YEAR_NS - 60 * SECOND_NS
+    told = {
+        # one sample a second over the turn of the year, the tenth of them no number, the eleventh infinite
+        PV: (
+            ValueType.FLOAT64,
+            [float(n) if n not in (10, 11) else float("nan" if n == 10 else "inf") for n in range(120)],
+        ),
+        WORDS: (ValueType.STRING, ['a, "b"\n', "ν"]),
+        MODE: (ValueType.ENUM, [0, 1]),
+        WAVE: (ValueType.FLOAT64_ARRAY, [[1.0, float("nan")], [2.0]]),
+        BIG: (ValueType.INT64, [1, 2**40]),
+        GONE: (ValueType.FLOAT64, [1.0]),
+    }
+    for pv, (value_type, values) in told.items():
+        emit(Connection(pv, True, IOC, begin_ns, begin_ns, "ca"))
+        labels = ("off", "on") if value_type is ValueType.ENUM else ()
+        limits = Limits(display_low=0.0, display_high=400.0, alarm_high=float("nan"))
+        emit(Metadata(pv, begin_ns, value_type, unit="K", precision=2, labels=labels, limits=limits))
+        for number, value in enumerate(values):
+            time_ns = begin_ns + number * SECOND_NS + 5
+            emit(Sample(pv, time_ns, value, value_type, number % 4, 7, "ca", time_ns))
+    emit(Life(IOC, NOW_NS))
+    emit(Connection(GONE, False, IOC, NOW_NS, NOW_NS - SECOND_NS, "ca"))
+    writer.close()
+    return site
+
+
+@asynccontextmanager
+async def browsing(site):
+    app = create_app(site)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:17668") as client,
+    ):
+        yield client
+
+
+async def ask(site, path, *, method="GET", code=200, **more):
+    async with browsing(site) as client:
+        answer = await client.request(method, path, **more)
+    assert answer.status_code == code, answer.text[:500]
+    return answer
+
+
+def strict(answer):
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(answer.text, parse_constant=refuse)
+
+
+DATA = "/retrieval/data/getData"
+EVER = "from=2025-01-01T00:00:00Z&to=2026-01-01T00:00:00Z"
+FIRST = "from=2026-01-01T00:00:00Z&to=2026-01-01T00:00:59Z"
+MINUTE = "from=2026-01-01T00:00:10.000Z&to=2026-01-01T00:00:20.000Z"
+
+
+# ------------------------------------------------------------------ samples
+async def test_json_is_strict_and_begins_with_the_sample_before(site):
+    (found,) = strict(
+        await ask(site, f"{DATA}.json?pv={PV}&from=2025-12-31T23:59:08Z&to=2025-12-31T23:59:12.000000005Z")
+    )
+    assert found["meta"] == {"name": PV, "EGU": "K", "PREC": "2", "HOPR": "400.0", "LOPR": "0.0"}
+    begin_s = NEW_YEAR_NS // SECOND_NS - 60
+    assert found["data"][0] == {"secs": begin_s + 7, "val": 7.0, "nanos": 5, "severity": 3, "status": 7}
+    assert [row["val"] for row in found["data"]] == [7.0, 8.0, 9.0, None, None, 12.0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "from=2026-01-01T00:00:10.000Z&to=2026-01-01T00:00:20.000Z",
+        "from=2026-01-01T01:00:10%2B01:00&to=2026-01-01T01:00:20%2B01:00",
+        "from=2026-01-01T01:00:10+01:00&to=2026-01-01T01:00:20+01:00",
+        "from=2025-12-31T17:00:10.000-07:00&to=2025-12-31T17:00:20.000-07:00",
+        "from=2026-01-01T00:00:10.000000Z&to=2026-01-01T00:00:20.000Z&donotchunk",
+        "from=2026-01-01T00%3A00%3A10Z&to=2026-01-01T00:00:20Z&fetchLatestMetadata=true&retiredPVTemplate=x",
+        "timeranges=2026-01-01T00:00:10Z,2026-01-01T00:00:15Z,2026-01-01T00:00:15Z,2026-01-01T00:00:20Z",
+    ],
+)
+async def test_times_as_clients_write_them(site, words):
+    (found,) = strict(await ask(site, f"{DATA}.json?pv={PV}&{words}"))
+    assert [row["val"] for row in found["data"]] == [69.0, *map(float, range(70, 80))]
+
+
+async def test_from_equal_to_to_is_the_last_sample(site):
+    (found,) = strict(await ask(site, f"{DATA}.json?pv={PV}&from=2027-01-01T00:00:00Z&to=2027-01-01T00:00:00Z"))
+    assert [row["val"] for row in found["data"]] == [119.0]
+
+
+async def test_several_pvs_of_all_types(site):
+    pvs = "&".join(f"pv={pv}" for pv in (WORDS, MODE, WAVE, BIG))
+    found = strict(await ask(site, f"{DATA}.json?{pvs}&{EVER}"))
+    values = {each["meta"]["name"]: [row["val"] for row in each["data"]] for each in found}
+    assert values == {WORDS: ['a, "b"\n', "ν"], MODE: [0, 1], WAVE: [[1.0, None], [2.0]], BIG: [1, 2**40]}
+    assert found[1]["meta"]["ENUM_1"] == "on"
+
+
+async def test_quick_charts_get_milliseconds(site):
+    (found,) = strict(await ask(site, f"{DATA}.qw?pv={PV}&{MINUTE}"))
+    assert (found["meta"]["name"], found["meta"]["waveform"]) == (PV, False)
+    assert found["data"][1] == {"millis": NEW_YEAR_NS // 1_000_000 + 10_000, "val": 70.0}
+
+
+async def test_lines(site):
+    csv = await ask(site, f"{DATA}.csv?pv={PV}&from=2025-12-31T23:59:09.5Z&to=2025-12-31T23:59:11.5Z")
+    begin_s = NEW_YEAR_NS // SECOND_NS - 60
+    assert csv.text.splitlines() == [
+        f"{begin_s + 9},9.0,1,7,5",
+        f"{begin_s + 10},NaN,2,7,5",
+        f"{begin_s + 11},Infinity,3,7,5",
+    ]
+    quoted = await ask(site, f"{DATA}.csv?pv={WORDS}&{EVER}")
+    assert quoted.text.startswith(f'{begin_s},"a, ""b""\n",0,7,5\n')
+    text = await ask(site, f"{DATA}.txt?pv={PV}&pv={MODE}&{MINUTE}")
+    assert f"Beginning data for {PV}\n2026-01-01T00:00:09Z\t69.0\t1\t7\t5\n" in text.text
+    assert f"Beginning data for {MODE}\n" in text.text
+
+
+def events_of(answer):
+    damage = Damage()
+    found = list(read_events([line + b"\n" for line in answer.content.split(b"\n")[:-1]], "answer", damage))
+    assert not damage.n_lines, damage
+    return found
+
+
+async def test_raw_is_a_chunk_a_year(site):
+    answer = await ask(site, f"{DATA}.raw?pv={PV}&from=2025-12-31T00:00:00Z&to=2026-01-02T00:00:00Z")
+    assert answer.headers["content-type"] == "application/x-protobuf"
+    assert answer.content.count(b"\n\n") == 1
+    old, new = events_of(answer)
+    assert (len(old), len(new), new.time_ns[0], old.unit) == (60, 60, NEW_YEAR_NS + 5, "K")
+
+
+async def test_raw_of_several_pvs_and_types(site):
+    pvs = "&".join(f"pv={pv}" for pv in (WORDS, MODE, WAVE, BIG))
+    found = events_of(await ask(site, f"{DATA}.raw?{pvs}&{EVER}"))
+    assert [(part.pv, part.value_type) for part in found] == [
+        (WORDS, ValueType.STRING),
+        (MODE, ValueType.ENUM),
+        (WAVE, ValueType.FLOAT64_ARRAY),
+        (BIG, ValueType.FLOAT64),
+    ]
+    assert found[0].value.to_pylist() == ['a, "b"\n', "ν"]
+    assert found[3].value.to_pylist() == [1.0, 2.0**40]
+
+
+@pytest.mark.parametrize("form", ["json", "qw", "raw", "csv", "txt"])
+async def test_no_samples_are_an_answer(site, form):
+    answer = await ask(site, f"{DATA}.{form}?pv={PV}&from=2024-01-01T00:00:00Z&to=2024-01-02T00:00:00Z")
+    if form in ("json", "qw"):
+        assert strict(answer)[0]["data"] == []
+    elif form == "raw":
+        assert events_of(answer) == []
+        assert answer.content.count(b"\n") == 1
+
+
+async def test_operators_work_as_in_the_command(site):
+    (found,) = strict(await ask(site, f"{DATA}.json?pv=mean_30({PV})&{FIRST}"))
+    # the sample from before makes a bin of its own
+    assert [row["val"] for row in found["data"]] == [59.0, 74.5, 104.0]
+    (found,) = strict(await ask(site, f"{DATA}.json?pv=optimized_4({PV})&{FIRST}"))
+    assert [len(row["val"]) for row in found["data"]] == [5] * 6
+    (mode,) = events_of(await ask(site, f"{DATA}.raw?pv=optimized_1({MODE})&{EVER}"))
+    assert (mode.value_type, len(mode)) == (ValueType.ENUM, 2)
+
+
+async def test_fewer_samples_as_channel_archiver_clients_ask(site):
+    (found,) = strict(await ask(site, f"{DATA}.json?pv={PV}&{FIRST}&ca_count=2&ca_how=2"))
+    assert len(found["data"]) == 4
+    refused = strict(await ask(site, f"{DATA}.json?pv={PV}&ca_count=2&ca_how=3", code=400))
+    assert "optimized_2" in refused["error"]["do"]
+
+
+async def test_a_long_answer_comes_in_parts_and_is_the_same(site, monkeypatch):
+    whole = await ask(site, f"{DATA}.json?pv={PV}&pv={MODE}&from=2025-01-01T00:00:00Z")
+    raw = await ask(site, f"{DATA}.raw?pv={PV}&pv={BIG}&from=2025-01-01T00:00:00Z")
+    monkeypatch.setattr(answers, "SLICE_ROWS", 7)
+    assert (await ask(site, f"{DATA}.json?pv={PV}&pv={MODE}&from=2025-01-01T00:00:00Z")).content == whole.content
+    assert (await ask(site, f"{DATA}.raw?pv={PV}&pv={BIG}&from=2025-01-01T00:00:00Z")).content == raw.content
+
+
+# ------------------------------------------------------------------ refusals
+@pytest.mark.parametrize(
+    ("path", "code", "said"),
+    [
+        (f"{DATA}.json?pv=LAB:NONE", 404, "'LAB:NONE' is not archived"),
+        (f"{DATA}.json?pv=..%2F..%2Fetc%2Fpasswd", 400, "cannot be the name of a PV"),
+        (f"{DATA}.json?pv=" + "X" * 60_000, 400, "cannot be the name of a PV"),
+        (f"{DATA}.json?pv=" + "(" * 60_000, 400, "cannot be the name of a PV"),
+        (f"{DATA}.json", 400, "no pv"),
+        (f"{DATA}.json?pv=meen_5({PV})", 400, "no operator"),
+        (f"{DATA}.json?pv=mean_5({WORDS})", 400, "the values are string"),
+        (f"{DATA}.svg?pv={PV}", 400, "'svg' is no form"),
+        (f"{DATA}.json?pv={PV}&from=yesterday", 400, "yesterday"),
+        (f"{DATA}.json?pv={PV}&from=2026-01-01T00:00:00", 400, "no time zone"),
+        (f"{DATA}.json?pv={PV}&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", 400, "is before from"),
+        (f"{DATA}.json?pv={PV}&timeranges=2026-01-02T00:00:00Z", 400, "1 times"),
+        (f"{DATA}.json?pv={PV}&timeranges=2026-01-02T00:00:00Z,2026-01-01T00:00:00Z", 400, "go back"),
+        (f"{DATA}.json?pv={PV}&ca_count=x", 400, "'x'"),
+        (f"{DATA}.csv?pv={PV}&pv={MODE}", 400, "2 PVs as csv"),
+        (f"{DATA}.json?" + "&".join(["pv=A"] * 1001), 400, "1001 PVs"),
+        (f"{DATA}.json?pv=mean_1({PV})&from=2025-01-01T00:00:00Z&to=2261-01-01T00:00:00Z", 400, "bins of 1 s"),
+        ("/retrieval/bpl/searchForPVsRegex", 400, "no regex"),
+        ("/retrieval/bpl/searchForPVsRegex?regex=(", 400, "no regular expression"),
+        ("/retrieval/bpl/searchForPVsRegex?regex=(?=x)", 400, "no regular expression"),
+        ("/retrieval/bpl/searchForPVsRegex?regex=" + "a" * 1001, 400, "a pattern of 1001"),
+        ("/retrieval/bpl/searchForPVsRegex?regex=(((a{1000}){1000}){1000})", 400, "no regular expression"),
+        ("/retrieval/bpl/getMatchingPVs?pv=*&limit=many", 400, "'many'"),
+        ("/retrieval/bpl/getMetadata?pv=LAB:NONE", 404, "is not archived"),
+        ("/mgmt/bpl/getPVTypeInfo?pv=LAB:NONE", 404, "is not archived"),
+        ("/mgmt/bpl/getPVDetails?pv=LAB:NONE", 404, "is not archived"),
+        ("/mgmt/bpl/getPVStatus?pv=..%2Fx", 400, "cannot be the name of a PV"),
+        ("/mgmt/bpl/getEventRateReport?limit=x", 400, "'x'"),
+        ("/mgmt/bpl/pauseArchivingPV?pv=LAB:T-1", 401, "no token"),
+        ("/mgmt/bpl/archivePV?pv=LAB:T-1", 401, "no token"),
+    ],
+)
+async def test_what_cannot_be_answered_says_why(site, path, code, said):
+    answer = await ask(site, path, code=code)
+    error = strict(answer)["error"]
+    assert said in error["what"]
+    assert error["do"]
+    assert len(answer.content) < 1500
+
+
+async def test_so_many_downloads_at_once_and_no_more(site, monkeypatch):
+    monkeypatch.setattr(appliance_service, "MOST_DOWNLOADS", 0)
+    answer = await ask(site, f"{DATA}.json?pv={PV}", code=503)
+    assert answer.headers["retry-after"]
+
+
+async def test_a_download_that_is_over_makes_room(site, monkeypatch):
+    monkeypatch.setattr(appliance_service, "MOST_DOWNLOADS", 1)
+    async with browsing(site) as client:
+        for path, code in ((f"{DATA}.json?pv={PV}", 200), (f"{DATA}.json?pv=NONE", 404)) * 2:
+            assert (await client.get(path)).status_code == code
+
+
+# ------------------------------------------------------------------ at a moment
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"json": [PV, BIG, "LAB:NONE", "../x"]},
+        {"data": {"pv": f"{PV},{BIG}"}},
+        {"content": f"{PV},{BIG}"},
+    ],
+)
+async def test_what_pvs_were_at_a_moment(site, body):
+    path = "/retrieval/data/getDataAtTime?at=2026-01-01T00:00:00.000Z&includeProxies=true"
+    found = strict(await ask(site, path, method="POST", **body))
+    second_s = NEW_YEAR_NS // SECOND_NS
+    assert found[PV] == {"secs": second_s - 1, "nanos": 5, "val": 59.0, "severity": 3, "status": 7}
+    assert (sorted(found), found[BIG]["val"]) == ([BIG, PV], 2**40)
+
+
+async def test_how_far_back_a_moment_looks(site):
+    path = "/retrieval/data/getDataAtTime?at=2026-01-01T00:00:00.000Z&searchPeriod=PT10S"
+    assert sorted(strict(await ask(site, path, method="POST", json=[PV, BIG]))) == [PV]
+    assert "no duration" in (await ask(site, path + "x", method="POST", json=[PV], code=400)).text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[1]", "other things"),
+        (b"[", "no JSON"),
+        (b"[" * 200_000, "no JSON"),
+        (b"x" * 2**21, "more than"),
+        (b"A," * 2000, "2000 PVs"),
+    ],
+)
+async def test_bodies_that_make_no_sense(site, content, said):
+    assert said in (await ask(site, "/retrieval/data/getDataAtTime", method="POST", content=content, code=400)).text
+
+
+# ------------------------------------------------------------------ names and status
+async def test_names(site):
+    assert strict(await ask(site, "/retrieval/bpl/getMatchingPVs?regex=LAB:T.*&limit=500")) == [PV]
+    assert strict(await ask(site, "/retrieval/bpl/getMatchingPVs?pv=LAB:?O?E")) == [GONE, MODE, WORDS]
+    assert strict(await ask(site, "/mgmt/bpl/getAllPVs?pv=LAB:*&limit=2")) == [BIG, GONE]
+    assert len(strict(await ask(site, "/mgmt/bpl/getAllPVs?limit=-1"))) > 6
+    answer = await ask(site, "/retrieval/bpl/searchForPVsRegex?regex=LAB:[MT].*")
+    assert answer.text == f"{MODE}\n{PV}\n"
+    assert strict(await ask(site, f"/retrieval/bpl/areWeArchivingPV?pv={PV}")) == {"status": "true"}
+    assert strict(await ask(site, "/retrieval/bpl/areWeArchivingPV?pv=NONE")) == {"status": "false"}
+    assert "nualley" in strict(await ask(site, "/retrieval/bpl/getVersion"))["retrieval_version"]
+    assert "nualley" in strict(await ask(site, "/mgmt/bpl/getVersions"))["mgmt_version"]
+
+
+async def test_a_pattern_that_python_would_never_finish(site):
+    assert strict(await ask(site, "/retrieval/bpl/getMatchingPVs?regex=(.*.*)*(.%2B)%2Bx")) == []
+
+
+async def test_what_is_known_of_a_pv(site):
+    found = strict(await ask(site, f"/mgmt/bpl/getPVTypeInfo?pv={PV}"))
+    assert (found["DBRType"], found["units"], found["upperDisplayLimit"]) == ("DBR_SCALAR_DOUBLE", "K", "400.0")
+    assert strict(await ask(site, f"/retrieval/bpl/getMetadata?pv={PV}")) == found
+    rows = {row["name"]: row["value"] for row in strict(await ask(site, f"/mgmt/bpl/getPVDetails?pv={WAVE}"))}
+    assert (rows["Is this a scalar:"], rows["How many events so far?"]) == ("No", "2")
+
+
+async def test_reports(site):
+    never = strict(await ask(site, "/mgmt/bpl/getNeverConnectedPVs"))
+    assert "DEMO:BEAM:POWER" in [row["pvName"] for row in never]
+    assert PV not in [row["pvName"] for row in never]
+    rates = strict(await ask(site, "/mgmt/bpl/getEventRateReport?limit=1"))
+    assert [row["pvName"] for row in rates] == [PV]
+    (lost,) = strict(await ask(site, "/mgmt/bpl/getLostConnectionsReport"))
+    assert (lost["pvName"], lost["currentlyConnected"], lost["lostConnections"]) == (GONE, "No", "1")
+    for name in ("getSilentPVsReport", "getStorageRateReport", "getPausedPVsReport", "getPVsByDroppedEventsTimestamp"):
+        assert isinstance(strict(await ask(site, f"/mgmt/bpl/{name}")), list)
+    assert strict(await ask(site, "/mgmt/bpl/getPVsByDroppedEventsBuffer")) == []
+
+
+async def test_changes_with_a_token(site):
+    authorized = {"headers": {"Authorization": f"Bearer {TOKEN}"}}
+    (added,) = strict(
+        await ask(site, f"/mgmt/bpl/archivePV?pv={GONE}&samplingperiod=2.0&samplingmethod=SCAN", **authorized)
+    )
+    assert added == {"pvName": GONE, "status": "Archive request submitted"}
+    (again,) = strict(await ask(site, "/mgmt/bpl/archivePV", method="POST", json=[{"pv": GONE}], **authorized))
+    assert again["status"] == "Already submitted"
+    (gone,) = strict(await ask(site, "/mgmt/bpl/getCurrentlyDisconnectedPVs"))
+    assert gone["pvName"] == GONE
+    (status,) = strict(await ask(site, f"/mgmt/bpl/getPVStatus?pv={GONE}"))
+    assert (status["status"], status["samplingPeriod"], status["isMonitored"]) == ("Being archived", "2.0", "false")
+    paused = strict(await ask(site, f"/mgmt/bpl/pauseArchivingPV?pv={GONE}", **authorized))
+    assert (paused["status"], paused["pvName"]) == ("ok", GONE)
+    twice = strict(await ask(site, f"/mgmt/bpl/pauseArchivingPV?pv={GONE}", **authorized))
+    assert "validation" in twice
+    (report,) = strict(await ask(site, "/mgmt/bpl/getPausedPVsReport"))
+    assert report["pvName"] == GONE
+    statuses = strict(await ask(site, "/mgmt/bpl/getPVStatus", method="POST", content=f"pv={GONE},{PV},LAB:X"))
+    assert [row["status"] for row in statuses] == ["Paused", "Not being archived", "Not being archived"]
+    (resumed,) = strict(await ask(site, f"/mgmt/bpl/resumeArchivingPV?pv={GONE},", **authorized))
+    assert resumed["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("pv=pva://X", "over pvAccess"),
+        ("pv=X&samplingmethod=OFTEN", "'OFTEN'"),
+        ("pv=X&samplingmethod=SCAN&samplingperiod=x", "'x'"),
+        ("pv=..%2Fx", "cannot be the name"),
+        ("", "no pv"),
+    ],
+)
+async def test_changes_that_make_no_sense(site, words, said):
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    assert said in (await ask(site, f"/mgmt/bpl/archivePV?{words}", headers=headers, code=400)).text
