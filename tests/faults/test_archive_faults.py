@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from nualley.app.archive import open_archive_reader, open_archive_writer
+from nualley.app.archive import open_archive_reader, open_archive_writer, open_compactor, verify_archive
 from nualley.archive import ArchiveSettings, LogWriteError
 from nualley.pv import Sample, ValueType
+from tests.faults.conftest import SmallDrives
 
 pytestmark = pytest.mark.fault
 
@@ -94,4 +95,83 @@ def test_a_full_drive_keeps_all_in_memory_and_goes_on_when_there_is_room(small_d
     writer.recorder.commit()
     assert reader.read("N", 0, 2**62)["value"].to_pylist() == list(range(5200))
     assert reader.ledger().is_balanced
+    writer.close()
+
+
+# merges what is sealed, over and over, straight to months
+COMPACTOR = """
+import sys
+from pathlib import Path
+from nualley.app.archive import open_compactor
+from nualley.archive.errors import ReplacedError
+for _ in range(10_000):
+    compactor = open_compactor(Path(sys.argv[1]))
+    for job in compactor.due(is_all=True):
+        compactor.run(job)
+    sys.stdout.write("done\\n"); sys.stdout.flush()
+"""
+
+
+def test_kill_9_of_ingest_and_compaction_loses_and_doubles_no_acknowledged_sample(
+    tmp_path: Path, seed: int, is_soak: bool
+):
+    rng = random.Random(seed)
+    acknowledged = -1
+    open_archive_writer(tmp_path).close()
+    for _ in range(100 if is_soak else 4):
+        words = [(sys.executable, "-c", code, str(tmp_path)) for code in (WRITER, COMPACTOR)]
+        writing, compacting = (subprocess.Popen(each, stdout=subprocess.PIPE, text=True) for each in words)
+        with writing, compacting:
+            assert writing.stdout is not None
+            acknowledged = max(acknowledged, int(writing.stdout.readline()))
+            time.sleep(rng.uniform(0.2, 1.2))
+            for process in rng.sample([writing, compacting], 2):
+                process.send_signal(signal.SIGKILL)
+            for line in writing.stdout:
+                acknowledged = max(acknowledged, int(line))
+            assert compacting.stdout is not None
+            compacting.stdout.read()
+        reader = open_archive_reader(tmp_path)
+        values = [value for value in reader.read("N", 0, 2**62)["value"].to_pylist() if value is not None]
+        assert values == list(range(len(values)))
+        assert len(values) > acknowledged
+        assert reader.damages() == []
+    open_archive_writer(tmp_path).close()
+    reader = open_archive_reader(tmp_path)
+    assert reader.ledger().is_balanced
+    n_values = len(values)
+    begin_ns = reader.first_ns("N")
+    assert sum(reader.bins("N", begin_ns, time.time_ns() + 1, 7, is_exact=True)["n"].to_pylist()) == n_values
+    compactor = open_compactor(tmp_path)
+    for job in compactor.due(is_all=True):
+        compactor.run(job)
+    assert verify_archive(tmp_path).is_intact
+
+
+def test_a_full_drive_costs_its_reserve_first(small_drives: SmallDrives):
+    drive = small_drives.mount(size="8m")
+    writer = open_archive_writer(drive / "archive", ArchiveSettings(reserve_B=2**20))
+    count = 0
+
+    def commit(n: int) -> None:
+        nonlocal count
+        for _ in range(n):
+            now_ns = time.time_ns()
+            writer.recorder.receive(Sample("N", now_ns, count, ValueType.INT64, 0, 0, "ca", now_ns))
+            count += 1
+        writer.recorder.commit()
+
+    commit(10)
+    status = os.statvfs(drive)
+    (drive / "ballast").write_bytes(bytes(status.f_bavail * status.f_frsize))
+    for _ in range(20):
+        commit(500)
+    assert writer.log.is_reserve_spent
+    assert open_archive_reader(drive / "archive").ledger().stored == 10_010
+    with pytest.raises(LogWriteError, match="No space left"):
+        for _ in range(200):
+            commit(1000)
+    (drive / "ballast").unlink()
+    writer.recorder.commit()
+    assert open_archive_reader(drive / "archive").read("N", 0, 2**62)["value"].to_pylist() == list(range(count))
     writer.close()

@@ -32,7 +32,7 @@ from nualley.archive.models import (
 )
 from nualley.archive.ports import ColumnFiles, Index, LogReader
 from nualley.archive.registry import Registry
-from nualley.archive.rows import add_connections, common_type, convert, cut, narrow, union
+from nualley.archive.rows import add_connections, common_type, convert, cut, narrow, relevant, union
 from nualley.archive.sealing import connection_rows
 from nualley.archive.tail import LogTail
 from nualley.archive.view import TRIES, ArchiveView, busy
@@ -162,6 +162,7 @@ class ArchiveReader:
                 tables, lost = self._tables(tail, records, start_ns, stop_ns)
             except FileNotFoundError:  # sealed or replaced meanwhile: look again
                 continue
+            tables = relevant(tables, start_ns)
             table = cut(union(tables, _newest(records).value_type or ValueType.FLOAT64), start_ns, stop_ns)
             # also what happened between the sample that comes first and the start: it may not hold any more
             since_ns = table["time_ns"][0].as_py() if table.num_rows else start_ns

@@ -75,6 +75,25 @@ def narrow(table: pa.Table, start_ns: int, stop_ns: int) -> pa.Table:
     return table.slice(int(begin), int(max(stop - begin, first - begin, 0)))
 
 
+def relevant(tables: Mapping[ValueType, Sequence[pa.Table]], start_ns: int) -> dict[ValueType, list[pa.Table]]:
+    """Leave out what is older than the last sample at or before the start: it may be of a type that the PV had then."""
+    if len(tables) < 2:
+        return {value_type: list(parts) for value_type, parts in tables.items()}
+    last_ns = max((_last_sample_ns(part, start_ns) for parts in tables.values() for part in parts), default=-(2**63))
+    found: dict[ValueType, list[pa.Table]] = {}
+    for value_type, parts in tables.items():
+        left = [part.filter(pc.greater_equal(part["time_ns"], last_ns)) for part in parts]
+        if any(part.num_rows for part in left):
+            found[value_type] = left
+    return found
+
+
+def _last_sample_ns(table: pa.Table, time_ns: int) -> int:
+    times_ns = table["time_ns"].to_numpy()
+    is_sample = table["kind"].cast(pa.string()).to_numpy() == "sample"
+    return int(times_ns[is_sample & (times_ns <= time_ns)].max(initial=-(2**63)))
+
+
 def cut(table: pa.Table, start_ns: int, stop_ns: int) -> pa.Table:
     """Sort rows by time and keep those of ``[start_ns, stop_ns)`` and the last sample at or before the start."""
     if not table.num_rows:

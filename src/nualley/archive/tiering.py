@@ -40,9 +40,16 @@ def cells_of_table(table: pa.Table, width_ns: int) -> tuple[Cells, NDArray[np.in
     return cells, codes[firsts].astype(np.int32), column.dictionary.to_pylist()
 
 
+def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Return values as numbers; a PV that was text or an array once had no number then."""
+    if pa.types.is_string(column.type) or pa.types.is_list(column.type):
+        return np.full(len(column), np.nan)
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy())
+
+
 def sample_arrays(samples: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int8]]:
     """Return times, values as numbers (NaN where there is none) and severities of rows that are samples."""
-    value = samples["value"].cast(pa.float64(), safe=False).to_numpy()
+    value = _numbers(samples["value"])
     severity = pc.fill_null(samples["severity"], 3).to_numpy()
     return samples["time_ns"].to_numpy(), np.asarray(value, dtype=np.float64), np.asarray(severity, dtype=np.int8)
 
