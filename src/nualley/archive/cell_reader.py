@@ -1,7 +1,7 @@
 """Cells of a stretch of time from whatever tells them: tiers where they are whole, finer ones or samples elsewhere."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeAlias
@@ -20,6 +20,7 @@ _FINER = {Level.HOUR: Level.MINUTE, Level.MINUTE: Level.RAW}
 _COLUMNS = ("time_ns", "value", "severity", "kind")
 _MOST_CELLS = 200_000
 _MANY_RUNS = 16
+_SPAN_NS = 40 * 86_400 * SECOND_NS
 """Of more stretches than this, everything between the first and the last is read at once."""
 
 Stretch: TypeAlias = tuple[int, int]
@@ -127,9 +128,21 @@ def _finer(source: PvSource, level: Level, runs: Sequence[Stretch], edges_ns: ND
     if level is Level.RAW:
         return _from_samples(source, runs, edges_ns)
     if len(runs) > _MANY_RUNS:
-        cells = read_cells(source, level, (runs[0][0], runs[-1][1]), edges_ns)
-        return cells.only(_is_in(cells.start_ns, runs))
+        parts = []
+        for some in _spans(runs):  # piece by piece: the minutes of a year are half a million cells
+            cells = read_cells(source, level, (some[0][0], some[-1][1]), edges_ns)
+            parts.append(cells.only(_is_in(cells.start_ns, some)))
+        return join(parts)
     return join([read_cells(source, level, run, edges_ns) for run in runs])
+
+
+def _spans(runs: Sequence[Stretch]) -> Iterator[Sequence[Stretch]]:
+    """Cut stretches by time into parts that span no more than `_SPAN_NS`, or are one."""
+    first = 0
+    for last in range(1, len(runs) + 1):
+        if last == len(runs) or runs[last][1] - runs[first][0] > _SPAN_NS:
+            yield runs[first:last]
+            first = last
 
 
 def _tier_cells(source: PvSource, level: Level, stretch: Stretch) -> tuple[Cells, list[Stretch]]:

@@ -238,7 +238,7 @@ class ArchiveReader:
     def _bins(self, source: PvSource, pv: str, stretch: tuple[int, int], n_bins: int, *, is_exact: bool) -> pa.Table:
         n_rows = sum(self._view.sealed.count_rows(name, Level.RAW, *stretch) for name in self._names().get(pv, (pv,)))
         level = choose_level(*stretch, n_bins, n_rows)
-        if level is Level.RAW and any(self._is_thinned(name, stretch[0]) for name in self._names().get(pv, (pv,))):
+        if level is Level.RAW and self.is_thinned(pv, stretch[0]):
             level = Level.MINUTE  # only cells tell of all of it
         snap_ns = 1 if is_exact else TIERS.get(level, 1)
         edges_ns = bin_edges(*stretch, n_bins, snap_ns)
@@ -252,8 +252,11 @@ class ArchiveReader:
         cells = cells.only((cells.start_ns >= start_ns) & (cells.start_ns < stop_ns))
         return assemble(cells, edges_ns, last_before(source, start_ns), dark)
 
+    def is_thinned(self, pv: str, start_ns: int) -> bool:
+        """Say whether samples of a PV from ``start_ns`` on are no longer there: they were kept for a while only."""
+        return any(self._is_thinned(name, start_ns) for name in self._names().get(pv, (pv,)))
+
     def _is_thinned(self, pv: str, start_ns: int) -> bool:
-        """Say whether a PV's samples behind a time are no longer all there: they were kept for a while only."""
         cell_ns = self._view.sealed.first_ns(pv, Level.MINUTE)
         if cell_ns is None:
             return False
