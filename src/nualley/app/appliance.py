@@ -1,6 +1,6 @@
 """The archive as an Archiver Appliance shows it: data, names and what is known of a PV."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -168,11 +168,7 @@ class Appliance:
         last_ns: int | None = None
         for stretch in stretches:
             pieces = self.reader.pieces(pv, stretch.start_ns, stretch.stop_ns, PIECE_ROWS)
-            tables: Iterable[pa.Table]
-            if operator is None:
-                tables = (samples.select(COLUMNS) for samples in samples_of(pieces))
-            else:
-                tables = operate(operator, pieces, stretch)
+            tables = samples_of(pieces) if operator is None else operate(operator, pieces, stretch)
             for table in tables:
                 # a stretch begins with the sample before it, which may have been told already
                 told = table if last_ns is None else table.filter(pc.greater(table["time_ns"], last_ns))

@@ -182,6 +182,20 @@ async def test_raw_of_several_pvs_and_types(site):
     assert found[3].value.to_pylist() == [1.0, 2.0**40]
 
 
+async def test_a_lost_connection_is_told_with_the_sample_behind_it(site):
+    writer = open_archive_writer(site.archive_folder, clock=site.clock)
+    writer.recorder.receive(Connection(GONE, True, IOC, NOW_NS + SECOND_NS, NOW_NS + SECOND_NS, "ca"))
+    writer.recorder.receive(Sample(GONE, NOW_NS + 2 * SECOND_NS, 2.0, ValueType.FLOAT64, 0, 0, "ca", NOW_NS))
+    writer.close()
+    words = f"pv={GONE}&from=2025-01-01T00:00:00Z&to=2027-01-01T00:00:00Z"
+    (found,) = strict(await ask(site, f"{DATA}.json?{words}"))
+    second_s = NOW_NS // SECOND_NS
+    fields = {"cnxlostepsecs": str(second_s - 1), "cnxregainedepsecs": str(second_s + 1)}
+    assert [row.get("fields") for row in found["data"]] == [None, fields]
+    *_, part = events_of(await ask(site, f"{DATA}.raw?{words}"))
+    assert [time_ns // SECOND_NS for time_ns, _ in part.links] == [second_s - 1, second_s + 1]
+
+
 @pytest.mark.parametrize("form", ["json", "qw", "raw", "csv", "txt"])
 async def test_no_samples_are_an_answer(site, form):
     answer = await ask(site, f"{DATA}.{form}?pv={PV}&from=2024-01-01T00:00:00Z&to=2024-01-02T00:00:00Z")
