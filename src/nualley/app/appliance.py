@@ -11,11 +11,13 @@ import pyarrow.compute as pc
 from nualley.app.appliance_names import matching
 from nualley.app.archive_changes import Changed, change_archive
 from nualley.app.archive_plan import read_plan
+from nualley.app.exports import history_source
 from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError, Verb, is_valid_pv_name
 from nualley.archive.appliance.answers import FORMS, History, headers
 from nualley.archive.changes import Plan
-from nualley.archive.operators.calls import Operator, operate, parse_call
+from nualley.archive.operators.calls import Operator, parse_call
+from nualley.archive.operators.quick import work
 from nualley.archive.operators.stretch import COLUMNS, Stretch, samples_of
 from nualley.archive.reader import ArchiveReader
 from nualley.core import UsageError, nearest
@@ -167,8 +169,9 @@ class Appliance:
     def _tables(self, pv: str, operator: Operator | None, stretches: Sequence[Stretch]) -> Iterator[pa.Table]:
         last_ns: int | None = None
         for stretch in stretches:
-            pieces = self.reader.pieces(pv, stretch.start_ns, stretch.stop_ns, PIECE_ROWS)
-            tables = samples_of(pieces) if operator is None else operate(operator, pieces, stretch)
+            source = history_source(self.reader, pv, stretch, PIECE_ROWS)
+            pieces = source.pieces(stretch.start_ns, stretch.stop_ns)
+            tables = samples_of(pieces) if operator is None else work(operator, source, stretch)
             for table in tables:
                 # a stretch begins with the sample before it, which may have been told already
                 told = table if last_ns is None else table.filter(pc.greater(table["time_ns"], last_ns))
