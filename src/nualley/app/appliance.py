@@ -13,7 +13,7 @@ from nualley.app.archive_changes import Changed, change_archive
 from nualley.app.archive_plan import read_plan
 from nualley.app.exports import history_source
 from nualley.app.site import Site
-from nualley.archive import ArchiveMissingError, Verb, is_valid_pv_name
+from nualley.archive import ArchiveMissingError, PvNotArchivedError, Verb, is_valid_pv_name
 from nualley.archive.appliance.answers import FORMS, History, headers
 from nualley.archive.changes import Plan
 from nualley.archive.operators.calls import Operator, parse_call
@@ -151,20 +151,24 @@ class Appliance:
             raise UsageError(f"{len(question.pvs)} PVs", where="pv", do=f"ask for 1 to {MOST_PVS}")
         asked = [self._called(text, question.operator) for text in question.pvs]
         start_ns = question.stretches[0].start_ns
-        return [
-            History(
-                pv, headers(self.reader.record(pv).metadata), self._tables(pv, operator, question.stretches), start_ns
-            )
-            for operator, pv in asked
-        ]
+        return [self._history(pv, operator, question.stretches, start_ns) for operator, pv in asked]
 
     def _called(self, text: str, default: str) -> tuple[Operator | None, str]:
         operator, name = parse_call(text[: LONGEST_CALL + 1])
         pv = checked_name(name)
         if operator is None and default:
             operator, _ = parse_call(f"{default}({pv})")
-        self.reader.record(pv)  # who is not archived is refused before anything is answered
         return operator, pv
+
+    def _history(self, pv: str, operator: Operator | None, stretches: Sequence[Stretch], start_ns: int) -> History:
+        try:
+            metadata = self.reader.record(pv).metadata
+        except (PvNotArchivedError, ArchiveMissingError):
+            # what is to be archived and was never heard has no samples yet; who is not archived is refused
+            if self.plan().policy(pv) is None:
+                raise
+            return History(pv, {}, (), start_ns)
+        return History(pv, headers(metadata), self._tables(pv, operator, stretches), start_ns)
 
     def _tables(self, pv: str, operator: Operator | None, stretches: Sequence[Stretch]) -> Iterator[pa.Table]:
         last_ns: int | None = None

@@ -308,5 +308,6 @@ REPORTS: Mapping[str, Callable[[Appliance], list[Row]]] = {
     "getPVsByDroppedEventsTimestamp": _quarantined,
     "getPVsByDroppedEventsBuffer": _nothing,
     "getPVsByDroppedEventsTypeChange": _nothing,
+    "getSlowChangingPVsWithDroppedEvents": _nothing,
 }
 """Every report by its name; each may be cut to its first rows."""
