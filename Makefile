@@ -104,8 +104,9 @@ bench: install  ## start-up times and throughput, medians of several
 	$(BIN)/python -m benchmarks.archive
 
 .PHONY: bench-archive
-bench-archive: install  ## a year of a PV in the archive, beside DuckDB, SQLite and VictoriaMetrics (ten minutes, 5 GiB)
+bench-archive: install  ## what a real IOC gives, and a year of a PV, beside aioca, DuckDB, SQLite and VictoriaMetrics (20 minutes, 5 GiB)
 	$(BIN)/python -m benchmarks.archive_year
+	$(BIN)/python -m benchmarks.archive_ingest
 
 .PHONY: check
 check: lint types test docs  ## all that CI asks for

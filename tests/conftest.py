@@ -13,9 +13,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
-    """A suite started behind ``&`` or nohup inherits Ctrl-C switched off; what the tests start shall hear it."""
+    """A suite started behind ``&`` or nohup inherits signals switched off; what the tests start shall hear them."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

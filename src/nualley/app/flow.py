@@ -1,10 +1,8 @@
 """Whether what the archive receives becomes durable in time: asked of the running process."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from nualley.app.control import send_order
 from nualley.app.errors import NoControlError
 from nualley.app.locks import RoleState
 from nualley.core import CheckResult, CheckState
@@ -32,6 +30,10 @@ def check_flow(state: RoleState) -> list[CheckResult]:
     """
     if not state.is_held or not state.control:
         return []
+    import asyncio
+
+    from nualley.app.control import send_order  # structlog and asyncio are heavy
+
     try:
         told = asyncio.run(send_order(state.control, FLOW, {}, timeout_s=_ANSWER_S))
     except NoControlError as error:

@@ -55,14 +55,14 @@ class CellCache:
     """Cells that were read, the newest of them: a file of a tier never changes."""
 
     def __init__(self) -> None:
-        self._found: OrderedDict[tuple[str, int], Cells] = OrderedDict()
+        self._found: OrderedDict[tuple[str, int, int], Cells] = OrderedDict()
         self._n_cells = 0
 
-    def get(self, key: tuple[str, int]) -> Cells | None:
+    def get(self, key: tuple[str, int, int]) -> Cells | None:
         """Return what is known of a row group."""
         return self._found.get(key)
 
-    def put(self, key: tuple[str, int], cells: Cells) -> Cells:
+    def put(self, key: tuple[str, int, int], cells: Cells) -> Cells:
         """Keep the cells of a row group, and forget those that were not asked for the longest."""
         if key not in self._found:
             self._n_cells += len(cells)

@@ -133,6 +133,12 @@ class Aliases:
         names.append((name, max(time_ns, names[-1][1])))
         self._names[name] = names
 
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """The names of each PV that has several, by time, given any of them or an alias."""
+        known = {*self._names, *self._pv_by_alias}
+        return {name: tuple(dict.fromkeys(part.name for part in self.resolve(name))) for name in known}
+
     def target(self, name: str) -> str:
         """Return the PV that an alias stands for; any other name itself."""
         return self._pv_by_alias.get(name, name)

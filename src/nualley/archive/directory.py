@@ -31,6 +31,8 @@ class Directory:
         Where the footer speaks of the group [B]; it ends where the next begins.
     ends_B : ndarray of int64
         The ends of these [B].
+    skip_rows : ndarray of int64
+        Rows of other PVs before those of the entry in the same row group of Parquet.
     footer : ndarray of int64, shape (4,)
         Start of the footer, of its list, of what follows the list, and its end [B].
     """
@@ -43,6 +45,7 @@ class Directory:
     last_sample_ns: NDArray[np.int64]
     group_B: NDArray[np.int64]
     ends_B: NDArray[np.int64]
+    skip_rows: NDArray[np.int64]
     footer: NDArray[np.int64]
 
     @property
@@ -69,6 +72,7 @@ class Directory:
             first_sample_ns=None if first_ns == _NONE else first_ns,
             last_sample_ns=None if last_ns == _NONE else last_ns,
             place=FooterPlace(start_B, list_B, int(self.group_B[row]), int(self.ends_B[row]), tail_B, stop_B),
+            skip_rows=int(self.skip_rows[row]),
         )
 
 
@@ -98,6 +102,7 @@ def directory_of(file: SealedFile, numbers: Mapping[str, int]) -> Directory:
         last_sample_ns=column([group.last_sample_ns for group in groups]),
         group_B=column([group.place.group_B for group in groups]),
         ends_B=column([group.place.group_stop_B for group in groups]),
+        skip_rows=column([group.skip_rows for group in groups]),
         footer=column([place.start_B, place.list_B, place.tail_B, place.stop_B]),
     )
 

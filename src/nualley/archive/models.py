@@ -370,6 +370,8 @@ class RowGroup:
         Times of the first and the last row that is a sample; None where none is.
     place : FooterPlace
         Where the file's footer speaks of it.
+    skip_rows : int
+        Rows of other PVs before it in the same row group of Parquet, >= 0.
     """
 
     path: str
@@ -381,6 +383,7 @@ class RowGroup:
     first_sample_ns: int | None
     last_sample_ns: int | None
     place: FooterPlace
+    skip_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)

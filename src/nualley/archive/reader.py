@@ -50,12 +50,7 @@ _RATE_S = 3600
 PIECE_ROWS = 500_000
 """A long stretch is read in pieces of about so many rows."""
 
-Names: TypeAlias = Callable[[str], Sequence[str]]
-
-
-def own_name(pv: str) -> Sequence[str]:
-    """Return the name of a PV that has no other."""
-    return (pv,)
+Names: TypeAlias = Callable[[], Mapping[str, Sequence[str]]]
 
 
 class ArchiveReader:
@@ -72,10 +67,10 @@ class ArchiveReader:
     clock : Clock
         Gives the age of values.
     names : callable
-        The names under which the history of a PV stands, by time, given any of them.
+        The names under which the history of a PV stands, by time, for each that has several and any of them.
     """
 
-    def __init__(self, index: Index, log: LogReader, files: ColumnFiles, clock: Clock, names: Names = own_name) -> None:
+    def __init__(self, index: Index, log: LogReader, files: ColumnFiles, clock: Clock, names: Names = dict) -> None:
         self._view = ArchiveView(index, log, files, clock)
         self._clock = clock
         self._names = names
@@ -106,8 +101,7 @@ class ArchiveReader:
 
     def _records(self, registry: Registry, pv: str) -> list[PvRecord]:
         """Return the records of a PV's names, the present one last; at least one."""
-        names = list(dict.fromkeys(self._names(pv)))
-        return [registry.by_name[name] for name in names if name in registry.by_name] or [_record(registry, pv)]
+        return _records(registry, pv, self._names())
 
     def last(self, pvs: Sequence[str] = ()) -> list[LastValue]:
         """Return last values.
@@ -125,7 +119,8 @@ class ArchiveReader:
         registry = self._view.refresh().registry
         names = pvs or sorted(registry.by_name)
         now_ns = self._clock.now_ns()
-        return [registry.last_value(self._records(registry, name)[-1], now_ns) for name in names]
+        others = self._names()
+        return [registry.last_value(_records(registry, name, others)[-1], now_ns) for name in names]
 
     def ledger(self) -> Ledger:
         """Return the account of all samples."""
@@ -240,9 +235,9 @@ class ArchiveReader:
         return ValueAt(pv, last["time_ns"], value, last["severity"], last["status"], is_known=is_known)
 
     def _bins(self, source: PvSource, pv: str, stretch: tuple[int, int], n_bins: int, *, is_exact: bool) -> pa.Table:
-        n_rows = sum(self._view.sealed.count_rows(name, Level.RAW, *stretch) for name in self._names(pv))
+        n_rows = sum(self._view.sealed.count_rows(name, Level.RAW, *stretch) for name in self._names().get(pv, (pv,)))
         level = choose_level(*stretch, n_bins, n_rows)
-        if level is Level.RAW and any(self._is_thinned(name, stretch[0]) for name in self._names(pv)):
+        if level is Level.RAW and any(self._is_thinned(name, stretch[0]) for name in self._names().get(pv, (pv,))):
             level = Level.MINUTE  # only cells tell of all of it
         snap_ns = 1 if is_exact else TIERS.get(level, 1)
         edges_ns = bin_edges(*stretch, n_bins, snap_ns)
@@ -548,6 +543,11 @@ def _gaps(pv: str, table: pa.Table, lost: Sequence[RowGroup]) -> list[Connection
         if behind.size:
             rows.append(ConnectionRow(pv, int(behind[0]), RowKind.RECONNECT, int(behind[0]), -1, ""))
     return rows
+
+
+def _records(registry: Registry, pv: str, others: Mapping[str, Sequence[str]]) -> list[PvRecord]:
+    names = others.get(pv, (pv,))
+    return [registry.by_name[name] for name in names if name in registry.by_name] or [_record(registry, pv)]
 
 
 def _record(registry: Registry, pv: str) -> PvRecord:

@@ -121,7 +121,7 @@ class ArchiveView:
         FileNotFoundError
             Where it was replaced meanwhile.
         """
-        key = group.path, group.place.group_B
+        key = group.path, group.place.group_B, group.skip_rows
         cells = self._known_cells.get(key)
         if cells is None:
             table = self.rows(group)

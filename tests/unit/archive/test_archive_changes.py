@@ -240,7 +240,7 @@ def test_a_file_that_cannot_be_read_is_an_error_and_not_an_empty_one(file):
 
 def test_names_follow_the_file(file):
     names = KeptNames(file)
-    assert names("LAB:T9") == ("LAB:T9",)
+    assert names() == {}
     file.append(CHANGES)
-    assert names("LAB:T9") == names("LAB:T1") == ("LAB:T1", "LAB:T9")
+    assert names() == {"LAB:T9": ("LAB:T1", "LAB:T9"), "LAB:T1": ("LAB:T1", "LAB:T9")}
     assert json.loads(file.path.read_text().splitlines()[0])["note"] == "dritter Fühler"

@@ -137,7 +137,7 @@ def test_the_cache_forgets_what_was_not_asked_for():
     empty = np.zeros(2_000_000, dtype=np.int64)  # 16 MB a column
 
     def load(_file_id):
-        return Directory(empty.astype(np.int32), *[empty] * 7, footer=empty[:4])
+        return Directory(empty.astype(np.int32), *[empty] * 8, footer=empty[:4])
 
     first = cache.get(1, load)
     assert cache.get(1, load) is first

@@ -117,10 +117,10 @@ def test_rows_of_both_sides_of_midnight_land_in_their_day(bench, column):
     assert column(bench, "P", "value") == [0.0, 1.0, 2.0, 3.0]
 
 
-def test_a_file_is_sorted_with_a_row_group_per_pv(bench):
+def test_short_runs_of_pvs_share_a_row_group_and_are_read_apart(bench, column):
     for value in range(5):
-        for pv in ("Z", "A", "M"):
-            bench.emit(bench.sample(pv, float(value)))
+        for number, pv in enumerate(("Z", "A", "M")):
+            bench.emit(bench.sample(pv, float(10 * number + value)))
         bench.clock.advance(1)
     bench.seal()
     import pyarrow.parquet as pq
@@ -128,12 +128,32 @@ def test_a_file_is_sorted_with_a_row_group_per_pv(bench):
     (path,) = (bench.folder / "day").rglob("*.parquet")
     assert path.name == "float64-0-00000000.parquet"
     file = pq.ParquetFile(path)
-    groups = [file.read_row_group(number) for number in range(file.num_row_groups)]
-    assert [group["pv"].unique().to_pylist() for group in groups] == [["A"], ["M"], ["Z"]]
-    assert all(group["time_ns"].to_pylist() == sorted(group["time_ns"].to_pylist()) for group in groups)
+    assert file.num_row_groups == 1
+    table = file.read_row_group(0)
+    assert table["pv"].to_pylist() == ["A"] * 5 + ["M"] * 5 + ["Z"] * 5
+    assert table["time_ns"].to_pylist() == 3 * sorted(set(table["time_ns"].to_pylist()))
+    for number, pv in enumerate(("Z", "A", "M")):
+        assert column(bench, pv, "value") == [float(10 * number + value) for value in range(5)]
     assert file.schema_arrow.names == [
         "pv", "time_ns", "value", "severity", "status", "protocol", "received_ns", "seq", "kind", "last_heard_ns",
     ]  # fmt: skip
+
+
+def test_long_runs_have_row_groups_of_their_own(bench, column):
+    for value in range(700):
+        for number, pv in enumerate(("Z", "A", "M")):
+            bench.emit(bench.sample(pv, float(1000 * number + value)))
+        bench.clock.advance(1)
+    bench.seal()
+    import pyarrow.parquet as pq
+
+    found = [
+        [group["pv"].unique().to_pylist() for group in map(file.read_row_group, range(file.num_row_groups))]
+        for file in map(pq.ParquetFile, sorted((bench.folder / "day").rglob("*.parquet")))
+    ]
+    assert found == [[["A", "M", "Z"]], [["A"], ["M"], ["Z"]]]
+    for number, pv in enumerate(("Z", "A", "M")):
+        assert column(bench, pv, "value") == [float(1000 * number + value) for value in range(700)]
 
 
 def test_arrays_come_back_whole_and_a_resent_one_is_a_repeat(bench, column):

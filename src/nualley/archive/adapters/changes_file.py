@@ -139,10 +139,10 @@ class KeptNames:
     def __init__(self, file: ChangesFile) -> None:
         self._file = file
         self._stamp: tuple[int, int, int] | None = None
-        self._aliases = Aliases()
+        self._names: Mapping[str, tuple[str, ...]] = {}
 
-    def __call__(self, pv: str) -> tuple[str, ...]:
-        """Return the names of a PV by time, given any of them; for one that has no other, that.
+    def __call__(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the names of each PV that has several, by time, given any of them.
 
         Raises
         ------
@@ -151,8 +151,8 @@ class KeptNames:
         """
         stamp = self._file.stamp()
         if stamp != self._stamp:
-            self._aliases, self._stamp = Aliases(self._file.read().changes), stamp
-        return tuple(dict.fromkeys(part.name for part in self._aliases.resolve(pv)))
+            self._names, self._stamp = Aliases(self._file.read().changes).names, stamp
+        return self._names
 
 
 def _write_behind(descriptor: int, data: bytes) -> None:

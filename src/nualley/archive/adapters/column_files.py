@@ -21,6 +21,9 @@ from nualley.core import make_folders, sync_folder
 from nualley.pv import ValueType
 
 _COMPRESSION_LEVEL = 3
+_SHARED_ROWS = 1024
+"""Runs of several PVs share a row group up to so many rows: reading one of them reads all."""
+_SHARED_B = 2**20
 _FOLDERS = ("day", "quarantine")  # where the names say which segment it was
 _NAME = re.compile(r"[a-z0-9-]+?-(?P<shard>[^-]+)-(?P<segment>[0-9]{1,12})\.parquet")
 _log = structlog.get_logger(__name__)
@@ -42,8 +45,7 @@ class ParquetFolder:
     def write(self, path: str, table: pa.Table, level: Level, value_type: ValueType) -> SealedFile:
         """Write a file durably and return what it holds; see `nualley.archive.ports.ColumnFiles`."""
         with self.begin(path, level, value_type) as file:
-            for pv, run in pv_runs(table):
-                file.add(pv, run)
+            file.add_all(table)
             return file.finish()
 
     def begin(
@@ -92,6 +94,7 @@ class ParquetFolder:
                 wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
                 table = file.read_row_group(0, columns=wanted).replace_schema_metadata(None)
                 table.validate(full=True)
+                table = table.slice(group.skip_rows, group.n_rows)
         except FileNotFoundError:
             raise
         # Arrow has no error of its own for a file that is not what its footer says
@@ -176,13 +179,16 @@ def _ends_ns(table: pa.Table, column: str) -> tuple[int, int]:
     return start_ns, stop_ns
 
 
+def _run_edges(table: pa.Table) -> list[int]:
+    codes = table["pv"].combine_chunks().indices.to_numpy()
+    return [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+
+
 def pv_runs(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     """Yield each PV of a table sorted by PV, and its rows."""
     column = table["pv"].combine_chunks()
-    codes = column.indices.to_numpy()
-    edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
-    for start, stop in itertools.pairwise(edges):
-        yield column.dictionary[int(codes[start])].as_py(), table.slice(start, stop - start)
+    for start, stop in itertools.pairwise(_run_edges(table)):
+        yield column.dictionary[column.indices[start].as_py()].as_py(), table.slice(start, stop - start)
 
 
 class ParquetFileWriter:
@@ -209,7 +215,8 @@ class ParquetFileWriter:
         self._part = self._final.with_name(f".{self._final.name}.part")
         metadata = {b"nualley.archive.version": _FILE_VERSION, b"nualley.value_type": value_type.encode()}
         self._schema = look.schema.with_metadata({**metadata, b"nualley.level": level.encode()})
-        self._found: list[tuple[str, _Extent]] = []
+        self._found: list[tuple[str, _Extent, int, int]] = []
+        self._group_rows: list[int] = []
         self._writer = pq.ParquetWriter(
             self._part,
             self._schema,
@@ -235,8 +242,29 @@ class ParquetFileWriter:
         """Write a run of a PV's rows as one row group; runs come by PV and time."""
         if self._level is Level.RAW and "latency_ms" in self._schema.names:
             run = to_lasting(run, self._value_type)
-        self._writer.write_table(run.cast(self._schema), row_group_size=max(run.num_rows, 1))
-        self._found.append((pv, _extent(run, self._layout.time_column)))
+        self._write(run.cast(self._schema), [(pv, _extents(run, self._layout.time_column, [0, run.num_rows])[0])])
+
+    def add_all(self, table: pa.Table) -> None:
+        """Write rows of many PVs, by PV and time: short runs share row groups, each of which has its price."""
+        edges = _run_edges(table)
+        extents = _extents(table, self._layout.time_column, edges)
+        names = [name for name, _ in pv_runs(table)]
+        table, first = table.cast(self._schema), 0
+        row_B = max(table.nbytes // max(table.num_rows, 1), 1)
+        most_rows = max(1, min(_SHARED_ROWS, _SHARED_B // row_B))
+        for last in range(len(names)):
+            if last == len(names) - 1 or edges[last + 2] - edges[first] > most_rows:
+                part = table.slice(edges[first], edges[last + 1] - edges[first])
+                self._write(part, list(zip(names[first : last + 1], extents[first : last + 1], strict=True)))
+                first = last + 1
+
+    def _write(self, group: pa.Table, found: list[tuple[str, "_Extent"]]) -> None:
+        self._writer.write_table(group, row_group_size=max(group.num_rows, 1))
+        skip_rows = 0
+        for pv, extent in found:
+            self._found.append((pv, extent, len(self._group_rows), skip_rows))
+            skip_rows += extent.n_rows
+        self._group_rows.append(group.num_rows)
 
     def finish(self) -> SealedFile:
         """Make the file durable, read it back, give it its name, and return what it holds."""
@@ -244,20 +272,20 @@ class ParquetFileWriter:
         sha256 = _sync_and_digest(self._part)
         size_B = self._part.stat().st_size
         groups = self._placed(size_B)
-        _verify(self._part, [extent.n_rows for _, extent in self._found])
+        _verify(self._part, self._group_rows)
         # the index does not know this name yet: what may stand here is an earlier try at the same rows
         _keep_other_bytes(self._final, sha256)
         self._part.replace(self._final)
         sync_folder(self._final.parent)
-        n_rows = sum(extent.n_rows for _, extent in self._found)
+        n_rows = sum(self._group_rows)
         return SealedFile(self._path, self._level, self._value_type, n_rows, size_B, sha256, groups)
 
     def _placed(self, size_B: int) -> tuple[tuple[str, RowGroup], ...]:
         with self._part.open("rb") as raw:
             start_B = footer_start(os.pread(raw.fileno(), 8, size_B - 8), size_B)
             footer = os.pread(raw.fileno(), size_B - 8 - start_B, start_B)
-        plan = plan_footer(footer, start_B, len(self._found))
-        ends = itertools.pairwise(plan.groups_B)
+        plan = plan_footer(footer, start_B, len(self._group_rows))
+        ends = list(itertools.pairwise(plan.groups_B))
         return tuple(
             (
                 pv,
@@ -269,14 +297,15 @@ class ParquetFileWriter:
                     place=FooterPlace(
                         start_B=start_B,
                         list_B=start_B + plan.list_B,
-                        group_B=start_B + begin,
-                        group_stop_B=start_B + end,
+                        group_B=start_B + ends[number][0],
+                        group_stop_B=start_B + ends[number][1],
                         tail_B=start_B + plan.groups_B[-1],
                         stop_B=start_B + plan.size_B,
                     ),
+                    skip_rows=skip_rows,
                 ),
             )
-            for (pv, extent), (begin, end) in zip(self._found, ends, strict=True)
+            for pv, extent, number, skip_rows in self._found
         )
 
 
@@ -288,13 +317,18 @@ class _Extent(NamedTuple):
     last_sample_ns: int | None
 
 
-def _extent(run: pa.Table, time_column: str) -> _Extent:
-    times_ns = run[time_column].to_numpy()
-    samples_ns = times_ns
-    if "kind" in run.schema.names:
-        samples_ns = times_ns[run["kind"].cast(pa.string()).to_numpy(zero_copy_only=False) == "sample"]
-    first, last = (int(samples_ns[0]), int(samples_ns[-1])) if samples_ns.size else (None, None)
-    return _Extent(run.num_rows, int(times_ns[0]), int(times_ns[-1]), first, last)
+def _extents(table: pa.Table, time_column: str, edges: Sequence[int]) -> list[_Extent]:
+    """Return what is between each two edges of rows by time."""
+    times_ns = table[time_column].to_numpy()
+    is_sample = np.ones(times_ns.size, dtype=bool)
+    if "kind" in table.schema.names:
+        is_sample = table["kind"].cast(pa.string()).to_numpy(zero_copy_only=False) == "sample"
+    found = []
+    for start, stop in itertools.pairwise(edges):
+        samples_ns = times_ns[start:stop][is_sample[start:stop]]
+        first, last = (int(samples_ns[0]), int(samples_ns[-1])) if samples_ns.size else (None, None)
+        found.append(_Extent(stop - start, int(times_ns[start]), int(times_ns[stop - 1]), first, last))
+    return found
 
 
 def _sync_and_digest(path: Path) -> str:

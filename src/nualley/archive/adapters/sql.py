@@ -450,7 +450,9 @@ def decode_directory(data: bytes) -> Directory:
         raise ValueError("its checksum is another one")
     table = pa.ipc.open_stream(pa.py_buffer(data)[8:]).read_all()
     footer = np.array(json.loads(table.schema.metadata[b"footer"]), dtype=np.int64)
-    return Directory(**{name: table[name].to_numpy() for name in table.schema.names}, footer=footer)
+    columns = {name: table[name].to_numpy() for name in table.schema.names}
+    columns.setdefault("skip_rows", np.zeros(table.num_rows, dtype=np.int64))  # each entry a row group of its own
+    return Directory(**columns, footer=footer)
 
 
 def _row(record: PvRecord) -> tuple[object, ...]:
