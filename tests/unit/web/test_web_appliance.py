@@ -1,6 +1,7 @@
 """The calls of Archiver Appliance clients, over a real archive: samples in all forms, names, status, changes."""
 
 import json
+import shutil
 from contextlib import asynccontextmanager
 
 import httpx
