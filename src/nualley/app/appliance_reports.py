@@ -203,7 +203,6 @@ def _never_connected(appliance: Appliance) -> list[Row]:
             "pvName": found.pv,
             "appliance": INSTANCE,
             "requestTime": shown_time(found.changed_ns),
-            "currentState": "START",
         }
         for found in facts(appliance)
         if found.policy is not None
