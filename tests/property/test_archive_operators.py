@@ -48,6 +48,7 @@ def run(text, history, *, start_ns=START_NS, stop_ns=STOP_NS, kinds=None):
                     "severity": pa.array([row[2] for row in part], pa.int8()),
                     "status": pa.array([0] * len(part), pa.int16()),
                     "kind": pa.array(kind, pa.string()).dictionary_encode(),
+                    "last_heard_ns": pa.nulls(len(part), pa.int64()),
                 }
             )
         )

@@ -1,6 +1,6 @@
 """The archive as an Archiver Appliance shows it: data, names and what is known of a PV."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,11 +11,13 @@ import pyarrow.compute as pc
 from nualley.app.appliance_names import matching
 from nualley.app.archive_changes import Changed, change_archive
 from nualley.app.archive_plan import read_plan
+from nualley.app.exports import history_source
 from nualley.app.site import Site
-from nualley.archive import ArchiveMissingError, Verb, is_valid_pv_name
+from nualley.archive import ArchiveMissingError, PvNotArchivedError, Verb, is_valid_pv_name
 from nualley.archive.appliance.answers import FORMS, History, headers
 from nualley.archive.changes import Plan
-from nualley.archive.operators.calls import Operator, operate, parse_call
+from nualley.archive.operators.calls import Operator, parse_call
+from nualley.archive.operators.quick import work
 from nualley.archive.operators.stretch import COLUMNS, Stretch, samples_of
 from nualley.archive.reader import ArchiveReader
 from nualley.core import UsageError, nearest
@@ -149,30 +151,31 @@ class Appliance:
             raise UsageError(f"{len(question.pvs)} PVs", where="pv", do=f"ask for 1 to {MOST_PVS}")
         asked = [self._called(text, question.operator) for text in question.pvs]
         start_ns = question.stretches[0].start_ns
-        return [
-            History(
-                pv, headers(self.reader.record(pv).metadata), self._tables(pv, operator, question.stretches), start_ns
-            )
-            for operator, pv in asked
-        ]
+        return [self._history(pv, operator, question.stretches, start_ns) for operator, pv in asked]
 
     def _called(self, text: str, default: str) -> tuple[Operator | None, str]:
         operator, name = parse_call(text[: LONGEST_CALL + 1])
         pv = checked_name(name)
         if operator is None and default:
             operator, _ = parse_call(f"{default}({pv})")
-        self.reader.record(pv)  # who is not archived is refused before anything is answered
         return operator, pv
+
+    def _history(self, pv: str, operator: Operator | None, stretches: Sequence[Stretch], start_ns: int) -> History:
+        try:
+            metadata = self.reader.record(pv).metadata
+        except (PvNotArchivedError, ArchiveMissingError):
+            # what is to be archived and was never heard has no samples yet; who is not archived is refused
+            if self.plan().policy(pv) is None:
+                raise
+            return History(pv, {}, (), start_ns)
+        return History(pv, headers(metadata), self._tables(pv, operator, stretches), start_ns)
 
     def _tables(self, pv: str, operator: Operator | None, stretches: Sequence[Stretch]) -> Iterator[pa.Table]:
         last_ns: int | None = None
         for stretch in stretches:
-            pieces = self.reader.pieces(pv, stretch.start_ns, stretch.stop_ns, PIECE_ROWS)
-            tables: Iterable[pa.Table]
-            if operator is None:
-                tables = (samples.select(COLUMNS) for samples in samples_of(pieces))
-            else:
-                tables = operate(operator, pieces, stretch)
+            source = history_source(self.reader, pv, stretch, PIECE_ROWS)
+            pieces = source.pieces(stretch.start_ns, stretch.stop_ns)
+            tables = samples_of(pieces) if operator is None else work(operator, source, stretch)
             for table in tables:
                 # a stretch begins with the sample before it, which may have been told already
                 told = table if last_ns is None else table.filter(pc.greater(table["time_ns"], last_ns))

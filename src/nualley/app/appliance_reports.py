@@ -203,7 +203,6 @@ def _never_connected(appliance: Appliance) -> list[Row]:
             "pvName": found.pv,
             "appliance": INSTANCE,
             "requestTime": shown_time(found.changed_ns),
-            "currentState": "START",
         }
         for found in facts(appliance)
         if found.policy is not None
@@ -308,5 +307,6 @@ REPORTS: Mapping[str, Callable[[Appliance], list[Row]]] = {
     "getPVsByDroppedEventsTimestamp": _quarantined,
     "getPVsByDroppedEventsBuffer": _nothing,
     "getPVsByDroppedEventsTypeChange": _nothing,
+    "getSlowChangingPVsWithDroppedEvents": _nothing,
 }
 """Every report by its name; each may be cut to its first rows."""

@@ -12,10 +12,12 @@ from nualley.archive.appliance.answers import SLICE_ROWS, headers
 from nualley.archive.appliance.messages import PayloadType
 from nualley.archive.appliance.writing import event_lines, file_path, info_line, payload_of, years_of
 from nualley.archive.exporting import write_pieces
-from nualley.archive.operators.calls import operate, parse_operator
+from nualley.archive.operators.calls import parse_operator
+from nualley.archive.operators.quick import Source, work
 from nualley.archive.operators.stretch import Stretch, samples_of
-from nualley.archive.reader import ArchiveReader
+from nualley.archive.reader import PIECE_ROWS, ArchiveReader
 from nualley.core import UsageError, sync_folder
+from nualley.pv import ValueType
 
 
 def export_rows(
@@ -69,8 +71,30 @@ def operated(reader: ArchiveReader, pv: str, operator: str, start_ns: int, stop_
     OperatorError
         Where there is no such operator; while it works, where it cannot work on these values.
     """
-    called = parse_operator(operator)
-    return operate(called, reader.pieces(pv, start_ns, stop_ns), Stretch(start_ns, stop_ns))
+    stretch = Stretch(start_ns, stop_ns)
+    return work(parse_operator(operator), history_source(reader, pv, stretch), stretch)
+
+
+def history_source(reader: ArchiveReader, pv: str, stretch: Stretch, most_rows: int = PIECE_ROWS) -> Source:
+    """Return where operators read the history of a PV.
+
+    Parameters
+    ----------
+    reader : ArchiveReader
+        The archive.
+    pv : str
+        Name of the PV.
+    stretch : Stretch
+        What is asked for.
+    most_rows : int
+        About how many rows are in memory at once.
+    """
+    return Source(
+        n_rows=reader.count_rows(pv, stretch.start_ns, stretch.stop_ns),
+        bins=lambda start_ns, stop_ns, n: reader.bins(pv, start_ns, stop_ns, n, is_exact=True),
+        pieces=lambda start_ns, stop_ns: reader.pieces(pv, start_ns, stop_ns, most_rows),
+        has_cells=reader.record(pv).value_type in (ValueType.FLOAT64, ValueType.INT64),
+    )
 
 
 def export_appliance(

@@ -54,6 +54,26 @@ def test_a_year_is_a_file_and_comes_back_as_it_was(reader, tmp_path):
         assert other.record(pv).metadata.precision == 2
 
 
+def test_a_lost_connection_goes_with_the_first_sample_behind_it(tmp_path):
+    writer = open_archive_writer(tmp_path / "archive")
+    emit, begin_ns = writer.recorder.receive, NEW_YEAR_NS + 3600 * SECOND_NS
+    for number, value in enumerate([1.0, 2.0, 3.0]):
+        time_ns = begin_ns + number * 100 * SECOND_NS
+        emit(Connection("P", True, "ioc", time_ns, time_ns, "ca"))
+        emit(Sample("P", time_ns + SECOND_NS, value, ValueType.FLOAT64, 0, 0, "ca", time_ns))
+        emit(Connection("P", False, "ioc", time_ns + 60 * SECOND_NS, time_ns + 50 * SECOND_NS, "ca"))
+    writer.close()
+    reader = open_archive_reader(tmp_path / "archive")
+    list(export_appliance(reader, "P", *EVER, tmp_path / "store"))
+    import_files(tmp_path / "other", [tmp_path / "store"])
+    links = [(row.kind.name, row.time_ns) for row in open_archive_reader(tmp_path / "other").connections("P", *EVER)]
+    for number in (0, 1):
+        lost_ns = begin_ns + (number * 100 + 50) * SECOND_NS
+        assert ("DISCONNECT", lost_ns) in links
+        assert ("RECONNECT", lost_ns + 50 * SECOND_NS) in links
+    assert len([kind for kind, _ in links if kind == "DISCONNECT"]) == 2
+
+
 def test_only_what_was_asked_for(reader, tmp_path):
     ((path, n_samples),) = export_appliance(reader, "LAB:N", NEW_YEAR_NS, NEW_YEAR_NS + SECOND_NS, tmp_path)
     assert (path.name, n_samples) == ("N:2025.pb", 1)

@@ -1,17 +1,20 @@
 """The calls of Archiver Appliance clients, over a real archive: samples in all forms, names, status, changes."""
 
 import json
+import shutil
 from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 
 from nualley.app.archive import open_archive_writer
+from nualley.app.archive_changes import change_archive
 from nualley.app.site import Site
+from nualley.archive import Verb
 from nualley.archive.appliance import answers
 from nualley.archive.appliance.files import Damage, read_events
 from nualley.config import load
-from nualley.core import SECOND_NS, parse_time_ns
+from nualley.core import SECOND_NS, UsageError, parse_time_ns
 from nualley.pv import Connection, Life, Limits, Metadata, Sample, ValueType
 from nualley.web import appliance_service
 from nualley.web.application import create_app
@@ -182,6 +185,20 @@ async def test_raw_of_several_pvs_and_types(site):
     assert found[3].value.to_pylist() == [1.0, 2.0**40]
 
 
+async def test_a_lost_connection_is_told_with_the_sample_behind_it(site):
+    writer = open_archive_writer(site.archive_folder, clock=site.clock)
+    writer.recorder.receive(Connection(GONE, True, IOC, NOW_NS + SECOND_NS, NOW_NS + SECOND_NS, "ca"))
+    writer.recorder.receive(Sample(GONE, NOW_NS + 2 * SECOND_NS, 2.0, ValueType.FLOAT64, 0, 0, "ca", NOW_NS))
+    writer.close()
+    words = f"pv={GONE}&from=2025-01-01T00:00:00Z&to=2027-01-01T00:00:00Z"
+    (found,) = strict(await ask(site, f"{DATA}.json?{words}"))
+    second_s = NOW_NS // SECOND_NS
+    fields = {"cnxlostepsecs": str(second_s - 1), "cnxregainedepsecs": str(second_s + 1)}
+    assert [row.get("fields") for row in found["data"]] == [None, fields]
+    *_, part = events_of(await ask(site, f"{DATA}.raw?{words}"))
+    assert [time_ns // SECOND_NS for time_ns, _ in part.links] == [second_s - 1, second_s + 1]
+
+
 @pytest.mark.parametrize("form", ["json", "qw", "raw", "csv", "txt"])
 async def test_no_samples_are_an_answer(site, form):
     answer = await ask(site, f"{DATA}.{form}?pv={PV}&from=2024-01-01T00:00:00Z&to=2024-01-02T00:00:00Z")
@@ -215,6 +232,47 @@ async def test_a_long_answer_comes_in_parts_and_is_the_same(site, monkeypatch):
     monkeypatch.setattr(answers, "SLICE_ROWS", 7)
     assert (await ask(site, f"{DATA}.json?pv={PV}&pv={MODE}&from=2025-01-01T00:00:00Z")).content == whole.content
     assert (await ask(site, f"{DATA}.raw?pv={PV}&pv={BIG}&from=2025-01-01T00:00:00Z")).content == raw.content
+
+
+async def test_another_name_has_the_same_history(site):
+    change_archive(site, Verb.ADD, PV)
+    change_archive(site, Verb.ALIAS, PV, name="BOTTOM")
+    (found,) = strict(await ask(site, f"{DATA}.json?pv=BOTTOM&{MINUTE}"))
+    assert (found["meta"]["name"], len(found["data"])) == ("BOTTOM", 11)
+    assert strict(await ask(site, "/retrieval/bpl/getMatchingPVs?pv=BOTT*")) == ["BOTTOM"]
+    (status,) = strict(await ask(site, "/mgmt/bpl/getPVStatus?pv=BOTTOM"))
+    assert (status["pvName"], status["status"]) == ("BOTTOM", "Being archived")
+
+
+async def test_a_pv_that_was_never_heard_has_no_samples(site):
+    (found,) = strict(await ask(site, f"{DATA}.json?pv=DEMO:BEAM:POWER&{MINUTE}"))
+    assert found == {"meta": {"name": "DEMO:BEAM:POWER"}, "data": []}
+
+
+async def test_before_anything_was_archived(site):
+    shutil.rmtree(site.archive_folder)
+    assert "DEMO:BEAM:POWER" in strict(await ask(site, "/retrieval/bpl/getMatchingPVs?pv=*"))
+    assert strict(await ask(site, f"{DATA}.json?pv=DEMO:BEAM:POWER"))[0]["data"] == []
+    assert strict(await ask(site, f"{DATA}.json?pv={PV}", code=503))["error"]["code"] == 4
+    never = strict(await ask(site, "/mgmt/bpl/getNeverConnectedPVs"))
+    assert {"pvName": "DEMO:BEAM:POWER", "appliance": "nualley", "requestTime": "Never"} in never
+    assert strict(await ask(site, "/retrieval/data/getDataAtTime", method="POST", json=["DEMO:BEAM:POWER"])) == {}
+
+
+async def test_what_goes_wrong_later_cuts_the_answer_short_and_makes_room(site, monkeypatch):
+    monkeypatch.setattr(appliance_service, "MOST_DOWNLOADS", 1)
+    monkeypatch.setattr(answers, "SLICE_ROWS", 10)
+
+    def fail_late(_, part):
+        if part["time_ns"][0].as_py() > NEW_YEAR_NS:
+            raise UsageError("the drive is gone")
+        return [None] * len(part)
+
+    monkeypatch.setattr(answers.Json, "_plain_rows", fail_late)
+    async with browsing(site) as client:
+        with pytest.raises(UsageError, match="the drive is gone"):
+            await client.get(f"{DATA}.json?pv={PV}&from=2025-01-01T00:00:00Z")
+        assert (await client.get(f"{DATA}.csv?pv={PV}&{MINUTE}")).status_code == 200
 
 
 # ------------------------------------------------------------------ refusals
@@ -372,6 +430,12 @@ async def test_changes_with_a_token(site):
     assert [row["status"] for row in statuses] == ["Paused", "Not being archived", "Not being archived"]
     (resumed,) = strict(await ask(site, f"/mgmt/bpl/resumeArchivingPV?pv={GONE},", **authorized))
     assert resumed["status"] == "ok"
+
+
+async def test_nobody_may_change_where_no_tokens_are_kept(tmp_path):
+    site = Site(load(write_experiment(tmp_path), {"NUALLEY_STORE": str(tmp_path / "store")}), FakeClock(NOW_NS))
+    answer = await ask(site, "/mgmt/bpl/archivePV?pv=X", code=401, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert "web.manage_tokens_file" in strict(answer)["error"]["do"]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,13 @@ def test_a_port_that_is_taken_is_named(taken: int) -> None:
     assert f"NUALLEY_WEB__PORT={taken + 1}" in caught.value.do
 
 
+def test_a_port_of_the_appliance_that_is_taken_names_its_setting(taken: int) -> None:
+    with pytest.raises(PortTakenError) as caught:
+        listen("127.0.0.1", taken, setting="web.appliance_ports")
+    assert "web.appliance_ports" in caught.value.where
+    assert "leave web.appliance_ports out" in caught.value.do
+
+
 def test_a_port_that_cannot_be_opened_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: socket.socket, __: object) -> None:
         raise PermissionError(13, "Permission denied")

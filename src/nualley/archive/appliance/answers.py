@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nualley.archive.appliance.messages import PayloadType
-from nualley.archive.appliance.writing import event_lines, info_line, payload_of, years_of
+from nualley.archive.appliance.writing import event_lines, info_line, links_of, payload_of, years_of
 from nualley.core import SECOND_NS, format_time
 from nualley.pv import Metadata
 
@@ -31,7 +31,8 @@ class History:
     headers : mapping of str to str
         As `headers` makes them.
     tables : iterable of pyarrow.Table
-        Columns time_ns, value, severity and status, by time.
+        Columns time_ns, value, severity and status, by time; perhaps lost_s and regained_s, see
+        `nualley.archive.operators.stretch.LINKS`.
     start_ns : int
         Where the question begins [ns since 1970 UTC]; an answer without samples is of its year.
     """
@@ -123,6 +124,12 @@ class Json:
         return f'{{"meta":{_compact(meta | dict(history.headers))},"data":['
 
     def _rows(self, samples: pa.Table) -> list[dict[str, Any]]:
+        rows = self._plain_rows(samples)
+        for number, fields in links_of(samples).items():
+            rows[number]["fields"] = fields
+        return rows
+
+    def _plain_rows(self, samples: pa.Table) -> list[dict[str, Any]]:
         time_ns, values = samples["time_ns"].to_pylist(), _strict(samples["value"])
         if self.is_short:
             return [{"millis": time // 1_000_000, "val": value} for time, value in zip(time_ns, values, strict=True)]

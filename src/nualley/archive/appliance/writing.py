@@ -112,16 +112,29 @@ def event_lines(year: int, payload: PayloadType, samples: pa.Table) -> list[byte
     ]
     make = EVENTS[payload]
     try:
-        return [
-            escape_line(
-                make(secondsintoyear=s, nano=n, val=value, severity=severity, status=status).SerializeToString()
-            )
-            + b"\n"
-            for s, n, value, severity, status in zip(*columns, strict=True)
-        ]
+        events = [make(**dict(zip(_FIELDS, row, strict=True))) for row in zip(*columns, strict=True)]
     except (TypeError, ValueError) as error:
         raise OperatorError(
             f"a value of {samples['value'].type} that {payload.name} cannot hold: {error}",
             where="raw",
             do="ask for json, or export csv, arrow or parquet",
         ) from error
+    for row, fields in links_of(samples).items():
+        for name, value in fields.items():
+            events[row].fieldvalues.add(name=name, val=value)
+    return [escape_line(event.SerializeToString()) + b"\n" for event in events]
+
+
+def links_of(samples: pa.Table) -> dict[int, dict[str, str]]:
+    """Return what the appliance writes into the first sample after a lost connection, by its row.
+
+    Parameters
+    ----------
+    samples : pyarrow.Table
+        Perhaps with columns lost_s and regained_s [s since 1970 UTC].
+    """
+    if "lost_s" not in samples.column_names:
+        return {}
+    lost_s, regained_s = samples["lost_s"].to_numpy(), samples["regained_s"].to_numpy()
+    rows = np.flatnonzero((lost_s > 0) & (regained_s >= lost_s)).tolist()
+    return {row: {"cnxlostepsecs": str(lost_s[row]), "cnxregainedepsecs": str(regained_s[row])} for row in rows}

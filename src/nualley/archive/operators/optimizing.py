@@ -50,14 +50,20 @@ class Optimized:
         rest = itertools.chain(begin, source)
         if not _are_numbers(begin[0]):
             return (table.select(COLUMNS) for table in rest)
-        return self._bins(rest, stretch)
+        return self.of_moments(moments_by_bin(rest, self.width_s(stretch), stretch), stretch)
 
-    def _bins(self, samples: Iterable[pa.Table], stretch: Stretch) -> Iterator[pa.Table]:
+    def width_s(self, stretch: Stretch) -> int:
+        """Return the width of the bins [s]: whole minutes from two minutes on, whole hours from two hours on."""
         seconds = (stretch.stop_ns - 1) // SECOND_NS - stretch.start_ns // SECOND_NS
         width_s = max(1, seconds // self.n_points)
-        tables = (self._table(found) for found in moments_by_bin(samples, width_s, stretch))
+        unit_s = 3600 if width_s >= 7200 else 60 if width_s >= 120 else 1
+        return -(-width_s // unit_s) * unit_s
+
+    def of_moments(self, found: Iterable[Moments], stretch: Stretch) -> Iterator[pa.Table]:
+        """Return the bins, given the moments of bins of `width_s`."""
+        tables = (self._table(part) for part in found)
         empty = _hold_last if self.has_last else None
-        return filled(tables, width_s, stretch, is_filled=self.is_filled, empty=empty)
+        return filled(tables, self.width_s(stretch), stretch, is_filled=self.is_filled, empty=empty)
 
     def _table(self, found: Moments) -> pa.Table:
         columns = [found.mean, deviation(found), found.min, found.max, found.n_numbers.astype(np.float64)]

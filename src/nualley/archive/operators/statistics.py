@@ -101,14 +101,16 @@ class Statistic:
 
     def run(self, samples: Iterable[pa.Table], stretch: Stretch) -> Iterator[pa.Table]:
         """Return the bins of a stretch; the sample from before it makes a bin of its own."""
-        found = self._of_moments(samples, stretch) if self.name in STATISTICS else self._of_all(samples, stretch)
-        zero = _zeros if self.name == "count" else None
-        return filled(found, self.width_s, stretch, is_filled=self.is_filled, empty=zero)
+        if self.name in STATISTICS:
+            return self.of_moments(moments_by_bin(samples, self.width_s, stretch), stretch)
+        return filled(self._of_all(samples, stretch), self.width_s, stretch, is_filled=self.is_filled)
 
-    def _of_moments(self, samples: Iterable[pa.Table], stretch: Stretch) -> Iterator[pa.Table]:
+    def of_moments(self, found: Iterable[Moments], stretch: Stretch) -> Iterator[pa.Table]:
+        """Return the bins, given their moments."""
         statistic = STATISTICS[self.name]
-        for found in moments_by_bin(samples, self.width_s, stretch):
-            yield bin_table(found.number, pa.array(statistic(found)), found.severity)
+        tables = (bin_table(part.number, pa.array(statistic(part)), part.severity) for part in found)
+        zero = _zeros if self.name == "count" else None
+        return filled(tables, self.width_s, stretch, is_filled=self.is_filled, empty=zero)
 
     def _of_all(self, samples: Iterable[pa.Table], stretch: Stretch) -> Iterator[pa.Table]:
         for piece in whole_bins(samples, self.width_s, stretch):

@@ -1,7 +1,8 @@
 """What operators work on: samples in pieces, the stretch that was asked for, and bins of whole seconds."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,10 @@ COLUMNS = ("time_ns", "value", "severity", "status")
 MOST_HELD = 5_000_000
 """Operators that look at all samples of a bin at once hold so many at most."""
 
-_AFTER_GAP = "is_after_gap"
+LINKS = ("is_after_gap", "lost_s", "regained_s")
+"""What is known beside that of the connection before a sample."""
+
+_Link: TypeAlias = tuple[str, int, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Stretch:
 
 
 def samples_of(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Take the samples out of an archive's rows.
+    """Take the samples out of an archive's rows, each with what happened to the connection before it.
 
     Parameters
     ----------
@@ -64,22 +68,37 @@ def samples_of(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
     Yields
     ------
     pyarrow.Table
-        `COLUMNS`, and ``is_after_gap``: whether the connection was lost or regained since the sample before.
+        `COLUMNS`, and those of `LINKS`: whether the connection was lost or regained since the sample before, and when
+        [s since 1970 UTC]; 0 where it was not, or nobody knows.
     """
-    is_gap = False
+    waiting: list[_Link] = []
     for piece in pieces:
         is_sample = pc.equal(piece["kind"].cast(pa.string()), "sample").to_numpy()
         at = np.flatnonzero(is_sample)
-        n_links = np.cumsum(~is_sample)[at]
-        is_after = np.diff(n_links, prepend=-1 if is_gap else 0) != 0
-        is_gap = bool(at.size < len(piece) and (not at.size or at[-1] < len(piece) - 1)) or (is_gap and not at.size)
+        happened: dict[int, list[_Link]] = {0: waiting} if waiting else {}
+        links = np.flatnonzero(~is_sample)
+        told = piece.select(("kind", "time_ns", "last_heard_ns")).take(pa.array(links)).to_pylist()
+        for link, behind in zip(told, np.searchsorted(at, links).tolist(), strict=True):
+            happened.setdefault(behind, []).append((link["kind"], link["time_ns"], link["last_heard_ns"]))
+        waiting = happened.pop(at.size, [])
+        seconds = np.zeros((3, at.size), dtype=np.int64)
+        for number, rows in happened.items():
+            seconds[:, number] = _times_s(rows)
         taken = piece.select(COLUMNS) if at.size == len(piece) else piece.select(COLUMNS).take(pa.array(at))
-        yield taken.append_column(_AFTER_GAP, pa.array(is_after))
+        columns = [pa.array(seconds[0] != 0), pa.array(seconds[1]), pa.array(seconds[2])]
+        yield pa.table([*taken.columns, *columns], names=[*COLUMNS, *LINKS])
+
+
+def _times_s(links: Sequence[_Link]) -> tuple[int, int, int]:
+    """Return 1, and when the connection was lost and regained [s]."""
+    lost = [heard_ns or time_ns for kind, time_ns, heard_ns in links if kind != "reconnect"]
+    regained = [time_ns for kind, time_ns, _ in links if kind == "reconnect"]
+    return 1, min(lost, default=0) // SECOND_NS, max(regained, default=0) // SECOND_NS
 
 
 def after_gap(samples: pa.Table) -> NDArray[np.bool_]:
     """Return which samples came after the connection was lost or regained."""
-    found: NDArray[np.bool_] = samples[_AFTER_GAP].to_numpy()
+    found: NDArray[np.bool_] = samples[LINKS[0]].to_numpy()
     return found
 
 

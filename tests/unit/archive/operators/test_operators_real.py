@@ -45,6 +45,7 @@ def samples(n, value=None):
             "severity": pa.array(np.zeros(n, dtype=np.int8)),
             "status": pa.array(np.zeros(n, dtype=np.int16)),
             "kind": pa.array(["sample"] * n),
+            "last_heard_ns": pa.nulls(n, pa.int64()),
         }
     )
 
