@@ -96,6 +96,8 @@ def read_cells(source: PvSource, level: Level, stretch: Stretch, edges_ns: NDArr
     """
     if level is Level.RAW:
         return _from_samples(source, [stretch], edges_ns)
+    if len(pieces := _short([stretch])) > 1 and level is Level.MINUTE:
+        return join([read_cells(source, level, piece, edges_ns) for piece in pieces])
     width_ns = TIERS[level]
     found, lost = _tier_cells(source, level, stretch)
     found = _shortened(found, edges_ns)
@@ -127,17 +129,27 @@ def last_before(source: PvSource, time_ns: int) -> Cells:
 def _finer(source: PvSource, level: Level, runs: Sequence[Stretch], edges_ns: NDArray[np.int64]) -> Cells:
     if level is Level.RAW:
         return _from_samples(source, runs, edges_ns)
-    if len(runs) > _MANY_RUNS:
-        parts = []
-        for some in _spans(runs):  # piece by piece: the minutes of a year are half a million cells
-            cells = read_cells(source, level, (some[0][0], some[-1][1]), edges_ns)
-            parts.append(cells.only(_is_in(cells.start_ns, some)))
-        return join(parts)
-    return join([read_cells(source, level, run, edges_ns) for run in runs])
+    short = _short(runs)
+    if len(short) <= _MANY_RUNS:
+        return join([read_cells(source, level, run, edges_ns) for run in short])
+    parts = []
+    for some in _spans(short):
+        cells = read_cells(source, level, (some[0][0], some[-1][1]), edges_ns)
+        parts.append(cells.only(_is_in(cells.start_ns, some)))
+    return join(parts)
+
+
+def _short(runs: Sequence[Stretch]) -> list[Stretch]:
+    """Cut stretches into pieces of `_SPAN_NS` at most: the minutes of a year are half a million cells."""
+    return [
+        (start, min(start + _SPAN_NS, stop_ns))
+        for start_ns, stop_ns in runs
+        for start in range(start_ns, stop_ns, _SPAN_NS)
+    ]
 
 
 def _spans(runs: Sequence[Stretch]) -> Iterator[Sequence[Stretch]]:
-    """Cut stretches by time into parts that span no more than `_SPAN_NS`, or are one."""
+    """Group stretches so that those of each group span no more than `_SPAN_NS`, or are one."""
     first = 0
     for last in range(1, len(runs) + 1):
         if last == len(runs) or runs[last][1] - runs[first][0] > _SPAN_NS:

@@ -47,7 +47,7 @@ _LINK_KINDS: Mapping[RowKind, Literal["disconnect", "reconnect", "pause", "gap"]
     RowKind.GAP: "gap",
 }
 _RATE_S = 3600
-PIECE_ROWS = 500_000
+PIECE_ROWS = 200_000
 """A long stretch is read in pieces of about so many rows."""
 
 Names: TypeAlias = Callable[[], Mapping[str, Sequence[str]]]
