@@ -48,6 +48,19 @@ def test_every_command_says_what_it_does_and_shows_an_example(name: str, capsys:
     assert f"Example: {example}" in shown, "the help does not show the example"
 
 
+@pytest.mark.parametrize("group", sorted({name.split()[0] for name in COMMANDS if " " in name}))
+@pytest.mark.parametrize("words", [[], ["--help"]], ids=["bare", "help"])
+def test_the_help_of_a_group_says_what_each_verb_does(
+    group: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([group, *words]) == 0
+    shown = " ".join(re.sub(r"[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+    for name, command in COMMANDS.items():
+        if name.startswith(f"{group} "):
+            first_sentence = summary_and_example(command)[0].partition(". ")[0]
+            assert f"{name.split()[1]} {first_sentence}" in shown
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_a_help_text(name: str) -> None:
     bare = [option["name"] for option in options(COMMANDS[name]) if not option["help"]]

@@ -155,6 +155,8 @@ def _check_verb(app: App, words: Sequence[str]) -> None:
     """Refuse an option where a command, or its verb, is expected; without any word there help is shown."""
     n_command = int(bool(words) and words[0] in _GROUPS)
     following = words[n_command : n_command + 1]
+    if n_command and (not following or following[0] in app.help_flags):
+        _load_verbs(app[words[0]])
     if following and following[0].startswith("-") and following[0] not in (*app.help_flags, *app.version_flags):
         called = " ".join(["nualley", *words[:n_command]])
         verbs = [name for name in (app[words[0]] if n_command else app) if not name.startswith("-")]
@@ -163,6 +165,12 @@ def _check_verb(app: App, words: Sequence[str]) -> None:
             where=called,
             do=f"{called} --help",
         )
+
+
+def _load_verbs(group: App) -> None:
+    """Import the verbs of a group, so that its help shows what each does."""
+    for name in group:
+        group[name]
 
 
 def _usage_error(error: CycloptsError) -> UsageError:
