@@ -6,7 +6,12 @@ import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# how long an example takes says nothing on a machine that does other things too
+hypothesis.settings.register_profile("shared-machine", deadline=None)
+hypothesis.settings.load_profile("shared-machine")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -77,7 +77,7 @@ def check_knowledge(folder: Path, clock: StandingClock, truth: dict[str, list[tu
     return reader.ledger().is_balanced
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(changes=CHANGES, damages=DAMAGE)
 def test_nothing_is_invented_over_what_is_lost(changes, damages):
     with tempfile.TemporaryDirectory() as name:

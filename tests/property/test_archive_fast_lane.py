@@ -101,7 +101,7 @@ class Archive:
         self.writer.log.close()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(story=steps)
 def test_by_columns_and_one_by_one_are_the_same_archive(story, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lanes")

@@ -32,7 +32,7 @@ class StandingClock:
         return self.time_ns
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(STEPS, max_size=40))
 def test_every_durable_sample_is_there_once_and_the_ledger_adds_up(steps):
     with tempfile.TemporaryDirectory() as name:

@@ -28,7 +28,7 @@ def enter(catalog: SqlCatalog, addition: tuple[int, str, int, str]) -> None:
 
 
 @given(additions)
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 def test_the_first_bytes_stay_and_repeating_changes_nothing(sequence: list[tuple[int, str, int, str]]) -> None:
     content_by_file: dict[tuple[int, str], int] = {}
     drives_by_file: dict[tuple[int, str], set[str]] = {}

@@ -11,7 +11,7 @@ from nualley.daq import DaqSettings
 from nualley.daq.adapters.cohar750 import Cohar750Format
 from nualley.testing.cohar750 import Cohar750Writer
 
-slow = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nualley.daq.wavedump_config import parse_config
@@ -22,13 +22,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("config")
 
 
-@settings(deadline=None)
 @given(sections=sections)
 def test_what_was_written_is_read(folder: Path, sections: dict[str, dict[str, str]]) -> None:
     assert parse_config(write_config(folder, sections).read_bytes()) == sections
 
 
-@settings(deadline=None)
 @given(raw=st.one_of(st.binary(max_size=300), st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace"))))
 def test_any_bytes_become_json(raw: bytes) -> None:
     json.dumps(parse_config(raw)).encode()

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nualley.core import Interval, IntervalSet
@@ -98,7 +98,6 @@ def brute_force(beam: tuple[PvRows, ...], alive: int, within: IntervalSet, pause
     return total
 
 
-@settings(deadline=None)  # machines differ
 @given(beams, st.integers(-3, END + 10), intervals, intervals)
 def test_integrals_agree_with_counting_nanoseconds(
     beam: tuple[PvRows, ...], alive: int, within: IntervalSet, pauses: IntervalSet
@@ -108,7 +107,6 @@ def test_integrals_agree_with_counting_nanoseconds(
     assert found == brute_force(beam, alive, within, pauses)  # exact, not approximate
 
 
-@settings(deadline=None)  # machines differ
 @given(
     beams,
     st.integers(-3, END + 10),
@@ -145,7 +143,6 @@ class Archive:
         return ("Stopped", "Running", "Paused")
 
 
-@settings(deadline=None)  # machines differ
 @given(
     beams,
     archived(st.sampled_from([0.0, 1.0, 2.0])),

@@ -102,7 +102,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps=st.lists(STEPS, max_size=12), n_copies=st.integers(1, 2))
 def test_nothing_is_lost_or_doubled(steps: list[Callable[[World], None]], n_copies: int) -> None:
     world = World(n_drives=3, settings=IngestSettings(copies=n_copies))

@@ -32,7 +32,7 @@ from nualley.archive.models import (
 )
 from nualley.archive.ports import ColumnFiles, Index, LogReader
 from nualley.archive.registry import Registry
-from nualley.archive.rows import add_connections, common_type, convert, cut, narrow, relevant, union
+from nualley.archive.rows import add_connections, common_type, convert, cut, last_sample_ns, narrow, relevant, union
 from nualley.archive.sealing import connection_rows
 from nualley.archive.tail import LogTail
 from nualley.archive.view import TRIES, ArchiveView, busy
@@ -47,6 +47,7 @@ _LINK_KINDS: Mapping[RowKind, Literal["disconnect", "reconnect", "pause", "gap"]
     RowKind.GAP: "gap",
 }
 _RATE_S = 3600
+_NEVER_NS = -(2**63)
 PIECE_ROWS = 200_000
 """A long stretch is read in pieces of about so many rows."""
 
@@ -155,6 +156,10 @@ class ArchiveReader:
         PvNotArchivedError
             Where the archive does not know the PV.
         """
+        return self._read(pv, start_ns, stop_ns)[0]
+
+    def _read(self, pv: str, start_ns: int, stop_ns: int) -> tuple[pa.Table, list[ConnectionRow]]:
+        """Read the rows of a stretch, and the connection rows around it as `connections` gives them."""
         for _ in range(TRIES):
             tail = self._view.refresh()
             records = self._records(tail.registry, pv)
@@ -166,8 +171,9 @@ class ArchiveReader:
             table = cut(union(tables, _newest(records).value_type or ValueType.FLOAT64), start_ns, stop_ns)
             # also what happened between the sample that comes first and the start: it may not hold any more
             since_ns = table["time_ns"][0].as_py() if table.num_rows else start_ns
-            links = [row for row in self.connections(pv, start_ns, stop_ns) if since_ns <= row.time_ns < stop_ns]
-            return add_connections(table, [*links, *_gaps(pv, table, lost)])
+            around = self.connections(pv, start_ns, stop_ns)
+            links = [row for row in around if since_ns <= row.time_ns < stop_ns]
+            return add_connections(table, [*links, *_gaps(pv, table, lost)]), around
         raise busy(pv)
 
     def bins(self, pv: str, start_ns: int, stop_ns: int, n_bins: int, *, is_exact: bool = False) -> pa.Table:
@@ -226,12 +232,12 @@ class ArchiveReader:
         return [self._at(pv, _newest(self._records(registry, pv)), time_ns) for pv in pvs or sorted(registry.by_name)]
 
     def _at(self, pv: str, record: PvRecord, time_ns: int) -> ValueAt:
-        table = self.read(pv, time_ns, time_ns + 1)
+        table, around = self._read(pv, time_ns, time_ns + 1)
         samples = table.filter(pc.equal(table["kind"].cast(pa.string()), "sample"))
         if not samples.num_rows:
             return ValueAt(pv, None, None, None, None, is_known=False)
         last = samples.slice(samples.num_rows - 1).drop_columns(["pv"]).to_pylist()[0]
-        is_known = not self._dark(pv, time_ns, time_ns + 1)
+        is_known = not self._dark(pv, time_ns, time_ns + 1, around)
         value = record.shown(last["value"])
         return ValueAt(pv, last["time_ns"], value, last["severity"], last["status"], is_known=is_known)
 
@@ -243,7 +249,7 @@ class ArchiveReader:
         snap_ns = 1 if is_exact else TIERS.get(level, 1)
         edges_ns = bin_edges(*stretch, n_bins, snap_ns)
         start_ns, stop_ns = int(edges_ns[0]), int(edges_ns[-1])
-        dark = self._dark(pv, start_ns, stop_ns)
+        dark = self._dark(pv, start_ns, stop_ns, self.connections(pv, start_ns, stop_ns))
         dark_ns = [edge for part in dark for edge in (part.start_ns, part.stop_ns)]
         cuts_ns = distinct([edges_ns, np.array(dark_ns, dtype=np.int64)])
         width_ns = TIERS.get(level, 1)
@@ -275,11 +281,8 @@ class ArchiveReader:
         recent = [table for record in records for table in tail.tables(record).values()]
         return PvSource(groups=groups, before=before, read=self._view.rows, cells=self._view.cells, tail=recent)
 
-    def _dark(self, pv: str, start_ns: int, stop_ns: int) -> IntervalSet:
-        links = [
-            LinkChange(row.time_ns, _LINK_KINDS[row.kind], row.last_heard_ns)
-            for row in self.connections(pv, start_ns, stop_ns)
-        ]
+    def _dark(self, pv: str, start_ns: int, stop_ns: int, around: Iterable[ConnectionRow]) -> IntervalSet:
+        links = [LinkChange(row.time_ns, _LINK_KINDS[row.kind], row.last_heard_ns) for row in around]
         end = IntervalSet.of(min(self.alive_until_ns(pv), stop_ns), stop_ns)
         return (blackouts(links) | end) & IntervalSet.of(start_ns, stop_ns)
 
@@ -356,7 +359,7 @@ class ArchiveReader:
         """Return when nothing was known of a PV in ``[start_ns, stop_ns)``, by time."""
         rows = self.connections(pv, start_ns, stop_ns)
         found = []
-        for dark in self._dark(pv, start_ns, stop_ns):
+        for dark in self._dark(pv, start_ns, stop_ns, self.connections(pv, start_ns, stop_ns)):
             causes = [row for row in rows if row.kind is not RowKind.RECONNECT and row.time_ns >= dark.start_ns]
             # the row that says why is noticed later than the silence began
             before = [row for row in rows if row.kind is not RowKind.RECONNECT and row.time_ns <= dark.start_ns]
@@ -450,9 +453,8 @@ class ArchiveReader:
         These are the last one before ``start_ns`` and the first one from ``stop_ns`` on. See `read` for the columns;
         the value of a connection row is null.
         """
-        table = self.read(pv, start_ns, stop_ns)
-        around = [row for row in self.connections(pv, start_ns, stop_ns) if not start_ns <= row.time_ns < stop_ns]
-        return add_connections(table, around)
+        table, links = self._read(pv, start_ns, stop_ns)
+        return add_connections(table, [row for row in links if not start_ns <= row.time_ns < stop_ns])
 
     def connections(self, pv: str, start_ns: int, stop_ns: int) -> list[ConnectionRow]:
         """Return a PV's connection rows in ``[start_ns, stop_ns)``, the last before and the first behind, by time."""
@@ -493,18 +495,28 @@ class ArchiveReader:
         self, tail: LogTail, records: Sequence[PvRecord], start_ns: int, stop_ns: int
     ) -> tuple[dict[ValueType, list[pa.Table]], list[RowGroup]]:
         found: dict[ValueType, list[pa.Table]] = {}
-        lost, sealed = [], self._view.sealed
+        lost: list[RowGroup] = []
         for record in records:
-            before = sealed.before(record.name, Level.RAW, start_ns)
-            for group in [*([before] if before else []), *sealed.groups(record.name, Level.RAW, start_ns, stop_ns)]:
+            held_ns = _NEVER_NS
+            for group in self._groups(record.name, start_ns, stop_ns):
+                if group.stop_ns < start_ns and (group.last_sample_ns or 0) < held_ns:
+                    continue  # a file that reaches over the start has a newer sample
                 table = self._view.rows(group)
                 if table is None:
                     lost.append(group)
                 else:
-                    found.setdefault(group.value_type, []).append(narrow(table, start_ns, stop_ns))
+                    part = narrow(table, start_ns, stop_ns)
+                    held_ns = max(held_ns, last_sample_ns(part, start_ns))
+                    found.setdefault(group.value_type, []).append(part)
             for value_type, table in tail.tables(record).items():
                 found.setdefault(value_type, []).append(table)
         return found, lost
+
+    def _groups(self, name: str, start_ns: int, stop_ns: int) -> list[RowGroup]:
+        """Return where a PV's rows of a stretch are; at the end, the row group before it that may be needed too."""
+        sealed = self._view.sealed
+        before = sealed.before(name, Level.RAW, start_ns)
+        return [*sealed.groups(name, Level.RAW, start_ns, stop_ns), *([before] if before else [])]
 
 
 def _latest(groups: Iterable[RowGroup | None]) -> RowGroup | None:

@@ -79,7 +79,7 @@ def relevant(tables: Mapping[ValueType, Sequence[pa.Table]], start_ns: int) -> d
     """Leave out what is older than the last sample at or before the start: it may be of a type that the PV had then."""
     if len(tables) < 2:
         return {value_type: list(parts) for value_type, parts in tables.items()}
-    last_ns = max((_last_sample_ns(part, start_ns) for parts in tables.values() for part in parts), default=-(2**63))
+    last_ns = max((last_sample_ns(part, start_ns) for parts in tables.values() for part in parts), default=-(2**63))
     found: dict[ValueType, list[pa.Table]] = {}
     for value_type, parts in tables.items():
         left = [part.filter(pc.greater_equal(part["time_ns"], last_ns)) for part in parts]
@@ -88,7 +88,8 @@ def relevant(tables: Mapping[ValueType, Sequence[pa.Table]], start_ns: int) -> d
     return found
 
 
-def _last_sample_ns(table: pa.Table, time_ns: int) -> int:
+def last_sample_ns(table: pa.Table, time_ns: int) -> int:
+    """Return the time of the last sample at or before a time [ns since 1970 UTC]; before all times without one."""
     times_ns = table["time_ns"].to_numpy()
     is_sample = table["kind"].cast(pa.string()).to_numpy() == "sample"
     return int(times_ns[is_sample & (times_ns <= time_ns)].max(initial=-(2**63)))

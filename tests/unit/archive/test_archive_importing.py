@@ -170,3 +170,14 @@ def test_one_import_at_a_time(bench):
 def test_a_name_that_cannot_be_is_refused(bench):
     with open_importer(bench.folder, bench.clock) as importer, pytest.raises(UsageError, match=r"'\.\./x' cannot"):
         importer.store(rows_of("../x", [JANUARY_NS], [1.0], source="x.csv"))
+
+
+def test_a_late_sample_in_a_file_that_ends_before_is_the_one_that_holds(tmp_path, bench):
+    folder = tmp_path / "other"
+    second = [JANUARY_NS + number * SECOND_NS for number in range(101)]
+    take_in(folder, bench.clock, rows_of("OLD", [second[1], second[100]], [1.0, 100.0]))
+    take_in(folder, bench.clock, rows_of("OLD", [second[50]], [50.0]))
+    reader = open_archive_reader(folder, bench.clock)
+    assert reader.read("OLD", second[60], second[70])["value"].to_pylist()[0] == 50.0
+    assert reader.at(["OLD"], second[60])[0].value == 50.0
+    assert reader.read("OLD", second[40], second[45])["value"].to_pylist()[0] == 1.0

@@ -262,7 +262,7 @@ RULES = (
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(actions)
 def test_whatever_happens_every_sample_is_accounted_for_and_its_value_is_never_wrong(tmp_path_factory, story):
     bench = ArchiveBench(tmp_path_factory.mktemp("rules"))

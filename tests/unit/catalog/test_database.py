@@ -204,6 +204,22 @@ def test_a_catalog_that_is_gone_is_not_begun_anew(tmp_path: Path, create: bool) 
     open_catalog(path).close()
 
 
+def test_a_catalog_that_is_made_while_one_looks_is_not_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, exists, made = tmp_path / "catalog.sqlite", Path.exists, []
+
+    def slow_look(looked: Path) -> bool:
+        found = exists(looked)
+        if not found and not made:  # what was seen is told only after another process has made one
+            made.append(looked)
+            open_catalog(path).close()
+        return found
+
+    monkeypatch.setattr(Path, "exists", slow_look)
+    with open_catalog(path) as catalog:
+        assert catalog.runs() == []
+    assert made
+
+
 def test_a_catalog_from_before_the_remark_gets_it(location: Path) -> None:
     open_catalog(location).close()
     assert location.with_name("catalog.sqlite.made").exists()

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nualley.physics import exact_integral
@@ -17,7 +17,6 @@ def brute(steps: list[tuple[float, int]]) -> Fraction:
     return sum((Fraction(value) * duration for value, duration in steps), Fraction(0))
 
 
-@settings(deadline=None)  # machines differ
 @given(st.lists(st.tuples(VALUES, DURATIONS), max_size=30))
 def test_is_the_rational_sum(steps: list[tuple[float, int]]) -> None:
     value = np.array([v for v, _ in steps], dtype=np.float64)

@@ -35,8 +35,10 @@ def check_there(path: Path) -> None:
         Where it is gone though it was made, or holds nothing: it is only ever seen whole.
     """
     where = escape_name(str(path))
+    # asked first: who makes a catalog just now writes it before the remark
+    was_made = remark(path).exists()
     if not path.exists():
-        if not remark(path).exists():
+        if not was_made:
             raise missing(where)
         raise CatalogDamaged(
             f"the catalog is gone: {escape_name(remark(path).name)} beside it says that one was made",
