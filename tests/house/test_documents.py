@@ -1,6 +1,6 @@
 """Every block of code in the documents runs, in order, and answers what the document says it answers.
 
-Blocks in ``bash`` and ``python`` are executed; of a ``console`` block the lines behind ``$`` are, and the lines below
+Blocks in ``bash``, ``python`` and ``r`` are executed; of a ``console`` block the lines behind ``$`` are, and the lines below
 must be the answer (``...`` stands for anything). A comment on the line before a block changes that:
 
 ``<!-- skip: REASON -->``  it is not executed;  ``<!-- exit: 3 -->``  its last command must end with this code.
@@ -38,6 +38,8 @@ _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE
 )
 _DIRECTIVE = re.compile(r"<!-- (skip|exit|after): (.+?) -->")
+# (reticulate is not ours: it may warn)
+_INTERPRETERS = {"python": "python -", "r": "PYTHONWARNINGS=default Rscript --vanilla -"}
 _SAME = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -79,15 +81,15 @@ def script(path: Path, answers: Path) -> tuple[str, list[tuple[str, str, Path]]]
     lines = ["set -eu -o pipefail"]
     expected: list[tuple[str, str, Path]] = []
     for block in blocks(path):
-        if block.skip or block.language not in ("bash", "console", "python"):
+        if block.skip or block.language not in ("bash", "console", *_INTERPRETERS):
             continue
         lines.append(f"echo '@@ {path.name}:{block.line}' >&2")
         if block.exit_code:
             lines += ["set +e"]
         if block.language == "bash":
             lines.append(block.text)
-        elif block.language == "python":
-            lines.append(f"python - <<'END_OF_PYTHON'\n{block.text}\nEND_OF_PYTHON")
+        elif block.language in _INTERPRETERS:
+            lines.append(f"{_INTERPRETERS[block.language]} <<'END_OF_BLOCK'\n{block.text}\nEND_OF_BLOCK")
         else:
             for command, answer in commands(block):
                 file = answers / f"{len(expected)}.txt"
@@ -101,7 +103,15 @@ def script(path: Path, answers: Path) -> tuple[str, list[tuple[str, str, Path]]]
 def environment(home: Path) -> dict[str, str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("NUALLEY_", "EPICS_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{clean['PATH']}"
-    return {**clean, "PATH": path, "HOME": str(home), "COLUMNS": "120", "NO_COLOR": "1", "PYTHONWARNINGS": "error"}
+    return {
+        **clean,
+        "PATH": path,
+        "HOME": str(home),
+        "COLUMNS": "120",
+        "NO_COLOR": "1",
+        "PYTHONWARNINGS": "error",
+        "RETICULATE_PYTHON": sys.executable,
+    }
 
 
 class Runner:
@@ -166,7 +176,7 @@ def test_blocks_run_and_answer_as_written(path: Path, runner: Runner) -> None:
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_every_block_says_what_it_is(path: Path) -> None:
-    known = {"bash", "console", "python", "toml", "json", "text", "mermaid", "eval-rst", "toctree", "ini"}
+    known = {"bash", "console", "python", "r", "toml", "json", "text", "mermaid", "eval-rst", "toctree", "ini"}
     for block in blocks(path):
         where = f"{path.name}:{block.line}"
         assert block.language in known or "{" in path.read_text().splitlines()[block.line - 1], f"{where}: no language"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nualley.daq import Chunk, DaqSettings, Defect, Reader
@@ -12,9 +12,6 @@ from nualley.daq.adapters.wavedump import WaveDumpFormat
 from nualley.testing.wavedump import WaveDumpWriter
 
 HEADER_B = 24
-
-# the machine may be busy with other things
-patient = settings(deadline=None)
 
 lengths = st.one_of(
     st.tuples(st.integers(1, 12), st.integers(1, 300)).map(lambda drawn: [drawn[1]] * drawn[0]),
@@ -52,7 +49,6 @@ def columns(chunks: list[Chunk]) -> list[tuple[object, ...]]:
     return [tuple(row[name] for name in names) for chunk in chunks for row in chunk.hits.to_pylist()]
 
 
-@patient
 @given(n_samples=lengths, sample_bits=bits, seed=seeds, max_bytes=st.integers(1, 3000), header=st.booleans())
 def test_what_was_written_is_read(
     path: Path, n_samples: list[int], sample_bits: int, seed: int, max_bytes: int, header: bool
@@ -70,7 +66,6 @@ def test_what_was_written_is_read(
     assert reader.resume_offset == path.stat().st_size
 
 
-@patient
 @given(n_samples=lengths, sample_bits=bits, seed=seeds, cut=st.floats(0, 1), header=st.booleans())
 def test_a_cut_file_gives_its_whole_events_and_one_defect(
     path: Path, n_samples: list[int], sample_bits: int, seed: int, cut: float, header: bool
@@ -95,7 +90,6 @@ def test_a_cut_file_gives_its_whole_events_and_one_defect(
     assert reader.resume_offset == start_B
 
 
-@patient
 @given(n_samples=lengths, seed=seeds, first=st.integers(1, 2000), second=st.integers(1, 2000), data=st.data())
 def test_reading_on_from_any_offset_equals_reading_in_one_go(
     path: Path, n_samples: list[int], seed: int, first: int, second: int, data: st.DataObject
@@ -125,7 +119,6 @@ def chunks_stop(chunks: list[Chunk]) -> int:
     return chunks[-1].stop_offset if chunks else 0
 
 
-@patient
 @given(n_samples=lengths, sample_bits=bits, seed=seeds, data=st.data())
 def test_a_follower_gets_every_event_once(
     path: Path, n_samples: list[int], sample_bits: int, seed: int, data: st.DataObject
@@ -144,7 +137,6 @@ def test_a_follower_gets_every_event_once(
     assert [row[0] for row in columns(got)] == list(range(len(events)))
 
 
-@patient
 @given(n_samples=lengths, seed=seeds, data=st.data())
 def test_no_damage_raises(path: Path, n_samples: list[int], seed: int, data: st.DataObject) -> None:
     write(path, n_samples, 16, seed)
@@ -182,7 +174,6 @@ def test_a_size_that_swallows_whole_events_cannot_be_told(path: Path, size_B: in
     assert len(reader.defects) == n_defects
 
 
-@patient
 @given(raw=st.binary(max_size=2000), header=st.booleans(), sample_bits=bits)
 def test_no_bytes_raise(path: Path, raw: bytes, header: bool, sample_bits: int) -> None:
     path.write_bytes(raw)
