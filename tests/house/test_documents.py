@@ -1,7 +1,7 @@
 """Every block of code in the documents runs, in order, and answers what the document says it answers.
 
-Blocks in ``bash``, ``python`` and ``r`` are executed; of a ``console`` block the lines behind ``$`` are, and the lines below
-must be the answer (``...`` stands for anything). A comment on the line before a block changes that:
+Blocks in ``bash``, ``python`` and ``r`` are executed; of a ``console`` block the lines behind ``$`` are, and the lines
+below must be the answer (``...`` stands for anything). A comment on the line before a block changes that:
 
 ``<!-- skip: REASON -->``  it is not executed;  ``<!-- exit: 3 -->``  its last command must end with this code.
 ``<!-- after: tutorials/x.md -->``  at the top of a file: it goes on in the folder that the other document left.
