@@ -106,6 +106,7 @@ bench: install  ## start-up times and throughput, medians of several
 .PHONY: bench-archive
 bench-archive: install  ## what a real IOC gives, and a year of a PV, beside aioca, DuckDB, SQLite and VictoriaMetrics (20 minutes, 5 GiB)
 	$(BIN)/python -m benchmarks.archive_year
+	$(BIN)/python -m benchmarks.archive_size
 	$(BIN)/python -m benchmarks.archive_ingest
 
 .PHONY: check

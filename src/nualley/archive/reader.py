@@ -51,6 +51,9 @@ _NEVER_NS = -(2**63)
 PIECE_ROWS = 200_000
 """A long stretch is read in pieces of about so many rows."""
 
+MOST_ROWS = 1_000_000
+"""More rows than this are read in pieces and joined."""
+
 Names: TypeAlias = Callable[[], Mapping[str, Sequence[str]]]
 
 
@@ -156,7 +159,10 @@ class ArchiveReader:
         PvNotArchivedError
             Where the archive does not know the PV.
         """
-        return self._read(pv, start_ns, stop_ns)[0]
+        if self.count_rows(pv, start_ns, stop_ns) <= MOST_ROWS:
+            return self._read(pv, start_ns, stop_ns)[0]
+        # what sorting and joining need beside the answer stays that of a piece
+        return pa.concat_tables(self.pieces(pv, start_ns, stop_ns, MOST_ROWS // 2))
 
     def _read(self, pv: str, start_ns: int, stop_ns: int) -> tuple[pa.Table, list[ConnectionRow]]:
         """Read the rows of a stretch, and the connection rows around it as `connections` gives them."""
@@ -325,7 +331,7 @@ class ArchiveReader:
         edges_ns = bin_edges(max(start_ns, min(first_ns, stop_ns - 1)), stop_ns, max(1, -(-n_rows // most_rows)))
         edges_ns[0] = start_ns
         for begin_ns, end_ns in itertools.pairwise(edges_ns.tolist()):
-            table = self.read(pv, begin_ns, end_ns)
+            table = self._read(pv, begin_ns, end_ns)[0]
             if begin_ns > start_ns:
                 table = table.filter(pc.greater_equal(table["time_ns"], begin_ns))
             yield table if table.schema == file_schema(value_type) else convert(table, value_type)

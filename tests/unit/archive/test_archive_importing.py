@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nualley.app.archive import open_archive_reader, open_compactor, open_importer
+from nualley.archive import reader as reader_module
 from nualley.archive.columns import VALUE_TYPES
 from nualley.archive.errors import ShardTakenError
 from nualley.archive.importing import ImportedRows
+from nualley.archive.reader import ArchiveReader
 from nualley.core import DAY_NS, SECOND_NS, UsageError, parse_time_ns
 from nualley.exposure.adapters.archive import rows_from_table
 from nualley.physics import history_from_rows
@@ -181,3 +183,18 @@ def test_a_late_sample_in_a_file_that_ends_before_is_the_one_that_holds(tmp_path
     assert reader.read("OLD", second[60], second[70])["value"].to_pylist()[0] == 50.0
     assert reader.at(["OLD"], second[60])[0].value == 50.0
     assert reader.read("OLD", second[40], second[45])["value"].to_pylist()[0] == 1.0
+
+
+def test_a_long_answer_is_read_in_pieces_and_is_the_same(tmp_path, bench, monkeypatch):
+    folder = tmp_path / "other"
+    times_ns = JANUARY_NS + np.arange(400) * 3600 * SECOND_NS
+    take_in(folder, bench.clock, rows_of("OLD", times_ns[::2], np.arange(200.0)))
+    take_in(folder, bench.clock, rows_of("OLD", times_ns[1::2], np.arange(200.0) + 0.5))  # between the others
+    reader = open_archive_reader(folder, bench.clock)
+    stretch = int(times_ns[10]) + 1, int(times_ns[390])
+    whole = reader.read("OLD", *stretch)
+    parts = []
+    monkeypatch.setattr(reader_module, "MOST_ROWS", 50)
+    monkeypatch.setattr(reader, "pieces", lambda *asked: parts.append(asked) or ArchiveReader.pieces(reader, *asked))
+    assert reader.read("OLD", *stretch).equals(whole)
+    assert parts == [("OLD", *stretch, 25)]
