@@ -271,6 +271,7 @@ def test_an_answer_in_json_is_as_documented(command: str, runner: Runner) -> Non
     first += "printf 'pv,time,value\\nOLD,2025-01-01,1\\n' > old.csv && " if " import" in command else ""
     # each change of what is archived begins with none
     first += "rm -f alley/experiment/store/archive/changes.jsonl; " if command.split()[1] in _CHANGES else ""
+    first += "rm alley/experiment/store/archive/index.sqlite; " if "restore-index" in command else ""
     first += _BEFORE.get(command.split()[1], "")
     done = subprocess.run(
         ["bash", "-c", f"{first}nualley {command}"],

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from nualley.archive.adapters.changes_file import ChangesFile, KeptNames
 from nualley.archive.adapters.column_files import ParquetFolder
+from nualley.archive.adapters.index_digest import copy_path, restore_copy
 from nualley.archive.adapters.log_files import LogFileWriter, LogFolder, hold_shard
 from nualley.archive.adapters.manifest import ManifestFile
 from nualley.archive.adapters.sql import SqliteIndex
 from nualley.archive.compaction import Compactor
+from nualley.archive.directory import DirectoryCache
 from nualley.archive.errors import RESTORE_INDEX, ArchiveMissingError, IndexDamagedError
 from nualley.archive.reader import ArchiveReader
 from nualley.archive.sealing import Sealer
@@ -20,7 +22,7 @@ from nualley.archive.settings import ArchiveSettings
 from nualley.archive.taking_in import SHARD as IMPORT_SHARD
 from nualley.archive.taking_in import Importer
 from nualley.archive.verifying import Verified, verify
-from nualley.core import Clock, SystemClock
+from nualley.core import Clock, SystemClock, UsageError
 
 SHARD = "0"
 _INDEX = "index.sqlite"
@@ -219,6 +221,67 @@ def verify_archive(folder: Path, progress: Callable[[int, int], None] | None = N
     reader = open_archive_reader(folder)
     manifest = ManifestFile(folder, SystemClock())
     return verify(reader.snapshot().files, manifest.sha256_by_path(), ParquetFolder(folder), progress)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredIndex:
+    """What stands after an index was restored.
+
+    Parameters
+    ----------
+    kept : Path or None
+        Where the damaged one is; None where it was gone.
+    n_files : int
+        Sealed files that the restored one knows.
+    unindexed : tuple of str
+        Sealed files that it does not know: they came after the copy, and are not read.
+    """
+
+    kept: Path | None
+    n_files: int
+    unindexed: tuple[str, ...]
+
+
+def restore_index(folder: Path) -> RestoredIndex:
+    """Put the copy of a damaged or missing index in its place.
+
+    Parameters
+    ----------
+    folder : Path
+        ``store/archive``.
+
+    Raises
+    ------
+    UsageError
+        Where the index is as it was written.
+    IndexDamagedError
+        Where the copy is damaged, too.
+    ShardTakenError
+        Where the archive runs, or an import.
+    """
+    path = folder / _INDEX
+    if not copy_path(path).exists() and not path.exists():
+        raise _nothing_archived(folder)
+    with contextlib.ExitStack() as holding:
+        for shard in (SHARD, IMPORT_SHARD):
+            holding.callback(os.close, hold_shard(folder / "wal" / shard))
+        if _is_intact(path):
+            raise UsageError(
+                "the archive's index is as it was written: there is nothing to restore",
+                where=str(path),
+                do="nualley archive verify looks at the files that it lists",
+            )
+        kept = restore_copy(path)
+        files = {file.path for file in SqliteIndex(path, SHARD).snapshot(DirectoryCache()).files}
+    return RestoredIndex(kept, len(files), tuple(sorted(ParquetFolder(folder).paths() - files)))
+
+
+def _is_intact(path: Path) -> bool:
+    try:
+        SqliteIndex(path, SHARD).load()
+    except (IndexDamagedError, FileNotFoundError):
+        return False
+    return True
 
 
 def _nothing_archived(folder: Path) -> ArchiveMissingError:

@@ -77,10 +77,7 @@ class SealedFileDamagedError(IntegrityError, OSError):
     __str__ = NualleyError.__str__
 
 
-RESTORE_INDEX = (
-    "put back a copy of this one file and its digest that was made after the archive last stopped; with an older one, "
-    "what was sealed since is kept and not read"
-)
+RESTORE_INDEX = "nualley archive restore-index puts the copy beside it in its place; the damaged one is kept"
 """What to do about a lost or damaged index: the Parquet files beside it hold all samples."""
 
 

@@ -110,6 +110,7 @@ _ELSEWHERE = (
     ("gaps", "archive_care:gaps"),
     ("stats", "archive_care:stats"),
     ("verify", "archive_care:verify"),
+    ("restore-index", "archive_care:restore_index"),
     ("compact", "archive_care:compact"),
     ("import", "archive_exchange:import_"),
     ("export", "archive_exchange:export"),

@@ -155,6 +155,25 @@ def verify(*, output: Output = Output()) -> int:
     return ExitCode.DONE if found.is_intact else ExitCode.NOT_INTACT
 
 
+def restore_index(*, output: Output = Output()) -> int:
+    """Put the copy of a damaged or missing index in its place; the damaged one is kept.
+
+    Example: nualley archive restore-index
+    """
+    from nualley.app.archive import restore_index as restore  # pyarrow is heavy
+
+    found = restore(open_site(output.experiment).archive_folder)
+    if output.is_json:
+        print_json({"kept": found.kept, "files": found.n_files, "unindexed": found.unindexed})
+    else:
+        print_note(f"the index is restored and lists {found.n_files} sealed files")
+        if found.kept is not None:
+            print_note(f"the damaged one is kept: {found.kept}")
+        if found.unindexed:
+            print_table(("sealed after the copy, and not read",), [(path,) for path in found.unindexed])
+    return ExitCode.NOT_INTACT if found.unindexed else ExitCode.DONE
+
+
 def compact(*, all_: Annotated[bool, Parameter(name="--all", negative="")] = False, output: Output = Output()) -> int:
     """Merge the files of days and months that are over, and drop samples that are kept for a while only.
 

@@ -1,14 +1,21 @@
-"""Whether the index is as it was written: SQLite keeps no checksums, so a digest of the whole file lies beside it."""
+"""Whether the index is as it was written: SQLite keeps no checksums; a digest of the file and a copy lie beside it."""
 
 import contextlib
+import os
 import struct
 import time
 from pathlib import Path
 from typing import Any, Protocol
 
+import structlog
 import xxhash
 
+from nualley.archive.errors import IndexDamagedError
+from nualley.core import reason, sync_folder
+
 _SUFFIX = ".digest"
+_COPY_SUFFIX = ".copy"
+_log = structlog.get_logger(__name__)
 _COUNTER = struct.Struct(">I")
 _COUNTER_AT = 24
 _TRIES = 20
@@ -32,8 +39,16 @@ def digest_path(index: Path) -> Path:
     return index.with_name(index.name + _SUFFIX)
 
 
+def copy_path(index: Path) -> Path:
+    """Return where the copy of an index lies; its own digest lies beside it."""
+    return index.with_name(index.name + _COPY_SUFFIX)
+
+
 def note_digest(connection: Database, index: Path) -> None:
-    """Say what the index is from now on; a digest that cannot be written only means a slower look at the next start.
+    """Say what the index is from now on, and keep a copy of it.
+
+    A digest that cannot be written only means a slower look at the next start; a copy that cannot be written stays
+    behind until the next change.
 
     Parameters
     ----------
@@ -42,7 +57,70 @@ def note_digest(connection: Database, index: Path) -> None:
     index : Path
         The index.
     """
-    counter, digest = _state(connection)
+    connection.execute("BEGIN IMMEDIATE")  # an import may write the index beside the archive: one copy at a time
+    try:
+        counter, digest, data = _state(connection)
+        try:
+            write_digested(copy_path(index), data)
+        except OSError as error:
+            _log.error("index not copied", what=reason(error), where=str(copy_path(index)), do="make room on its drive")
+        _write_digest(index, counter, digest)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def write_digested(path: Path, data: bytes) -> None:
+    """Write the bytes of an index durably, whole or not at all, and their digest beside them."""
+    counter, digest = _count_and_digest(data)
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fdatasync(file.fileno())
+    part.replace(path)
+    sync_folder(path.parent)
+    _write_digest(path, counter, digest)
+
+
+def read_digested(path: Path) -> bytes | None:
+    """Return the bytes of an index that are as they were written by their digest; None where they are not."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return data if len(data) > _COUNTER_AT + _COUNTER.size and _said(path) == _count_and_digest(data) else None
+
+
+def restore_copy(index: Path) -> Path | None:
+    """Put the copy in the place of an index, and return where that was kept; None where it was gone.
+
+    Parameters
+    ----------
+    index : Path
+        The index; nobody may write it meanwhile.
+
+    Raises
+    ------
+    IndexDamagedError
+        Where the copy is missing or damaged, too.
+    """
+    copy = copy_path(index)
+    data = read_digested(copy)
+    if data is None:
+        raise IndexDamagedError(
+            "the copy of the index is missing, or is not as it was written",
+            where=str(copy),
+            do="put a backup of index.sqlite and its digest back; the samples are in the Parquet files beside it",
+        )
+    aside = index.with_name(f"{index.name}.{time.time_ns()}.damaged")
+    for suffix in ("-journal", ""):  # a killed writer's journal would be rolled back into the restored one
+        with contextlib.suppress(FileNotFoundError):
+            index.with_name(index.name + suffix).rename(aside.with_name(aside.name + suffix))
+    write_digested(index, data)
+    return aside if aside.exists() else None
+
+
+def _write_digest(index: Path, counter: int, digest: str) -> None:
     path = digest_path(index)
     part = path.with_name(f".{path.name}.part")
     with contextlib.suppress(OSError):
@@ -73,7 +151,7 @@ def find_damage(connection: Database, index: Path) -> str:
     through the whole file, which finds what does not hang together but no changed value.
     """
     for _ in range(_TRIES):
-        counter, digest = _state(connection)
+        counter, digest, _ = _state(connection)
         said = _said(index)
         if said is not None and said[0] == counter:
             return "" if said[1] == digest else f"its digest is {digest}, {said[1]} was written"
@@ -82,9 +160,13 @@ def find_damage(connection: Database, index: Path) -> str:
     return "" if found == "ok" else str(found)
 
 
-def _state(connection: Database) -> tuple[int, str]:
+def _state(connection: Database) -> tuple[int, str, bytes]:
     # through SQLite and not by reading the file: closing it would drop the locks of this process
     data = connection.serialize()
+    return *_count_and_digest(data), data
+
+
+def _count_and_digest(data: bytes) -> tuple[int, str]:
     (counter,) = _COUNTER.unpack_from(data, _COUNTER_AT)
     return counter, xxhash.xxh3_128_hexdigest(data)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from nualley.archive.adapters.index_digest import find_damage, note_digest, said_counter
+from nualley.archive.adapters.index_digest import copy_path, find_damage, note_digest, said_counter
 from nualley.archive.directory import Directory, DirectoryCache, Snapshot, directory_of
 from nualley.archive.errors import (
     RESTORE_INDEX,
@@ -120,6 +120,8 @@ class SqliteIndex:
         self._verified: tuple[int, int, int] | None = None
         if path.is_file():
             self._check_version()
+            if is_writer and said_counter(copy_path(path)) != said_counter(path):
+                self._note_digest()  # killed between a change and its copy
         elif is_writer:
             self._create()
         else:
@@ -168,6 +170,10 @@ class SqliteIndex:
             connection.execute(_METADATA)
             connection.execute(f"PRAGMA user_version={_VERSION}")
             connection.execute("COMMIT")
+            note_digest(connection, self._path)
+
+    def _note_digest(self) -> None:
+        with self._open() as connection:
             note_digest(connection, self._path)
 
     @contextmanager
@@ -279,7 +285,7 @@ class SqliteIndex:
         with self._open() as connection:
             if connection.execute("PRAGMA application_id").fetchone()[0] != _HAS_LOG:
                 connection.execute(f"PRAGMA application_id={_HAS_LOG}")
-            note_digest(connection, self._path)
+        self._note_digest()
 
     def seal(self, state: SealedState, contents: SealedContents) -> None:
         """Take over a segment in one transaction; see `nualley.archive.ports.Index`."""
