@@ -1,8 +1,8 @@
 """Settings of the archive: ``[archive]`` of ``experiment.toml``, and what is archived (``pvs/<group>.toml``)."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from nualley.archive.condition import Condition
 from nualley.archive.names import NAME_FORM, is_valid_pv_name
@@ -141,7 +141,25 @@ class PvGroup(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     description: str = Field(default="", description="What the group is about.")
+    defaults: PvPolicy = Field(
+        default_factory=PvPolicy,
+        description="Policy of every PV of the group, as far as its own entry says nothing else.",
+    )
     pv: dict[Annotated[str, AfterValidator(_pv_name)], PvPolicy] = Field(
         default_factory=dict,
         description='The PVs: "NAME" = {protocol, mode, events, ..., description}, or {} for the defaults.',
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_defaults(cls, found: Any) -> Any:
+        if not (
+            isinstance(found, dict) and isinstance(found.get("defaults"), dict) and isinstance(found.get("pv"), dict)
+        ):
+            return found
+        try:
+            PvPolicy.model_validate(found["defaults"])
+        except ValidationError:
+            return found  # it is told once, where it stands
+        entries = {pv: found["defaults"] | own if isinstance(own, dict) else own for pv, own in found["pv"].items()}
+        return found | {"pv": entries}

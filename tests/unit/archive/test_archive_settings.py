@@ -55,3 +55,23 @@ def test_wrong_policies_are_located(pv: dict[str, object], location: tuple[str, 
     with pytest.raises(ValidationError) as caught:
         PvGroup.model_validate({"pv": pv})
     assert [error["loc"] for error in caught.value.errors()] == [location]
+
+
+def test_a_group_has_defaults_that_an_entry_of_its_own_goes_before() -> None:
+    group = PvGroup.model_validate(
+        {"defaults": {"retention_h": 6, "events": "archive"}, "pv": {"A": {}, "B": {"retention_h": 48}}}
+    )
+    assert (group.pv["A"].retention_h, group.pv["A"].events) == (6, "archive")
+    assert (group.pv["B"].retention_h, group.pv["B"].events) == (48, "archive")
+
+
+def test_wrong_defaults_are_told_once_and_where_they_stand() -> None:
+    with pytest.raises(ValidationError) as caught:
+        PvGroup.model_validate({"defaults": {"retention_h": -1}, "pv": {"A": {}, "B": {}}})
+    assert [error["loc"] for error in caught.value.errors()] == [("defaults", "retention_h")]
+
+
+def test_defaults_and_an_entry_that_do_not_go_together_are_told_at_the_entry() -> None:
+    with pytest.raises(ValidationError) as caught:
+        PvGroup.model_validate({"defaults": {"mode": "scan", "period_s": 60}, "pv": {"A": {"mode": "monitor"}}})
+    assert [error["loc"] for error in caught.value.errors()] == [("pv", "A")]
