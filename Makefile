@@ -109,6 +109,10 @@ bench-archive: install  ## what a real IOC gives, and a year of a PV, beside aio
 	$(BIN)/python -m benchmarks.archive_size
 	$(BIN)/python -m benchmarks.archive_ingest
 
+.PHONY: bench-storage
+bench-storage: install  ## drives: how good forecasts of their fill are
+	$(BIN)/python -m benchmarks.forecast
+
 .PHONY: check
 check: lint types test docs  ## all that CI asks for
 

@@ -201,6 +201,9 @@ _JSON = DOCS / "reference" / "json.md"
 _CHANGES = ("add", "pause", "resume", "rename", "alias", "remove")
 _ADD = "nualley archive add LAB:T3 2>/dev/null >&2 && "
 _BEFORE = {"alias": _ADD, "remove": _ADD, "resume": "nualley archive pause DEMO:BEAM:ENERGY 2>/dev/null >&2 && "}
+_HISTORY = "printf 'day,used_B,written_B,capacity_B\\n' > data3.csv; for day in $(seq 0 89); do "
+_HISTORY += 'echo "$(date -d "2026-01-01 + $day days" +%F),$((day * 1000)),1000,99000" >> data3.csv; done; '
+_BEFORE["forecast"] = _HISTORY
 _ELSEWHERE = {"demo": "tests/integration/test_demo_account.py looks at the account of a demo"}
 
 

@@ -60,3 +60,11 @@ class NoDriveFits(StorageError):
 
 class UnsafeName(ConfigurationError):
     """A name would leave the folder that it belongs to."""
+
+
+class ShortHistory(NualleyError, ValueError):
+    """A drive was watched for too few days to say when it will be full."""
+
+
+class WrongHistory(ConfigurationError):
+    """A history of a drive that cannot be what it says."""

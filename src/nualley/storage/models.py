@@ -5,8 +5,13 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nualley.core import Digests
+
+if TYPE_CHECKING:  # numpy is heavy: most of what storage does is without it
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class DriveRole(StrEnum):
@@ -212,3 +217,76 @@ class Published:
     destination: Path
     already_there: bool = False
     is_source: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FillHistory:
+    """How full a drive was, day by day.
+
+    Parameters
+    ----------
+    drive : str
+        Its name.
+    first_day : date
+        The first day (UTC).
+    used_B : ndarray of float64, shape (n_day,)
+        In use at the end of each day [B].
+    written_B : ndarray of float64, shape (n_day,)
+        Written on each day, whatever was deleted [B]; NaN where nobody knows.
+    capacity_B : float
+        In use plus available to users, by the last day [B].
+    """
+
+    drive: str
+    first_day: date
+    used_B: "NDArray[np.float64]"
+    written_B: "NDArray[np.float64]"
+    capacity_B: float
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthShare:
+    """Who lets a drive grow.
+
+    Parameters
+    ----------
+    detector, stage : str
+        Whose bytes.
+    B_per_day : float
+        Mean growth over the last four weeks [B/d]; negative where it shrinks.
+    """
+
+    detector: str
+    stage: str
+    B_per_day: float
+
+
+@dataclass(frozen=True, slots=True)
+class FillForecast:
+    """When a drive will be full.
+
+    Parameters
+    ----------
+    drive : str
+        Its name.
+    full_10, full_50 : date or None
+        First days by which the chance of being full reaches 10 and 50 %, if all goes on as lately; None: not within the
+        horizon.
+    gross_10, gross_50 : date or None
+        The same if nobody deletes anything.
+    coverage80 : float or None
+        Which part of the earlier forecasts' 80 % intervals held what then was; None before there is a score.
+    pinball_B : float or None
+        Their mean pinball loss [B].
+    growth_by : tuple of GrowthShare
+        Who lets it grow, the largest first.
+    """
+
+    drive: str
+    full_10: date | None
+    full_50: date | None
+    gross_10: date | None
+    gross_50: date | None
+    coverage80: float | None = None
+    pinball_B: float | None = None
+    growth_by: tuple[GrowthShare, ...] = ()
