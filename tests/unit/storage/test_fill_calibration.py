@@ -1,4 +1,4 @@
-"""Intervals hold what they promise, on drives that write in bursts, campaigns and deletes (in full: make bench-storage)."""
+"""Intervals hold what they promise, on drives with bursts, campaigns and deletes (full numbers: make bench-storage)."""
 
 import numpy as np
 
