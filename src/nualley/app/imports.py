@@ -86,9 +86,11 @@ def import_files(
             if progress is not None:
                 progress("files", done_B, all_B)
     counts = importer.counts
-    kept_at = _keep(folder, refused)
-    counts.received += len(refused.lines)
-    counts.quarantined += len(refused.lines)
+    texts = [(*where, escape_name(text.encode(errors="surrogateescape"))) for *where, text in refused.lines]
+    kept = [*texts, *((*where, escape_name(raw)) for *where, raw in damage.lines)]
+    kept_at = _keep(folder, kept)
+    counts.received += len(kept)
+    counts.quarantined += len(kept)
     places = [f"{source}:{line}: {what}" for source, line, what, _ in refused.lines[:20]]
     return Imported(len(files), counts, (*damage.places, *places), kept_at)
 
@@ -102,14 +104,13 @@ def _read(path: Path, damage: Damage, refused: RefusedLines) -> Iterator[Importe
             yield from read_csv(text, str(path), refused)
 
 
-def _keep(folder: Path, refused: RefusedLines) -> Path | None:
+def _keep(folder: Path, lines: Sequence[tuple[object, ...]]) -> Path | None:
     """Keep lines that are no samples beside the refused samples, with the reason of each."""
-    if not refused.lines:
+    if not lines:
         return None
     path = folder / "quarantine" / "import-lines.jsonl"
     make_folders(path.parent)
     with path.open("a", encoding="utf-8") as file:
-        for source, line, what, text in refused.lines:
-            shown = escape_name(text.encode(errors="surrogateescape"))
-            file.write(json.dumps({"file": source, "line": line, "reason": what, "text": shown}) + "\n")
+        for fields in lines:
+            file.write(json.dumps(dict(zip(("file", "line", "reason", "text"), fields, strict=True))) + "\n")
     return path

@@ -13,7 +13,6 @@ from nualley.app.site import Site
 from nualley.archive.decide import Reason
 from nualley.archive.importing import ImportedRows, sift
 from nualley.archive.taking_in import FUTURE_LIMIT_NS
-from nualley.core import SECOND_NS
 from nualley.pv import ValueType
 
 _RELEASED = frozenset({Reason.BACKWARD, Reason.FUTURE, Reason.UNDEFINED_TIME, Reason.BEFORE_1991})
@@ -106,6 +105,9 @@ def _believable(rows: ImportedRows, limit_ns: int) -> tuple[ImportedRows, list[s
     return sifted.stored, list(sifted.reasons)
 
 
-def receipt_bounds_ns(start_ns: int | None, stop_ns: int | None, now_ns: int) -> tuple[int, int]:
-    """Return the stretch of receipts that is meant; everything up to now where nothing is said [ns since 1970 UTC]."""
-    return (0 if start_ns is None else start_ns), (now_ns + SECOND_NS if stop_ns is None else stop_ns)
+def receipt_bounds_ns(start_ns: int | None, stop_ns: int | None) -> tuple[int, int]:
+    """Return the stretch of receipts that is meant; all of them where nothing is said [ns since 1970 UTC].
+
+    Imported samples were never received here: they stand under their own stamps, also those of the next century.
+    """
+    return (-(2**63) if start_ns is None else start_ns), (2**63 - 1 if stop_ns is None else stop_ns)

@@ -1,8 +1,9 @@
 """Samples as CSV: columns pv, time, value and, where it is there, severity."""
 
 import csv
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+import math
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,10 +17,11 @@ from nualley.pv import ValueType
 
 CHUNK_ROWS = 200_000
 _NEEDED = ("pv", "time", "value")
+_COLUMNS = (*_NEEDED, "severity")
 
 
 class CsvHeaderError(UsageError):
-    """A CSV file whose first line does not name the columns."""
+    """A CSV file whose first line does not name the columns, each once."""
 
 
 @dataclass(slots=True)
@@ -75,28 +77,23 @@ def read_csv(lines: Iterable[str], source: str, refused: RefusedLines) -> Iterat
     Raises
     ------
     CsvHeaderError
-        Where a column is missing.
+        Where a column is missing, or named twice.
     """
-    reader = csv.reader(lines)
-    head = [name.strip().lower() for name in next(reader, [])]
-    missing = [name for name in _NEEDED if name not in head]
-    if missing:
-        raise CsvHeaderError(
-            f"the first line names no column {', '.join(missing)}: {','.join(head)[:80]!r}",
-            where=f"{source}:1",
-            do="write pv,time,value or pv,time,value,severity above the samples",
-        )
-    at = {name: head.index(name) for name in (*_NEEDED, "severity") if name in head}
+    rows = _rows(iter(lines))
+    head = next(rows, _Row(1, "", []))
+    names = [name.strip().lower() for name in head.fields]
+    _check_names(names, f"{source}:1")
+    at = {name: names.index(name) for name in _COLUMNS if name in names}
     chunks: dict[str, _Chunk] = defaultdict(_Chunk)
     n_waiting = 0
-    for row in reader:
-        if not row:
+    for row in rows:
+        if not row.fields and not row.fault:
             continue
         try:
-            pv, time_ns, value, severity = _sample(row, at)
-        except (ValueError, IndexError, NualleyError) as error:
+            pv, time_ns, value, severity = _sample(row, at, len(names))
+        except (ValueError, NualleyError) as error:
             what = error.what if isinstance(error, NualleyError) else str(error)
-            refused.lines.append((source, reader.line_num, what, ",".join(row)))
+            refused.lines.append((source, row.number, what, row.text))
             continue
         chunk = chunks[pv]
         chunk.time_ns.append(time_ns)
@@ -110,23 +107,117 @@ def read_csv(lines: Iterable[str], source: str, refused: RefusedLines) -> Iterat
     yield from (found.take(name, source) for name, found in chunks.items())
 
 
-def _sample(row: list[str], at: dict[str, int]) -> tuple[str, int, str, int]:
-    pv, time, value = (row[at[name]].strip() for name in _NEEDED)
+def _check_names(names: Sequence[str], where: str) -> None:
+    do = "write pv,time,value or pv,time,value,severity above the samples"
+    missing = [name for name in _NEEDED if name not in names]
+    shown = ascii(",".join(names))[:80]
+    if missing:
+        raise CsvHeaderError(f"the first line names no column {', '.join(missing)}: {shown}", where=where, do=do)
+    twice = [name for name in _COLUMNS if names.count(name) > 1]
+    if twice:
+        raise CsvHeaderError(f"the first line names {', '.join(twice)} more than once: {shown}", where=where, do=do)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    number: int
+    text: str
+    fields: list[str]
+    fault: str = ""
+
+
+def _rows(lines: Iterator[str]) -> Iterator[_Row]:
+    """Yield rows; of what is no CSV its first line alone, however many a quote that is never closed would swallow."""
+    again: deque[str] = deque()
+    read: list[str] = []
+    number = 0
+
+    def taken() -> Iterator[str]:
+        while True:
+            line = again.popleft() if again else next(lines, None)
+            if line is None:
+                return
+            read.append(line)
+            yield line
+
+    reader = csv.reader(taken(), strict=True)
+    while True:
+        read.clear()
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            first, *rest = read
+            again.extendleft(reversed(rest))
+            number += 1
+            yield _Row(number, first.rstrip("\r\n"), [], str(error))
+            reader = csv.reader(taken(), strict=True)
+            continue
+        yield _Row(number + 1, "".join(read).rstrip("\r\n"), fields)
+        number += len(read)
+
+
+def _sample(row: _Row, at: Mapping[str, int], n_columns: int) -> tuple[str, int, str, int]:
+    if row.fault:
+        raise ValueError(f"this is no CSV: {row.fault}")
+    if len(row.fields) != n_columns:
+        raise ValueError(f"{len(row.fields)} fields, the first line names {n_columns} columns")
+    pv, time, value = (row.fields[at[name]].strip() for name in _NEEDED)
     if not is_valid_pv_name(pv):
-        raise ValueError(f"{pv!r} cannot be the name of a PV")
-    if not value:
+        raise ValueError(f"{pv[:80]!r} cannot be the name of a PV")
+    return pv, _time_ns(time), _checked(value), _severity(row.fields[at["severity"]] if "severity" in at else "")
+
+
+def _time_ns(text: str) -> int:
+    if text.isascii() and text.removeprefix("-").isdigit():
+        time_ns = int(text)
+    elif text[:1].isdigit():  # never "now" or a time ago: a file says the same whenever it is read
+        time_ns = parse_time_ns(text, 0)
+    else:
+        raise ValueError(f"{text[:80]!r} is no time: ISO 8601 with a zone, or whole nanoseconds since 1970 UTC")
+    if not -(2**63) <= time_ns < 2**63 - 1:  # stretches are half-open: the last moment is in none
+        raise ValueError(f"{text[:80]} ns are beyond the times that can be stored")
+    return time_ns
+
+
+def _severity(text: str) -> int:
+    word = text.strip() or "0"
+    if word not in ("0", "1", "2", "3"):
+        raise ValueError(f"{word[:80]!r} is no severity: 0 none, 1 minor, 2 major, 3 invalid")
+    return int(word)
+
+
+def _checked(text: str) -> str:
+    if not text:
         raise ValueError("there is no value")
-    time_ns = int(time) if time.lstrip("-").isdigit() else parse_time_ns(time, 0)
-    if not -(2**63) <= time_ns < 2**63:
-        raise ValueError(f"{time} ns are beyond the times that can be stored")
-    severity = int(row[at["severity"]] or 0) if "severity" in at else 0
-    if not 0 <= severity <= 3:
-        raise ValueError(f"{severity} is no severity: 0 none, 1 minor, 2 major, 3 invalid")
-    return pv, time_ns, value, severity
+    if not text.isascii():
+        _check_utf8(text)
+    number = _number(text)
+    if number is not None and math.isinf(number) and "inf" not in text.lower():
+        raise ValueError(f"{text[:80]} is beyond the numbers that a float64 can hold")
+    return text
+
+
+def _check_utf8(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{text[error.start]!a} is no UTF-8: convert the file, such as with iconv") from None
+
+
+def _number(text: str) -> float | None:
+    # Python also reads 1_000 and the digits of other scripts, which no other reader of CSV takes for numbers
+    if "_" in text or not text.isascii():
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _typed(values: list[str]) -> tuple[ValueType, pa.Array]:
-    try:
-        return ValueType.FLOAT64, pa.array([float(value) for value in values], VALUE_TYPES[ValueType.FLOAT64])
-    except ValueError:
-        return ValueType.STRING, pa.array(values, VALUE_TYPES[ValueType.STRING])
+    numbers = [number for text in values if (number := _number(text)) is not None]
+    if len(numbers) == len(values):
+        return ValueType.FLOAT64, pa.array(numbers, VALUE_TYPES[ValueType.FLOAT64])
+    return ValueType.STRING, pa.array(values, VALUE_TYPES[ValueType.STRING])

@@ -9,7 +9,13 @@ _FILTER = r"\{[A-Za-z0-9:'.,_+\-()\[\]{}]+\}"  # channel filters: dead band, fla
 _SLICE = r"\[-?\d*(?::-?\d*){0,2}\]"
 _NAME = re.compile(rf"{_BODY}(?:\.(?:{_FIELD}(?:{_FILTER}|{_SLICE})?|{_FILTER}|{_SLICE}))?", re.ASCII)
 
-NAME_FORM = "letters, digits and : _ - + [ ] < > ; / # { }, then at most one .FIELD, filter or array slice"
+LONGEST = 200
+"""A name has so many characters at most: more fit in no path, and nobody asks for them over HTTP."""
+
+NAME_FORM = (
+    "letters, digits and : _ - + [ ] < > ; / # { }, then at most one .FIELD, filter or array slice; "
+    f"{LONGEST} characters at most"
+)
 """What a name is made of, for messages."""
 
 
@@ -33,4 +39,4 @@ def is_valid_pv_name(name: str) -> bool:
     >>> is_valid_pv_name("../secret")
     False
     """
-    return _NAME.fullmatch(name) is not None
+    return len(name) <= LONGEST and _NAME.fullmatch(name) is not None

@@ -42,7 +42,7 @@ def quarantine(
     from_ : str
         Begin of their receipt; by default the first.
     to : str
-        End of their receipt, not included; by default now.
+        End of their receipt, not included; by default the last.
     limit : int
         At most so many are shown, the newest ones.
     release_ : bool
@@ -51,7 +51,7 @@ def quarantine(
         With --release: stamp them with the time of their receipt, where the IOC's clock was wrong.
     """
     site = open_site(output.experiment)
-    stretch_ns = receipt_bounds_ns(*bounds_ns(from_, to), site.clock.now_ns())
+    stretch_ns = receipt_bounds_ns(*bounds_ns(from_, to))
     if release_:
         _release(site, pv, stretch_ns, at_receipt=at_receipt, output=output)
         return told_losses(site)

@@ -87,7 +87,7 @@ class ManifestFile:
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         try:
-            file = self._path.open(encoding="utf-8")
+            file = self._path.open("rb")  # a line that is no UTF-8 any more is passed over as others that are damaged
         except FileNotFoundError:
             return
         with file:
@@ -96,5 +96,5 @@ class ManifestFile:
                     entry = json.loads(line)
                 except ValueError:
                     continue
-                if isinstance(entry, dict):
+                if isinstance(entry, dict) and {"action", "path", "sha256"} <= entry.keys():
                     yield entry

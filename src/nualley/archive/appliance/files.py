@@ -2,6 +2,7 @@
 
 import base64
 import calendar
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,11 +14,16 @@ from google.protobuf.message import DecodeError
 from nualley.archive.appliance.messages import EVENTS, PayloadInfo, PayloadType, unescape_line
 from nualley.archive.columns import VALUE_TYPES
 from nualley.archive.importing import ImportedRows
+from nualley.archive.names import is_valid_pv_name
 from nualley.core import SECOND_NS
 from nualley.pv import ValueType
 
 CHUNK_EVENTS = 1_000_000
 """A file is handed on in pieces of so many events."""
+
+_LATEST_NS = 2**63 - 1 - SECOND_NS  # what is behind a sample by a little must fit too
+_DIGITS = re.compile(r"[0-9]{1,2}", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,10}", re.ASCII)  # up to the year 2286; what is said of a link later is not believed
 
 _TYPES: Mapping[PayloadType, ValueType] = {
     PayloadType.SCALAR_STRING: ValueType.STRING,
@@ -42,11 +48,20 @@ def _signed(value: bytes) -> int:
     return int.from_bytes(value[:1], "big", signed=True)
 
 
+def _text(value: str | bytes) -> str:
+    # protobuf hands out bytes where text is no UTF-8
+    if isinstance(value, bytes):
+        raise ValueError(f"{value[:80]!r} is no UTF-8")  # noqa: TRY004  # a damaged file, not a wrong call
+    return value
+
+
 _FROM_WIRE: Mapping[PayloadType, Callable[[Any], Any]] = {
+    PayloadType.SCALAR_STRING: _text,
     PayloadType.SCALAR_BYTE: _signed,
-    PayloadType.WAVEFORM_BYTE: lambda value: np.frombuffer(value, dtype=np.int8).tolist(),
+    PayloadType.WAVEFORM_BYTE: lambda value: np.array(list(value), dtype=np.uint8).astype(np.int8).tolist(),
     PayloadType.V4_GENERIC_BYTES: lambda value: base64.b64encode(value).decode(),
     **{payload: list for payload in PayloadType if payload.name.startswith("WAVEFORM_") and payload.name[9:] != "BYTE"},
+    PayloadType.WAVEFORM_STRING: lambda value: [_text(word) for word in value],
 }
 
 
@@ -60,14 +75,18 @@ class Damage:
         How many.
     places : list of str
         The first of them: file, line, and what is wrong.
+    lines : list of (str, int, str, bytes)
+        All of them: file, number of the line, what is wrong, and its bytes.
     """
 
     n_lines: int = 0
     places: list[str] = field(default_factory=list)
+    lines: list[tuple[str, int, str, bytes]] = field(default_factory=list)
 
-    def note(self, source: str, line: int, what: str) -> None:
-        """Count a line, and remember where it was while there are few."""
+    def note(self, source: str, line: int, what: str, raw: bytes = b"") -> None:
+        """Count and keep a line, and remember where it was while there are few."""
         self.n_lines += 1
+        self.lines.append((source, line, what, raw))
         if len(self.places) < 20:
             self.places.append(f"{source}:{line}: {what}")
 
@@ -76,10 +95,12 @@ class _Chunk:
     """Events of one PV and year that wait to be handed on."""
 
     def __init__(self, info: Any, source: str) -> None:
+        if not is_valid_pv_name(_text(info.pvname)):
+            raise ValueError(f"{info.pvname[:80]!r} cannot be the name of a PV")
         self.payload = PayloadType(info.type)
         self.year_s = calendar.timegm((info.year, 1, 1, 0, 0, 0))
         self._info, self._source = info, source
-        self._labels = {header.name: header.val for header in info.headers}
+        self._labels = {_text(header.name): _text(header.val) for header in info.headers}
         self._clear()
 
     def _clear(self) -> None:
@@ -90,12 +111,18 @@ class _Chunk:
         self._links: list[tuple[int, Literal["disconnect", "reconnect"]]] = []
 
     def add(self, event: Any, convert: Callable[[Any], Any] | None) -> None:
-        self.time_ns.append((self.year_s + event.secondsintoyear) * SECOND_NS + event.nano)
-        self.values.append(event.val if convert is None else convert(event.val))
+        time_ns = (self.year_s + event.secondsintoyear) * SECOND_NS + event.nano
+        value = event.val if convert is None else convert(event.val)
+        if abs(time_ns) > _LATEST_NS or not -(2**15) <= event.status < 2**15:
+            raise ValueError(f"{time_ns} ns with status {event.status} are beyond what can be stored")
+        fields = {_text(pair.name): _text(pair.val) for pair in event.fieldvalues}
+        # all of it could be read: nothing is added of a line that is damaged
+        self.time_ns.append(time_ns)
+        self.values.append(value)
         self.severity.append(event.severity)
         self.status.append(event.status)
-        if event.fieldvalues:
-            self._note_fields({pair.name: pair.val for pair in event.fieldvalues})
+        if fields:
+            self._note_fields(fields)
 
     def _note_fields(self, values: Mapping[str, str]) -> None:
         # when the appliance lost and regained the PV: it writes both into the first event after that
@@ -116,7 +143,7 @@ class _Chunk:
             status=np.array(self.status, dtype=np.int64).astype(np.int16),
             links=tuple(self._links),
             unit=self._labels.get("EGU", ""),
-            precision=int(precision) if precision.isdigit() else None,
+            precision=int(precision) if _DIGITS.fullmatch(precision) else None,
             source=self._source,
         )
         self._clear()
@@ -124,7 +151,7 @@ class _Chunk:
 
 
 def _epoch_ns(text: str | None) -> int:
-    return int(text) * SECOND_NS if text and text.isdigit() else 0
+    return int(text) * SECOND_NS if text and _SECONDS.fullmatch(text) else 0
 
 
 def read_events(lines: Iterable[bytes], source: str, damage: Damage) -> Iterator[ImportedRows]:
@@ -153,7 +180,7 @@ def read_events(lines: Iterable[bytes], source: str, damage: Damage) -> Iterator
             wants_info = True
             continue
         if not raw.endswith(b"\n"):
-            damage.note(source, number, "the last line is cut short")
+            damage.note(source, number, "the last line is cut short", raw)
             break
         if wants_info and chunk is not None and chunk.time_ns:
             yield chunk.take()
@@ -163,11 +190,11 @@ def read_events(lines: Iterable[bytes], source: str, damage: Damage) -> Iterator
                 chunk = _Chunk(PayloadInfo.FromString(unescape_line(line)), source)
                 parse, convert = EVENTS[chunk.payload].FromString, _FROM_WIRE.get(chunk.payload)
             elif chunk is None or parse is None:
-                damage.note(source, number, "no line before it says what it is")
+                damage.note(source, number, "no line before it says what it is", line)
             else:
                 chunk.add(parse(unescape_line(line)), convert)
         except (DecodeError, ValueError, OverflowError) as error:
-            damage.note(source, number, str(error) or type(error).__name__)
+            damage.note(source, number, str(error) or type(error).__name__, line)
         if chunk is not None and len(chunk.time_ns) >= CHUNK_EVENTS:
             yield chunk.take()
     if chunk is not None and chunk.time_ns:
