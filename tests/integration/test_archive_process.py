@@ -76,8 +76,18 @@ class InProcessKeeper:
         self.n_compactions += 1
 
 
+class JumpingClock(SystemClock):
+    """The machine's clock, set wrong by so much."""
+
+    wrong_ns = 0
+
+    def now_ns(self) -> int:
+        return super().now_ns() + self.wrong_ns
+
+
 class Bench:
     def __init__(self, folder, settings: ArchiveSettings) -> None:
+        self.clock = JumpingClock()
         self.folder = folder
         self.source, self.publisher, self.stop = FakeSource(), FakePublisher(), asyncio.Event()
         self.writer: ArchiveWriter = open_archive_writer(folder, settings)
@@ -88,7 +98,7 @@ class Bench:
             publisher=self.publisher,
             keeper=self.keeper,
             settings=settings,
-            clock=SystemClock(),
+            clock=self.clock,
         )
 
     @contextlib.asynccontextmanager
@@ -217,6 +227,31 @@ async def test_a_drive_that_stays_full_ends_with_what_is_lost(tmp_path, monkeypa
         async with bench.running():
             monkeypatch.setattr("os.fdatasync", full)
             bench.source.send(1.0)
+
+
+async def test_a_clock_that_goes_back_meanwhile_ends_the_waiting_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_process, "RETRY_S", 0.01)
+    monkeypatch.setattr(archive_process, "DRAIN_S", 0.05)
+    bench = Bench(tmp_path, FAST)
+
+    def full(_descriptor: int) -> None:
+        bench.clock.wrong_ns -= 3600 * 10**9
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(NotDrainedError, match="is lost"):
+        async with asyncio.timeout(30), bench.running():
+            monkeypatch.setattr("os.fdatasync", full)
+            bench.source.send(1.0)
+
+
+@pytest.mark.parametrize("jump_s", [-86_400, 86_400])
+async def test_segments_are_sealed_though_the_clock_jumped(tmp_path, jump_s):
+    bench = Bench(tmp_path, ArchiveSettings(sync_interval_ms=5, rotate_s=3600))
+    async with bench.running():
+        bench.source.send(1.0)
+        bench.clock.wrong_ns = jump_s * 10**9
+        await bench.until(lambda: list(tmp_path.rglob("*.parquet")))
+    assert bench.n_stored() == 1
 
 
 async def test_every_pv_asked_for_is_listed_before_it_is_heard(tmp_path):

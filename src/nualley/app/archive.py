@@ -11,6 +11,7 @@ from nualley.archive.adapters.column_files import ParquetFolder
 from nualley.archive.adapters.index_digest import copy_path, restore_copy
 from nualley.archive.adapters.log_files import LogFileWriter, LogFolder, hold_shard
 from nualley.archive.adapters.manifest import ManifestFile
+from nualley.archive.adapters.reserve import give_to_start
 from nualley.archive.adapters.sql import SqliteIndex
 from nualley.archive.compaction import Compactor
 from nualley.archive.directory import DirectoryCache
@@ -90,6 +91,7 @@ def open_archive_writer(
     with contextlib.ExitStack() as failing:
         hold = hold_shard(log_folder)
         failing.callback(os.close, hold)
+        give_to_start(log_folder)
         index = SqliteIndex(folder / _INDEX, SHARD, is_writer=True)
         sealer = _sealer(folder, index, clock)
         registry = sealer.recover()

@@ -147,9 +147,10 @@ class ArchiveProcess:
         return True
 
     async def _drain(self) -> None:
-        stop_ns = self._clock.now_ns() + round(DRAIN_S * SECOND_NS)
+        loop = asyncio.get_running_loop()
+        stop_s = loop.time() + DRAIN_S  # whatever the clock does meanwhile
         while not await self._commit_or_log():
-            if self._clock.now_ns() > stop_ns:
+            if loop.time() > stop_s:
                 raise NotDrainedError(
                     f"stopped after {DRAIN_S:g} s of failed writes; what was received since the last synced receipt "
                     f"number {self._recorder.registry.account.seq} is lost",
@@ -158,7 +159,8 @@ class ArchiveProcess:
                 )
 
     def _is_segment_full(self) -> bool:
-        age_s = (self._clock.now_ns() - self._segment_began_ns) / SECOND_NS
+        # either way: after a clock that went back, a segment would else be open until it has come there again
+        age_s = abs(self._clock.now_ns() - self._segment_began_ns) / SECOND_NS
         is_large = self._writer.log.position.offset_B >= self._settings.rotate_size_B
         return is_large or age_s >= self._settings.rotate_s
 

@@ -207,5 +207,7 @@ class _YearFile:
         return self._path, self.n_samples
 
     def forget(self) -> None:
-        self._file.close()
-        self._part.unlink(missing_ok=True)
+        try:
+            self._file.close()  # on a full drive, what it still holds is refused again
+        finally:
+            self._part.unlink(missing_ok=True)

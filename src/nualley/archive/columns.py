@@ -1,6 +1,7 @@
 """The archive's columns in Arrow: as the log holds them, and as the files and readers show them."""
 
 import itertools
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ VALUE_TYPES: Mapping[ValueType, pa.DataType] = {
     ValueType.INT32_ARRAY: pa.list_(pa.int32()),
     ValueType.STRING_ARRAY: pa.list_(pa.string()),
 }
+_LARGEST_FLOAT = int(sys.float_info.max)
 _INTEGER_LIMITS = {ValueType.INT64: 2**63, ValueType.ENUM: 2**31}
 KINDS = tuple(kind.name.lower() for kind in RowKind)
 
@@ -75,13 +77,15 @@ def file_schema(value_type: ValueType, *, is_quarantine: bool = False) -> pa.Sch
 
 
 def is_storable(value: object, value_type: ValueType) -> bool:
-    """Say whether a column can hold a value: integers of its width, text that UTF-8 can write.
+    """Say whether a column can hold a value: numbers of its width, text that UTF-8 can write.
 
     Examples
     --------
     >>> is_storable(2**70, ValueType.INT64), is_storable("ν", ValueType.STRING)
     (False, True)
     """
+    if value_type is ValueType.FLOAT64:
+        return isinstance(value, float | np.floating) or (isinstance(value, int) and abs(value) <= _LARGEST_FLOAT)
     if value_type in _INTEGER_LIMITS:
         limit = _INTEGER_LIMITS[value_type]
         return isinstance(value, int) and -limit <= value < limit

@@ -1,6 +1,7 @@
 """What happens to a sample, and how a PV stands: pure policy."""
 
 import math
+from dataclasses import replace
 from enum import StrEnum
 
 import numpy as np
@@ -18,6 +19,9 @@ EARLIEST_NS = 662_688_000 * SECOND_NS
 
 STALE_AFTER_S = 10.0
 """A connected PV whose IOC gave no proof of life for so long is stale [s]."""
+
+
+_LIMITS = (("time_ns", 2**63 - 1), ("received_ns", 2**63 - 1), ("severity", 2**7), ("status", 2**15))
 
 
 class Reason(StrEnum):
@@ -64,6 +68,27 @@ def fingerprint(value: object, severity: int, status: int) -> str:
         return f"{value.dtype.str}{value.shape}{digest}/{severity}/{status}"
     shown = "nan" if isinstance(value, float) and math.isnan(value) else repr(value)
     return f"{shown}/{severity}/{status}"
+
+
+def fitted(sample: Sample) -> Sample:
+    """Return a sample whose times, severity and status the columns can hold: itself where they can.
+
+    Parameters
+    ----------
+    sample : Sample
+        As a source sent it.
+
+    Returns
+    -------
+    Sample
+        With what is beyond a column at its edge.
+    """
+    changed = {
+        name: min(max(value, -limit), limit - 1)
+        for name, limit in _LIMITS
+        if not -limit <= (value := getattr(sample, name)) < limit
+    }
+    return replace(sample, **changed) if changed else sample
 
 
 def judge(sample: Sample, tail: Tail | None, future_limit_ns: int) -> Reason | None:

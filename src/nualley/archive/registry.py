@@ -104,7 +104,8 @@ class Registry:
         """Return the last proof that a PV's IOC was alive [ns since 1970 UTC]; 0 where there never was one."""
         if not record.is_connected:
             return record.last_heard_ns
-        return max(record.last_heard_ns, self.life_by_ioc.get(record.ioc, 0))
+        # nobody was heard after the last commit: what says so was noted while our own clock was ahead
+        return max(record.last_heard_ns, min(self.life_by_ioc.get(record.ioc, 0), self.account.time_ns))
 
     def last_value(self, record: PvRecord, now_ns: int) -> LastValue:
         """Return the last value as a person wants it: enums by label, with unit, age and state.

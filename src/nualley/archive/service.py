@@ -10,7 +10,7 @@ import structlog
 
 from nualley.archive.columns import VALUE_TYPES, LogRow, is_storable, joined_batch, log_batch, number_batch
 from nualley.archive.commits import Commit, Frame, Note
-from nualley.archive.decide import QUARANTINED, Reason, fingerprint, judge
+from nualley.archive.decide import QUARANTINED, Reason, fingerprint, fitted, judge
 from nualley.archive.fast import FastLane
 from nualley.archive.models import Account, PvRecord, RowKind, Tail
 from nualley.archive.ports import LogWriter
@@ -271,9 +271,10 @@ class Recorder:
         value_type = sample.value_type
         value = _plain(sample.value, value_type)
         reason = Reason.PAUSED if live.is_paused else judge(sample, _tail(live), self._future_limit_ns)
-        if not is_storable(value, value_type):
+        fitting = fitted(sample)
+        if fitting is not sample or not is_storable(value, value_type):
             # no column can hold it: kept as text, so that one odd value stops nothing else
-            value, value_type, reason = ascii(value), ValueType.STRING, Reason.UNSTORABLE
+            value, value_type, reason, sample = ascii(value), ValueType.STRING, Reason.UNSTORABLE, fitting
         if reason is Reason.PAUSED:
             self._filter(live, reason)
         elif reason is Reason.REPEAT:

@@ -202,6 +202,23 @@ def _sink(out: Path | None) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    try:
+        with _opened(out) as sink:
+            yield sink
+    except OSError as error:
+        # said of the file that was asked for; also where print found no room in it, which is not stdout then
+        what = error.strerror or str(error)
+        raise OSError(error.errno, what, str(out)) if error.errno else error from error
+
+
+@contextmanager
+def _opened(out: Path) -> Iterator[IO[bytes]]:
+    if out.is_dir():
+        raise UsageError("a folder stands where the file is to be", where=str(out), do="name a file in it")
+    if out.exists() and not out.is_file():  # a device or a pipe takes what comes; a file in its place would end it
+        with out.open("wb") as sink:
+            yield sink
+        return
     part = out.with_name(f".{out.name}.part")
     try:
         with part.open("wb") as sink:

@@ -1,5 +1,6 @@
 """Parquet files of the archive: sorted by PV and time, a row group per PV, written durably."""
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -217,21 +218,32 @@ class ParquetFileWriter:
         self._schema = look.schema.with_metadata({**metadata, b"nualley.level": level.encode()})
         self._found: list[tuple[str, _Extent, int, int]] = []
         self._group_rows: list[int] = []
-        self._writer = pq.ParquetWriter(
-            self._part,
-            self._schema,
-            compression="zstd",
-            compression_level=_COMPRESSION_LEVEL,
-            use_dictionary=list(look.dictionary),
-            column_encoding=dict(look.encodings),
-            write_page_checksum=True,
-        )
+        try:
+            self._writer = pq.ParquetWriter(
+                self._part,
+                self._schema,
+                compression="zstd",
+                compression_level=_COMPRESSION_LEVEL,
+                use_dictionary=list(look.dictionary),
+                column_encoding=dict(look.encodings),
+                write_page_checksum=True,
+            )
+        except OSError:
+            self._part.unlink(missing_ok=True)
+            raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *args: object) -> None:
-        self._writer.close()
+        if not any(args):
+            self._writer.close()
+            return
+        # what did not come to its end keeps no room, which may be what was missing; killed, it is begun anew some time
+        with contextlib.suppress(OSError, pa.ArrowException):
+            self._writer.close()
+        self._writer.is_open = False  # a close that failed would be tried again when it is forgotten
+        self._part.unlink(missing_ok=True)
 
     @property
     def size_B(self) -> int:

@@ -12,12 +12,28 @@ from nualley.core import free_B, sync_folder
 NAME = "reserve"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOOK_S = 10.0
+_START_B = 4 * 2**20  # recovering a segment writes about as much as it holds, and the index
 _log = structlog.get_logger(__name__)
 
 
 def is_full(error: OSError) -> bool:
     """Return whether an error says that a drive or a quota is full."""
     return error.errno in _FULL
+
+
+def give_to_start(folder: Path) -> None:
+    """Give away the room that an earlier process held, where the drive is so full that an archive cannot even begin.
+
+    Parameters
+    ----------
+    folder : Path
+        The one that the reserve is in.
+    """
+    path = folder / NAME
+    if path.exists() and free_B(folder) < _START_B:
+        _log.error("THE DRIVE IS FULL: the archive starts in the room that was held for its log", path=str(path))
+        path.unlink()
+        sync_folder(folder)
 
 
 class Reserve:
