@@ -45,7 +45,7 @@ for round in range(10_000):
 def test_kill_9_loses_and_doubles_no_acknowledged_sample(tmp_path: Path, seed: int, is_soak: bool):
     rng = random.Random(seed)
     acknowledged = -1
-    for _ in range(60 if is_soak else 4):
+    for _ in range(100 if is_soak else 4):
         with subprocess.Popen(
             [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
         ) as process:
@@ -177,3 +177,50 @@ def test_a_full_drive_costs_its_reserve_first(small_drives: SmallDrives):
     writer.recorder.commit()
     assert open_archive_reader(drive / "archive").read("N", 0, 2**62)["value"].to_pylist() == list(range(count))
     writer.close()
+
+
+# takes in one file beside the archive, says when it is done
+IMPORTER = """
+import sys
+from pathlib import Path
+from nualley.app.imports import import_files
+counts = import_files(Path(sys.argv[1]), [Path(sys.argv[2])]).counts
+sys.stdout.write(f"{counts.received} {counts.stored} {counts.filtered}\\n"); sys.stdout.flush()
+"""
+
+
+def test_kill_9_of_an_import_beside_a_running_archive_loses_and_doubles_nothing(
+    tmp_path: Path, seed: int, is_soak: bool
+):
+    rng = random.Random(seed)
+    folder, old = tmp_path / "archive", tmp_path / "old.csv"
+    n_rows, begin_ns = 60_000, time.time_ns() - 10**17
+    old.write_text("pv,time,value\n" + "".join(f"OLD,{begin_ns + n},{n}\n" for n in range(n_rows)))
+    open_archive_writer(folder).close()
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, text=True) as writing:
+        assert writing.stdout is not None
+        acknowledged = int(writing.stdout.readline())
+        for _ in range(40 if is_soak else 4):
+            words = [sys.executable, "-c", IMPORTER, str(folder), str(old)]
+            with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as importing:
+                time.sleep(rng.uniform(0.3, 1.5))
+                importing.send_signal(signal.SIGKILL)
+            reader = open_archive_reader(folder)
+            known = "OLD" in reader.registry().by_name
+            rows = reader.read("OLD", 0, 2**62).to_pylist() if known else []
+            values = [row["value"] for row in rows if row["kind"] == "sample"]
+            assert values in ([], [float(n) for n in range(n_rows)]), "all of a file or nothing"
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+        received, stored, filtered = map(int, done.stdout.split())
+        assert received == stored + filtered == n_rows
+        writing.send_signal(signal.SIGKILL)
+        for line in writing.stdout:
+            acknowledged = max(acknowledged, int(line))
+    reader = open_archive_reader(folder)
+    for pv, n_least in (("OLD", n_rows), ("N", acknowledged + 1)):
+        rows = reader.read(pv, 0, 2**62).to_pylist()
+        values = [row["value"] for row in rows if row["kind"] == "sample"]
+        assert values == list(range(len(values)))
+        assert len(values) >= n_least
+    assert verify_archive(folder).is_intact
+    assert reader.damages() == []
