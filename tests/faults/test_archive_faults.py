@@ -45,13 +45,16 @@ for round in range(10_000):
 def test_kill_9_loses_and_doubles_no_acknowledged_sample(tmp_path: Path, seed: int, is_soak: bool):
     rng = random.Random(seed)
     acknowledged = -1
-    for _ in range(100 if is_soak else 4):
+    for _ in range(100 if is_soak else 6):
         with subprocess.Popen(
             [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None
             acknowledged = max(acknowledged, int(process.stdout.readline()))
-            time.sleep(rng.uniform(0, 0.4))
+            if rng.random() < 0.5:
+                time.sleep(rng.uniform(0, 0.4))
+            else:  # at once behind an acknowledgement: what was too early is caught
+                acknowledged = max(acknowledged, int(process.stdout.readline()))
             process.send_signal(signal.SIGKILL)
             for line in process.stdout:
                 acknowledged = max(acknowledged, int(line))
@@ -118,7 +121,7 @@ def test_kill_9_of_ingest_and_compaction_loses_and_doubles_no_acknowledged_sampl
     rng = random.Random(seed)
     acknowledged = -1
     open_archive_writer(tmp_path).close()
-    for _ in range(100 if is_soak else 4):
+    for _ in range(100 if is_soak else 6):
         words = [(sys.executable, "-c", code, str(tmp_path)) for code in (WRITER, COMPACTOR)]
         writing, compacting = (subprocess.Popen(each, stdout=subprocess.PIPE, text=True) for each in words)
         with writing, compacting:

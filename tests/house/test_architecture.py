@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md names files and functions: all of them exist, and its picture is the one that is enforced."""
+"""Pages that name files and functions: all of them exist, and ARCHITECTURE.md's picture is the one that is enforced."""
 
 import ast
 import re
@@ -10,6 +10,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = (REPOSITORY / "ARCHITECTURE.md").read_text()
+FAULTS = (REPOSITORY / "docs" / "explanations" / "archive-faults.md").read_text()
 _FILE = re.compile(r"`((?:src/nualley/|tests/|tools/|docs/|benchmarks/|experiments/)?[\w./-]+\.(?:py|toml|md|sh))`")
 _NAMED = re.compile(r"`([\w./-]+\.py)::([\w.]+)`")
 # files of an experiment repository or of a store, which are in no folder of ours
@@ -37,20 +38,21 @@ def defined(path: Path) -> frozenset[str]:
     return frozenset(names)
 
 
-def test_it_names_files_and_functions() -> None:
+def test_they_name_files_and_functions() -> None:
     assert len(_NAMED.findall(TEXT)) >= 12
+    assert len(_NAMED.findall(FAULTS)) >= 60
 
 
-@pytest.mark.parametrize("name", sorted(set(_FILE.findall(TEXT)) - _OF_USERS))
+@pytest.mark.parametrize("name", sorted({*_FILE.findall(TEXT), *_FILE.findall(FAULTS)} - _OF_USERS))
 def test_a_named_file_exists(name: str) -> None:
-    assert found_file(name), f"ARCHITECTURE.md names {name}, which does not exist"
+    assert found_file(name), f"a page names {name}, which does not exist"
 
 
-@pytest.mark.parametrize(("file", "name"), sorted(set(_NAMED.findall(TEXT))))
+@pytest.mark.parametrize(("file", "name"), sorted({*_NAMED.findall(TEXT), *_NAMED.findall(FAULTS)}))
 def test_a_named_function_exists(file: str, name: str) -> None:
     path = found_file(file)
-    assert path, f"ARCHITECTURE.md names {file}, which does not exist"
-    assert name in defined(path), f"ARCHITECTURE.md names {file}::{name}, which does not exist"
+    assert path, f"a page names {file}, which does not exist"
+    assert name in defined(path), f"a page names {file}::{name}, which does not exist"
 
 
 def test_the_picture_shows_every_floor_in_order() -> None:
