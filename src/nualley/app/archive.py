@@ -222,7 +222,13 @@ def verify_archive(folder: Path, progress: Callable[[int, int], None] | None = N
     """
     reader = open_archive_reader(folder)
     manifest = ManifestFile(folder, SystemClock())
-    return verify(reader.snapshot().files, manifest.sha256_by_path(), ParquetFolder(folder), progress)
+    return verify(
+        reader.snapshot().files,
+        manifest.sha256_by_path(),
+        ParquetFolder(folder),
+        progress,
+        again=lambda: reader.snapshot().files,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ def verify(
     manifest: Mapping[str, str],
     stored: Bytes,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    again: Callable[[], Sequence[IndexedFile]] | None = None,
 ) -> Verified:
     """Read every sealed file and compare it with what was noted when it was written.
 
@@ -65,6 +67,8 @@ def verify(
         The files.
     progress : callable
         Takes bytes done and bytes in all.
+    again : callable, optional
+        Returns what the index lists in the end: what was replaced meanwhile is not missing, what was sealed is listed.
     """
     damaged: list[tuple[str, str]] = []
     missing: list[str] = []
@@ -84,5 +88,12 @@ def verify(
         done_B += file.size_B
         if progress is not None:
             progress(done_B, all_B)
-    unindexed = stored.paths() - {file.path for file in files}
-    return Verified(len(files), all_B, tuple(damaged), tuple(missing), tuple(sorted(unindexed)))
+    there = stored.paths()
+    known = {file.path for file in (files if again is None else again())}
+    return Verified(
+        len(files),
+        all_B,
+        damaged=tuple(entry for entry in damaged if entry[0] in known),
+        missing=tuple(path for path in missing if path in known),
+        unindexed=tuple(sorted(there - known - {file.path for file in files})),
+    )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nualley.app.archive import open_compactor
+from nualley.app.archive import open_compactor, verify_archive
 from nualley.archive import bins
 from nualley.archive.adapters.column_files import ParquetFolder
 from nualley.archive.adapters.manifest import ManifestFile
@@ -147,3 +147,21 @@ def test_a_file_that_another_process_replaced_is_left_to_it(told):
     with pytest.raises((ReplacedError, FileNotFoundError)):
         compactor.run(job)
     assert files_on_disk(told) >= indexed(told)
+
+
+def test_what_is_merged_or_sealed_while_it_is_verified_is_not_missing(told):
+    """Reading every byte takes hours; the archive goes on meanwhile."""
+    steps = []
+
+    def go_on(_done_B, _all_B):
+        if not steps:
+            compact(told, is_all=True)
+            told.emit(told.sample("P", 1.0))
+            told.seal()
+        steps.append(1)
+
+    found = verify_archive(told.folder, go_on)
+    assert (found.damaged, found.missing, found.unindexed) == ((), (), ())
+    (path, *_) = sorted(told.folder.glob("month/*/float64-*.parquet"))
+    path.unlink()
+    assert verify_archive(told.folder).missing == (str(path.relative_to(told.folder)),)
