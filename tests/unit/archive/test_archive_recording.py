@@ -24,6 +24,21 @@ def test_a_sample_is_acknowledged_only_when_its_frame_is_synced(bench):
     assert bench.reader().last(["P"])[0].value == 1.0
 
 
+def test_a_frame_that_is_written_and_not_yet_synced_is_not_seen(bench, column):
+    bench.emit(bench.sample("P", 1.0))
+    bench.commit()
+    bench.clock.advance(1)
+    bench.emit(bench.sample("P", 2.0))
+    frame = bench.writer.recorder.prepare()
+    (path,) = (bench.folder / "wal" / "0").glob("*.wal")
+    with path.open("ab") as file:  # as far as a drive may be while it syncs
+        file.write(frame.data)
+    assert column(bench, "P", "value") == [1.0]
+    bench.writer.log.append(frame)
+    bench.writer.recorder.confirm()
+    assert column(bench, "P", "value") == [1.0, 2.0]
+
+
 def test_what_cannot_be_synced_waits_and_is_written_once(bench, monkeypatch, column):
     log = bench.writer.log
     bench.emit(bench.sample("P", 1.0))
