@@ -23,6 +23,7 @@ from nualley.archive.settings import ArchiveSettings
 from nualley.archive.taking_in import SHARD as IMPORT_SHARD
 from nualley.archive.taking_in import Importer
 from nualley.archive.verifying import Verified, verify
+from nualley.archive.waves import NO_RULES, Rules
 from nualley.core import Clock, SystemClock, UsageError
 
 SHARD = "0"
@@ -60,7 +61,7 @@ class ArchiveWriter:
 
 
 def open_archive_writer(
-    folder: Path, settings: ArchiveSettings | None = None, clock: Clock | None = None
+    folder: Path, settings: ArchiveSettings | None = None, clock: Clock | None = None, *, rules: Rules = NO_RULES
 ) -> ArchiveWriter:
     """Open an archive for the one process that writes it; an earlier process's log is repaired and sealed.
 
@@ -72,6 +73,8 @@ def open_archive_writer(
         Limits and intervals.
     clock : Clock, optional
         Where the time comes from; the machine's by default.
+    rules : mapping of str to TraceRule, optional
+        How arrays of some PVs are averaged for good.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def open_archive_writer(
         failing.callback(os.close, hold)
         give_to_start(log_folder)
         index = SqliteIndex(folder / _INDEX, SHARD, is_writer=True)
-        sealer = _sealer(folder, index, clock)
+        sealer = _sealer(folder, index, clock, rules)
         registry = sealer.recover()
         settings = settings or ArchiveSettings()
         log = LogFileWriter(log_folder, index.last_sealed() + 1, registry.account, hold, reserve_B=settings.reserve_B)
@@ -103,7 +106,7 @@ def open_archive_writer(
     return ArchiveWriter(recorder, log, sealer)
 
 
-def open_sealer(folder: Path, clock: Clock | None = None) -> Sealer:
+def open_sealer(folder: Path, clock: Clock | None = None, *, rules: Rules = NO_RULES) -> Sealer:
     """Open an archive for sealing closed segments, beside the one process that writes its log.
 
     Parameters
@@ -112,14 +115,16 @@ def open_sealer(folder: Path, clock: Clock | None = None) -> Sealer:
         ``store/archive``.
     clock : Clock, optional
         Where the time comes from; the machine's by default.
+    rules : mapping of str to TraceRule, optional
+        How arrays of some PVs are averaged for good.
     """
     _check_index_not_lost(folder)
-    return _sealer(folder, SqliteIndex(folder / _INDEX, SHARD, is_writer=True), clock or SystemClock())
+    return _sealer(folder, SqliteIndex(folder / _INDEX, SHARD, is_writer=True), clock or SystemClock(), rules)
 
 
-def _sealer(folder: Path, index: SqliteIndex, clock: Clock) -> Sealer:
-    log = LogFolder(folder / "wal" / SHARD)
-    return Sealer(log, ParquetFolder(folder), index, ManifestFile(folder, clock), shard=SHARD, clock=clock)
+def _sealer(folder: Path, index: SqliteIndex, clock: Clock, rules: Rules) -> Sealer:
+    log, manifest = LogFolder(folder / "wal" / SHARD), ManifestFile(folder, clock)
+    return Sealer(log, ParquetFolder(folder), index, manifest, shard=SHARD, clock=clock, rules=rules)
 
 
 def open_archive_reader(folder: Path, clock: Clock | None = None) -> ArchiveReader:
@@ -149,7 +154,7 @@ def open_archive_reader(folder: Path, clock: Clock | None = None) -> ArchiveRead
 
 
 @contextlib.contextmanager
-def open_importer(folder: Path, clock: Clock | None = None) -> Iterator[Importer]:
+def open_importer(folder: Path, clock: Clock | None = None, *, rules: Rules = NO_RULES) -> Iterator[Importer]:
     """Open an archive for taking in what others recorded, beside a running archive or without one.
 
     Parameters
@@ -158,6 +163,8 @@ def open_importer(folder: Path, clock: Clock | None = None) -> Iterator[Importer
         ``store/archive``; made where it is missing.
     clock : Clock, optional
         Says when samples are received; the machine's by default.
+    rules : mapping of str to TraceRule, optional
+        How arrays of some PVs are averaged for good.
 
     Yields
     ------
@@ -175,14 +182,21 @@ def open_importer(folder: Path, clock: Clock | None = None) -> Iterator[Importer
     try:
         index = SqliteIndex(folder / _INDEX, SHARD, is_writer=True)
         reader = open_archive_reader(folder, clock)
-        importer = Importer(ParquetFolder(folder), index, ManifestFile(folder, clock), reader, clock=clock)
+        manifest = ManifestFile(folder, clock)
+        importer = Importer(ParquetFolder(folder), index, manifest, reader, clock=clock, rules=rules)
         yield importer
         importer.flush()
     finally:
         os.close(hold)
 
 
-def open_compactor(folder: Path, clock: Clock | None = None, kept_ns: Mapping[str, int] | None = None) -> Compactor:
+def open_compactor(
+    folder: Path,
+    clock: Clock | None = None,
+    kept_ns: Mapping[str, int] | None = None,
+    *,
+    rules: Rules = NO_RULES,
+) -> Compactor:
     """Open an archive for merging its sealed files, beside a running archive or without one.
 
     Parameters
@@ -193,6 +207,8 @@ def open_compactor(folder: Path, clock: Clock | None = None, kept_ns: Mapping[st
         Says which periods are over; the machine's by default.
     kept_ns : mapping of str to int, optional
         How long rows of some PVs are kept [ns].
+    rules : mapping of str to TraceRule, optional
+        How arrays of some PVs are averaged for good.
 
     Raises
     ------
@@ -205,7 +221,7 @@ def open_compactor(folder: Path, clock: Clock | None = None, kept_ns: Mapping[st
         raise _nothing_archived(folder)
     index = SqliteIndex(folder / _INDEX, SHARD, is_writer=True)
     manifest = ManifestFile(folder, clock)
-    compactor = Compactor(ParquetFolder(folder), index, manifest, clock, kept_ns)
+    compactor = Compactor(ParquetFolder(folder), index, manifest, clock, kept_ns, rules)
     compactor.remove_replaced(manifest.replaced())
     return compactor
 

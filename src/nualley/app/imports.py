@@ -9,6 +9,7 @@ from nualley.app.archive import open_importer
 from nualley.archive.appliance.files import Damage, read_events
 from nualley.archive.csv_rows import RefusedLines, read_csv
 from nualley.archive.importing import ImportCounts, ImportedRows
+from nualley.archive.waves import NO_RULES, Rules
 from nualley.core import UsageError, escape_name, make_folders
 
 _SUFFIXES = (".pb", ".csv")
@@ -62,7 +63,11 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def import_files(
-    folder: Path, paths: Sequence[Path], progress: Callable[[str, int, int], None] | None = None
+    folder: Path,
+    paths: Sequence[Path],
+    progress: Callable[[str, int, int], None] | None = None,
+    *,
+    rules: Rules = NO_RULES,
 ) -> Imported:
     """Take in the samples of files; what is stored already is filtered, so that it may be done again.
 
@@ -74,11 +79,13 @@ def import_files(
         Files, or folders of them: ``.pb`` of an Archiver Appliance, ``.csv`` with columns pv, time, value, severity.
     progress : callable, optional
         Takes the name of what is done, bytes done and bytes in all.
+    rules : mapping of str to TraceRule, optional
+        How arrays of some PVs are averaged for good.
     """
     files = find_files(paths)
     damage, refused = Damage(), RefusedLines()
     all_B, done_B = sum(path.stat().st_size for path in files), 0
-    with open_importer(folder) as importer:
+    with open_importer(folder, rules=rules) as importer:
         for path in files:
             for rows in _read(path, damage, refused):
                 importer.store(rows)

@@ -17,7 +17,9 @@ import structlog
 
 from nualley.app.archive import open_compactor, open_sealer
 from nualley.app.logs import configure_logs
+from nualley.app.trace_rules import rules_from_json, rules_to_json
 from nualley.core import NualleyError, reason
+from nualley.physics import TraceRule
 
 _NICENESS = 5
 _PR_SET_PDEATHSIG = 1
@@ -63,19 +65,28 @@ class ChildKeeper:
         ``store/archive``.
     kept_ns : callable
         Says how long rows of some PVs are kept [ns], now.
+    rules : callable
+        Says how arrays of some PVs are averaged for good, now.
     """
 
-    def __init__(self, folder: Path, kept_ns: Callable[[], Mapping[str, int]] = dict) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        kept_ns: Callable[[], Mapping[str, int]] = dict,
+        rules: Callable[[], Mapping[str, TraceRule]] = dict,
+    ) -> None:
         self._folder = folder
         self._kept_ns = kept_ns
+        self._rules = rules
 
     async def seal(self, segment: int) -> int:
         """Seal a closed segment; see `Keeper`."""
-        return int(await self._call("seal", str(segment)))
+        return int(await self._call("seal", str(segment), told=rules_to_json(self._rules())))
 
     async def compact(self) -> None:
         """Merge the files of periods that are over; see `Keeper`."""
-        await self._call("compact", told=json.dumps(dict(self._kept_ns())))
+        told = json.dumps(dict(self._kept_ns())), rules_to_json(self._rules())
+        await self._call("compact", told="\n".join(told))
 
     async def _call(self, *words: str, told: str = "") -> str:
         command = [sys.executable, "-P", "-m", "nualley.app.keeper", str(os.getpid()), str(self._folder), *words]
@@ -108,16 +119,21 @@ def _failure(words: tuple[str, ...], code: int, out: bytes) -> KeepingFailedErro
 
 
 def main(words: list[str]) -> int:
-    """Do what a parent asked for: ``PARENT FOLDER seal SEGMENT`` or ``compact`` (stdin says how long rows are kept)."""
+    """Do what a parent asked for: ``PARENT FOLDER seal SEGMENT`` or ``compact``.
+
+    The last line of stdin says how arrays are averaged; the one before, for ``compact``, how long rows are kept.
+    """
     parent, folder, task, *rest = words
     _die_with(int(parent))
     os.nice(_NICENESS)
     configure_logs("archive")
+    told = sys.stdin.read().split("\n")
+    rules = rules_from_json(told[-1])
     try:
         done = (
-            _compact(Path(folder), json.loads(sys.stdin.read()))
+            _compact(Path(folder), json.loads(told[0]), rules)
             if task == "compact"
-            else len(open_sealer(Path(folder)).seal(int(rest[0])))
+            else len(open_sealer(Path(folder), rules=rules).seal(int(rest[0])))
         )
     except NualleyError as error:
         print(json.dumps({"error": error.to_json()}))  # noqa: T201  # the parent reads it
@@ -134,8 +150,8 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def _compact(folder: Path, kept_ns: Mapping[str, int]) -> int:
-    compactor = open_compactor(folder, kept_ns=kept_ns)
+def _compact(folder: Path, kept_ns: Mapping[str, int], rules: Mapping[str, TraceRule]) -> int:
+    compactor = open_compactor(folder, kept_ns=kept_ns, rules=rules)
     done = [compactor.run(job) for job in compactor.due()]
     for found in done:
         if not found.damage:

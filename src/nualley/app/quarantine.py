@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nualley.app.archive import open_importer
+from nualley.app.archive_plan import read_plan
 from nualley.app.site import Site
+from nualley.app.trace_rules import trace_rules
 from nualley.archive.decide import Reason
 from nualley.archive.importing import ImportedRows, sift
 from nualley.archive.taking_in import FUTURE_LIMIT_NS
@@ -67,7 +69,8 @@ def release(
     kept: Counter[str] = Counter()
     limit_ns = site.clock.now_ns() + FUTURE_LIMIT_NS
     tables = quarantined_rows(site, pvs, start_ns, stop_ns)
-    with open_importer(site.archive_folder, site.clock) as importer:
+    rules = trace_rules(read_plan(site).plan)
+    with open_importer(site.archive_folder, site.clock, rules=rules) as importer:
         for value_type, table in tables.items():
             is_known = pc.is_in(table["reason"], pa.array([str(reason) for reason in _RELEASED]))
             kept.update(table.filter(pc.invert(is_known))["reason"].to_pylist())

@@ -21,6 +21,7 @@ from nualley.app.runtime import bus_endpoint, control_path, forget_bus
 from nualley.app.site import Site
 from nualley.app.stopping import Stop, run_until_stopped
 from nualley.app.supervisor import Supervisor, start_role
+from nualley.app.trace_rules import trace_rules
 from nualley.archive.changes import Plan
 from nualley.archive.errors import ChangesWriteError
 from nualley.archive.rules import rule_of
@@ -88,7 +89,7 @@ async def _archive(site: Site, held: Holding, stop: asyncio.Event) -> None:
 
     configuration, clock = site.configuration, site.clock
     kept = _settled_plan(site)
-    writer = open_archive_writer(site.archive_folder, configuration.archive, clock)
+    writer = open_archive_writer(site.archive_folder, configuration.archive, clock, rules=trace_rules(kept.plan))
     pushed = PushSource(clock)
     sources: Sequence[Source] = (CaSource(configuration.epics, clock=clock), pushed)
     _prepare(writer.recorder, kept.plan)
@@ -96,7 +97,7 @@ async def _archive(site: Site, held: Holding, stop: asyncio.Event) -> None:
         writer,
         _asked(sources, pv_requests(kept.plan)),
         publisher=open_publisher(configuration.store),
-        keeper=ChildKeeper(site.archive_folder, lambda: kept_ns(kept.plan)),
+        keeper=ChildKeeper(site.archive_folder, lambda: kept_ns(kept.plan), lambda: trace_rules(kept.plan)),
         settings=configuration.archive,
         clock=clock,
     )

@@ -20,7 +20,9 @@ from nualley.archive.merging import PeriodFiles, joined_cells
 from nualley.archive.models import TIERS, Encoding, IndexedFile, Level, SealedFile
 from nualley.archive.ports import ColumnFiles, Index, Manifest
 from nualley.archive.rows import in_order
+from nualley.archive.waves import NO_RULES, Rules, joined_minutes, wave_groups
 from nualley.core import DAY_NS, SECOND_NS, Clock, format_time
+from nualley.physics import TraceRule
 from nualley.pv import ValueType
 
 DAY_AGE_NS = 3600 * SECOND_NS
@@ -32,6 +34,7 @@ MONTH_AGE_NS = DAY_NS
 _log = structlog.get_logger(__name__)
 _ALL_NS = (-(2**62), 2**62)
 _CHUNK_ROWS = 2**20
+_MERGED = (Level.RAW, *TIERS, Level.WAVE)
 _DAY, _MONTH = len("2026-11-22"), len("2026-11")
 
 
@@ -98,7 +101,10 @@ class Compactor:
     clock : Clock
         Says which periods are over.
     kept_ns : mapping of str to int
-        How long rows of a PV are kept [ns]; those of a PV that is not in it are for ever. Cells always are.
+        How long rows of a PV are kept [ns]; those of a PV that is not in it are for ever. Cells and averages
+        always are.
+    rules : mapping of str to TraceRule
+        How arrays of some PVs are averaged.
     """
 
     def __init__(
@@ -108,9 +114,11 @@ class Compactor:
         manifest: Manifest,
         clock: Clock,
         kept_ns: Mapping[str, int] | None = None,
+        rules: Rules = NO_RULES,
     ) -> None:
         self._files, self._index, self._manifest, self._clock = files, index, manifest, clock
         self._kept_ns = kept_ns or {}
+        self._rules = rules
         self._cache = DirectoryCache()
 
     def due(self, *, is_all: bool = False) -> list[Job]:
@@ -206,22 +214,29 @@ class Compactor:
     def _merge(self, job: Job, snapshot: Snapshot, period: PeriodFiles) -> None:
         names = snapshot.name_of()
         files = {file.path for file in job.files}
-        pvs_by_level = {level: _pvs(snapshot, job.files, level, names) for level in (Level.RAW, *TIERS)}
+        pvs_by_level = {level: _pvs(snapshot, job.files, level, names) for level in _MERGED}
         for pv in sorted(set().union(*pvs_by_level.values())):
             kept_ns = self._kept_ns.get(pv)
             if pv in pvs_by_level[Level.RAW]:
                 rows = self._rows(snapshot, pv, files, job.value_type)
-                if kept_ns is None:
+                if kept_ns is None and pv not in pvs_by_level[Level.WAVE]:
                     period.add(pv, rows)
                     continue
-                since_ns = self._clock.now_ns() - kept_ns
+                since_ns = -(2**63) if kept_ns is None else self._clock.now_ns() - kept_ns
                 period.add(pv, _since(rows, since_ns), with_cells=False)
-            # cells tell also of rows that are gone: they are not made of those that are left
+            # cells and averages tell also of rows that are gone: they are not made of those that are left
             for level in TIERS:
                 groups = [group for group in snapshot.groups(pv, level, *_ALL_NS) if group.path in files]
                 if groups:
                     tables = [self._files.read(group) for group in groups]
                     period.add_cells(pv, level, joined_cells(tables, pv, level))
+            self._merge_waves(snapshot, pv, files, period)
+
+    def _merge_waves(self, snapshot: Snapshot, pv: str, files: set[str], period: PeriodFiles) -> None:
+        groups = [group for group in snapshot.groups(pv, Level.WAVE, *_ALL_NS) if group.path in files]
+        tables = (self._files.read(group) for group in groups)
+        fraction = self._rules.get(pv, TraceRule()).veto_fraction
+        period.add_waves(pv, wave_groups(joined_minutes(tables, fraction), pv))
 
     def _rows(self, snapshot: Snapshot, pv: str, files: set[str], value_type: ValueType) -> Iterator[pa.Table]:
         """Yield a PV's rows by time, in chunks that fit into memory; only what lies between each other is joined."""
@@ -293,7 +308,8 @@ def _by_period(files: Sequence[IndexedFile], length: int) -> dict[tuple[str, Val
 
 
 def _n_rows_files(files: Sequence[IndexedFile]) -> int:
-    return sum(file.level is Level.RAW for file in files)
+    # the rows of a day may be gone, as files whole, before it is merged: its averages are merged all the same
+    return max(sum(file.level is level for file in files) for level in (Level.RAW, Level.WAVE))
 
 
 def _period(file: IndexedFile) -> str:

@@ -32,6 +32,36 @@ CELL_SCHEMA = pa.schema(
 )
 """Columns of a file of cells; where no value is good, the values are NaN and their times 0."""
 
+WAVES = frozenset({ValueType.FLOAT64_ARRAY, ValueType.FLOAT32_ARRAY, ValueType.INT32_ARRAY})
+"""Types of which there are averages of minutes."""
+
+_TRACE = pa.list_(pa.float64())
+_WAVE_TYPES: Mapping[str, pa.DataType] = {
+    "start_ns": pa.int64(),
+    "length": pa.int32(),
+    "is_low": pa.bool_(),
+    "n": pa.int64(),
+    "n_bad": pa.int64(),
+    "first_ns": pa.int64(),
+    "last_ns": pa.int64(),
+    "mean": _TRACE,
+    "squares": _TRACE,
+    "integral_mean": pa.float64(),
+    "integral_squares": pa.float64(),
+    "integral_min": pa.float64(),
+    "integral_max": pa.float64(),
+    "shift_mean": pa.float64(),
+    "shift_squares": pa.float64(),
+    "severity": pa.int8(),
+}
+WAVE_SCHEMA = pa.schema(
+    [
+        pa.field("pv", _DICTIONARY, nullable=False),
+        *(pa.field(name, found, nullable=False) for name, found in _WAVE_TYPES.items()),
+    ]
+)
+"""Columns of a file of averages: the fields of `nualley.physics.TraceSums`."""
+
 _VALUES_OF_CELLS = ("min", "max", "first", "last")
 
 
@@ -82,6 +112,17 @@ def layout(
             time_column="start_ns",
             dictionary=("pv", "severity", *(_VALUES_OF_CELLS if is_dictionary else ())),
             encodings={**dict.fromkeys(deltas, "DELTA_BINARY_PACKED"), **dict.fromkeys(split, "BYTE_STREAM_SPLIT")},
+        )
+    if level is Level.WAVE:
+        # averages have all bits of a float64: nothing repeats, bytes of one place are alike
+        return Layout(
+            schema=WAVE_SCHEMA,
+            time_column="start_ns",
+            dictionary=("pv", "severity", "length"),
+            encodings={
+                **dict.fromkeys(("start_ns", "n", "n_bad", "first_ns", "last_ns"), "DELTA_BINARY_PACKED"),
+                **dict.fromkeys(("mean.list.element", "squares.list.element"), "BYTE_STREAM_SPLIT"),
+            },
         )
     deltas = ["time_ns", "seq", *([] if is_lasting else ["received_ns"])]
     items = "value.list.element" if pa.types.is_list(_value_type(value_type)) else "value"

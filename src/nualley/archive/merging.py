@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from nualley.archive.cells import Cells, join
-from nualley.archive.layouts import NUMBERS, can_split, cells_from_table, cells_table
+from nualley.archive.layouts import NUMBERS, WAVES, can_split, cells_from_table, cells_table
 from nualley.archive.models import TIERS, Encoding, Level, SealedFile
 from nualley.archive.ports import ColumnFiles, FileWriter
 from nualley.archive.tiering import cells_of_table
+from nualley.archive.waves import NO_RULES, Rules, joined_minutes, wave_groups, wave_table
 from nualley.pv import ValueType
 
 GROUP_ROWS = 2**17
@@ -28,21 +29,26 @@ class PeriodFiles:
     files : ColumnFiles
         Where.
     folder : str
-        Folder of the rows: ``day/2026-11-22`` or ``month/2026-11``; cells go below ``tier/`` to a folder of the same
-        period.
+        Folder of the rows: ``day/2026-11-22`` or ``month/2026-11``; cells go below ``tier/``, averages below
+        ``wave/``, to a folder of the same period.
     name : str
         What tells these files from others of the period.
     value_type : ValueType
         What the values are.
+    rules : mapping of str to TraceRule
+        How arrays of some PVs are averaged.
     """
 
-    def __init__(self, files: ColumnFiles, folder: str, name: str, value_type: ValueType) -> None:
+    def __init__(
+        self, files: ColumnFiles, folder: str, name: str, value_type: ValueType, *, rules: Rules = NO_RULES
+    ) -> None:
         self._files, self._folder, self._name, self._value_type = files, folder, name, value_type
+        self._rules = rules
         self._is_lasting = folder.startswith("month/")
         self._writers: dict[tuple[Level, Encoding], FileWriter] = {}
 
     def add(self, pv: str, chunks: Iterable[pa.Table], *, with_cells: bool = True) -> None:
-        """Write all rows of a PV in the period, and their cells; PVs come by name.
+        """Write all rows of a PV in the period, and their cells or averages; PVs come by name.
 
         Parameters
         ----------
@@ -51,10 +57,11 @@ class PeriodFiles:
         chunks : iterable of pyarrow.Table
             Its rows with the columns of `nualley.archive.columns.file_schema`, by time; none reaches into another.
         with_cells : bool
-            Whether their cells are written, too; False where these are there already.
+            Whether their cells and averages are written, too; False where these are there already.
         """
         writer: FileWriter | None = None
         cells: dict[Level, list[Cells]] = {level: [] for level in TIERS}
+        waves: list[pa.Table] = []
         for rows in chunks:
             writer = writer or self._writer(Level.RAW, self._encoding(rows))
             for part in _parts(rows):
@@ -62,6 +69,9 @@ class PeriodFiles:
             if with_cells and self._value_type in NUMBERS:
                 for level, width_ns in TIERS.items():
                     cells[level].append(cells_of_table(rows, width_ns)[0])
+            if with_cells and self._value_type in WAVES:
+                waves.append(wave_table(rows, self._rules))
+        self.add_waves(pv, wave_groups(joined_minutes(waves), pv))
         for level, found in cells.items():
             joined = join(found)
             self.add_cells(pv, level, cells_table(joined, [pv], np.zeros(len(joined), dtype=np.int32)))
@@ -73,6 +83,11 @@ class PeriodFiles:
         """Write cells of a PV; PVs come by name."""
         if cells.num_rows:
             self._writer(level, self._smaller(cells, level)).add(pv, cells)
+
+    def add_waves(self, pv: str, groups: Iterable[pa.Table]) -> None:
+        """Write averages of a PV, each table a row group, by time; PVs come by name."""
+        for group in groups:
+            self._writer(Level.WAVE, Encoding.SPLIT).add(pv, group)
 
     def finish(self) -> list[SealedFile]:
         """Make all of them durable, and return what they hold."""
@@ -89,7 +104,8 @@ class PeriodFiles:
         key = level, encoding
         if key not in self._writers:
             period = self._folder.partition("/")[2]
-            folder = self._folder if level is Level.RAW else f"tier/{level}/{period}"
+            beside = f"wave/{period}" if level is Level.WAVE else f"tier/{level}/{period}"
+            folder = self._folder if level is Level.RAW else beside
             path = f"{folder}/{self._value_type}-{encoding}-{self._name}.parquet"
             is_lasting = self._is_lasting and level is Level.RAW
             self._writers[key] = self._files.begin(path, level, self._value_type, encoding, is_lasting=is_lasting)

@@ -309,12 +309,13 @@ class Repair:
 
 
 class Level(StrEnum):
-    """What a sealed file holds: rows, refused rows, or cells of a width."""
+    """What a sealed file holds: rows, refused rows, cells of a width, or averages of arrays over minutes."""
 
     RAW = "raw"
     QUARANTINE = "quarantine"
     MINUTE = "1min"
     HOUR = "1h"
+    WAVE = "wave"
 
 
 TIERS: Mapping[Level, int] = {Level.MINUTE: 60 * SECOND_NS, Level.HOUR: 3600 * SECOND_NS}

@@ -10,12 +10,13 @@ import structlog
 from nualley.archive.columns import table_from_log
 from nualley.archive.commits import Commit
 from nualley.archive.errors import LogDamagedError
-from nualley.archive.layouts import NUMBERS
+from nualley.archive.layouts import NUMBERS, WAVES
 from nualley.archive.models import TIERS, ConnectionRow, Level, Loss, Mark, RowKind, SealedContents, SealedFile
 from nualley.archive.ports import ColumnFiles, Index, LogReader, Manifest
 from nualley.archive.registry import Registry
 from nualley.archive.replay import Replay
 from nualley.archive.tiering import tier_table
+from nualley.archive.waves import NO_RULES, Rules, wave_table
 from nualley.core import DAY_NS, Clock, format_time
 from nualley.pv import ValueType
 
@@ -42,12 +43,23 @@ class Sealer:
         Name of the shard.
     clock : Clock
         Says until when a log that is gone may have held something.
+    rules : mapping of str to TraceRule
+        How arrays of some PVs are averaged for good.
     """
 
     def __init__(
-        self, log: LogReader, files: ColumnFiles, index: Index, manifest: Manifest, *, shard: str, clock: Clock
+        self,
+        log: LogReader,
+        files: ColumnFiles,
+        index: Index,
+        manifest: Manifest,
+        *,
+        shard: str,
+        clock: Clock,
+        rules: Rules = NO_RULES,
     ) -> None:
         self._clock = clock
+        self._rules = rules
         self._manifest = manifest
         self._log = log
         self._files = files
@@ -82,7 +94,7 @@ class Sealer:
                     connections.extend(connection_rows(table))
                 level = Level.QUARANTINE if is_quarantine else Level.RAW
                 name = f"{value_type}-{self._shard}-{segment:08d}.parquet"
-                files += write_days(self._files, table, level, value_type, name)
+                files += write_days(self._files, table, level, value_type, name, rules=self._rules)
         self._manifest.note(files, (), f"sealed segment {segment} of shard {self._shard}")
         learned = tuple(metadata for commit in commits for metadata in commit.note.metadata)
         contents = SealedContents(tuple(files), tuple(connections), tuple(replay.losses), learned)
@@ -194,9 +206,9 @@ def _tables(
 
 
 def write_days(
-    files: ColumnFiles, table: pa.Table, level: Level, value_type: ValueType, name: str
+    files: ColumnFiles, table: pa.Table, level: Level, value_type: ValueType, name: str, *, rules: Rules = NO_RULES
 ) -> Iterator[SealedFile]:
-    """Write a table, one file a UTC day, and beside samples that are numbers their cells of each tier.
+    """Write a table, one file a UTC day; beside numbers their cells of each tier, beside arrays their averages.
 
     Parameters
     ----------
@@ -210,6 +222,8 @@ def write_days(
         What the values are.
     name : str
         Name of each file in its day's folder.
+    rules : mapping of str to TraceRule
+        How arrays of some PVs are averaged.
 
     Yields
     ------
@@ -224,6 +238,10 @@ def write_days(
                 cells = tier_table(part, tier)
                 if cells.num_rows:
                     yield files.write(f"tier/{tier}/{day}/{name}", cells, tier, value_type)
+        if level is Level.RAW and value_type in WAVES:
+            waves = wave_table(part, rules)
+            if waves.num_rows:
+                yield files.write(f"wave/{day}/{name}", waves, Level.WAVE, value_type)
 
 
 def _days(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:

@@ -126,7 +126,32 @@ class PvPolicy(BaseModel):
         description="How long samples are kept [h], such as those of waveforms; their 1 min and 1 h rows stay. Left "
         "out: for ever.",
     )
+    average: bool | None = Field(
+        default=None,
+        description="Of an array of numbers: whether averages of each minute are kept for ever. Left out: where "
+        "retention_h says that the samples go.",
+    )
+    veto_fraction: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="An array whose sum is below this part of the usual one is averaged apart from the others: a trip.",
+    )
+    align_to_sample: float | None = Field(
+        default=None,
+        ge=0,
+        le=1e9,
+        allow_inf_nan=False,
+        description="Sample at which the rising edge of every array is put before they are averaged, against jitter "
+        "of the trigger. Left out: they are averaged as they come.",
+    )
     description: str = Field(default="", description="What it tells.")
+
+    @property
+    def is_averaged(self) -> bool:
+        """Whether averages of its arrays are kept for ever."""
+        return self.retention_h is not None if self.average is None else self.average
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

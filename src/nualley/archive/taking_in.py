@@ -20,6 +20,7 @@ from nualley.archive.ports import ColumnFiles, Index, Manifest
 from nualley.archive.reader import ArchiveReader
 from nualley.archive.rows import in_order
 from nualley.archive.sealing import write_days
+from nualley.archive.waves import NO_RULES, Rules
 from nualley.core import SECOND_NS, Clock, UsageError, format_time
 from nualley.pv import Metadata, PvProtocol, ValueType
 
@@ -46,11 +47,21 @@ class Importer:
         Tells what is stored already.
     clock : Clock
         Says when they are received.
+    rules : mapping of str to TraceRule
+        How arrays of some PVs are averaged.
     """
 
     def __init__(
-        self, files: ColumnFiles, index: Index, manifest: Manifest, reader: ArchiveReader, *, clock: Clock
+        self,
+        files: ColumnFiles,
+        index: Index,
+        manifest: Manifest,
+        reader: ArchiveReader,
+        *,
+        clock: Clock,
+        rules: Rules = NO_RULES,
     ) -> None:
+        self._rules = rules
         self._files, self._index, self._manifest, self._reader, self._clock = files, index, manifest, reader, clock
         self.counts = ImportCounts()
         self._waiting: dict[str, list[ImportedRows]] = defaultdict(list)
@@ -133,7 +144,7 @@ class Importer:
                 tables[month, found.stored.value_type].append((found.stored.pv, table))
         files: list[SealedFile] = []
         for (month, value_type), parts in sorted(tables.items()):
-            with PeriodFiles(self._files, f"month/{month}", f"i{number}", value_type) as period:
+            with PeriodFiles(self._files, f"month/{month}", f"i{number}", value_type, rules=self._rules) as period:
                 for pv, table in parts:
                     period.add(pv, [table])
                 files += period.finish()

@@ -185,9 +185,11 @@ def compact(*, all_: Annotated[bool, Parameter(name="--all", negative="")] = Fal
         Merge also what is not over yet, straight to months.
     """
     from nualley.app.archive import open_compactor  # pyarrow is heavy
+    from nualley.app.trace_rules import trace_rules  # so is NumPy
 
     site = open_site(output.experiment)
-    compactor = open_compactor(site.archive_folder, kept_ns=kept_ns(read_plan(site).plan))
+    plan = read_plan(site).plan
+    compactor = open_compactor(site.archive_folder, kept_ns=kept_ns(plan), rules=trace_rules(plan))
     jobs = compactor.due(is_all=all_)
     done, all_B, done_B = [], sum(job.size_B for job in jobs), 0
     with copy_progress(is_shown=not output.is_json) as progress:

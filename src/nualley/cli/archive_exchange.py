@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from nualley.app.archive_plan import read_plan
 from nualley.app.site import Site, open_site
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, stretch_ns
@@ -28,12 +29,13 @@ def import_(*path: Path, output: Output = Output()) -> int:
         Files, or folders of them.
     """
     from nualley.app.imports import import_files  # pyarrow is heavy
+    from nualley.app.trace_rules import trace_rules  # so is NumPy
 
     if not path:
         raise UsageError("no file is named", where="archive import", do="name .pb or .csv files, or folders of them")
     site = open_site(output.experiment)
     with copy_progress(is_shown=not output.is_json) as progress:
-        found = import_files(site.archive_folder, path, progress)
+        found = import_files(site.archive_folder, path, progress, rules=trace_rules(read_plan(site).plan))
     counts = found.counts
     answer = {
         "files": found.n_files,

@@ -22,6 +22,17 @@ from nualley.physics.history import (
 )
 from nualley.physics.pot import proton_rate, protons, protons_from_charge, protons_per_pulse
 from nualley.physics.timing import ArrivalTimes, arrival_times
+from nualley.physics.trace_sums import (
+    TraceRule,
+    TraceSums,
+    add_traces,
+    edge_shifts,
+    join_minute,
+    join_sums,
+    sum_traces,
+    trace_integrals,
+    weighted_median,
+)
 from nualley.physics.traces import VETO_FRACTION, TraceAverage, TraceAverager, average_traces, is_trip
 
 __all__ = [
@@ -40,16 +51,25 @@ __all__ = [
     "PvRows",
     "TraceAverage",
     "TraceAverager",
+    "TraceRule",
+    "TraceSums",
+    "add_traces",
     "align",
     "arrival_times",
     "average_traces",
     "blackouts",
+    "edge_shifts",
     "exact_integral",
     "history_from_rows",
     "is_trip",
+    "join_minute",
+    "join_sums",
     "numbers",
     "proton_rate",
     "protons",
     "protons_from_charge",
     "protons_per_pulse",
+    "sum_traces",
+    "trace_integrals",
+    "weighted_median",
 ]

@@ -10,6 +10,9 @@ from nualley.core import UsageError
 VETO_FRACTION = 0.5
 """A trace with less than this part of the median integral is a trip."""
 
+_BLOCK_TRACES = 32
+"""So many traces are worked on at once: 2000 samples of each stay in a processor's cache."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TraceAverage:
@@ -53,19 +56,34 @@ class TraceAverager:
         self._mean = np.zeros(n_samples)
         self._squares = np.zeros(n_samples)
 
-    def add(self, traces: NDArray[np.float64]) -> None:
-        """Take in traces, shape (n_trace, n_sample)."""
-        n_new = len(traces)
-        if not n_new:
-            return
-        block = np.asarray(traces, dtype=np.float64)
-        mean = block.mean(axis=0)
-        squares = np.square(block - mean).sum(axis=0)
-        n_all = self.n + n_new
+    def add(self, traces: NDArray[np.generic]) -> None:
+        """Take in traces, numbers of any kind, shape (n_trace, n_sample)."""
+        for start in range(0, len(traces), _BLOCK_TRACES):
+            block = np.array(traces[start : start + _BLOCK_TRACES], dtype=np.float64)
+            mean = block.mean(axis=0)
+            block -= mean
+            self.join(len(block), mean, np.einsum("ij,ij->j", block, block))
+
+    def join(self, n: int, mean: NDArray[np.float64], squares: NDArray[np.float64]) -> None:
+        """Take in traces that were averaged elsewhere.
+
+        Parameters
+        ----------
+        n : int
+            How many, >= 1.
+        mean, squares : ndarray of float64, shape (n_sample,)
+            Their mean, and the sum of the squares of their deviations from it.
+        """
+        n_all = self.n + n
         shift = mean - self._mean
-        self._squares += squares + shift * shift * (self.n * n_new / n_all)
-        self._mean += shift * (n_new / n_all)
+        self._squares += squares + shift * shift * (self.n * n / n_all)
+        self._mean += shift * (n / n_all)
         self.n = n_all
+
+    @property
+    def sums(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and sum of squared deviations so far, each of shape (n_sample,): what `join` takes."""
+        return self._mean, self._squares
 
     def veto(self, n_traces: int) -> None:
         """Count traces that were left out."""
