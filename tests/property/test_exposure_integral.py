@@ -136,6 +136,12 @@ class Archive:
     def read_traces(self, pv: str, start_ns: int, stop_ns: int) -> None:
         raise NotImplementedError
 
+    def read_trace_minutes(self, pv: str, start_ns: int, stop_ns: int) -> None:
+        raise NotImplementedError
+
+    def count_traces(self, pv: str, start_ns: int, stop_ns: int) -> int:
+        raise NotImplementedError
+
     def alive_until_ns(self, pv: str) -> int:
         return self.alive
 

@@ -15,7 +15,7 @@ from nualley.core import CheckResult, Clock, NualleyError, SystemClock, UsageErr
 if TYPE_CHECKING:
     from nualley.archive.reader import ArchiveReader
     from nualley.catalog import Catalog, Run
-    from nualley.exposure import PvHistory
+    from nualley.exposure import KeptTraces, PvHistory
     from nualley.exposure.service import Exposures
     from nualley.pv import Push, Subscriber
     from nualley.storage import DriveUsage
@@ -143,9 +143,11 @@ class Site:
 
     def exposures(self) -> "Exposures":
         """Return protons, energy and live time of runs and intervals."""
+        from nualley.app.trace_rules import declared_rule
         from nualley.exposure.adapters.archive import ArchiveHistory, NoHistory  # NumPy and pyarrow are heavy
         from nualley.exposure.service import Exposures
 
+        beam = self.configuration.beam
         try:
             history: PvHistory = ArchiveHistory(self.archive())
         except ArchiveMissingError:  # runs may be there before anything is archived: their beam is unknown
@@ -153,10 +155,17 @@ class Site:
         return Exposures(
             history,
             self.catalog(),
-            beam=self.configuration.beam,
+            beam=beam,
             detectors=self.configuration.detectors,
             clock=self.clock,
+            trace_rule=declared_rule(self.configuration, beam.trace.pv if beam.trace else ""),
         )
+
+    def kept_traces(self) -> "KeptTraces":
+        """Return where average traces of runs are kept for good."""
+        from nualley.exposure.adapters.kept_traces import TraceFolder  # pyarrow is heavy
+
+        return TraceFolder(self.configuration.store / "exposure" / "traces")
 
     def drive_usages(self) -> "list[DriveUsage]":
         """Return how full every drive is; what is not the drive that was registered counts as missing."""

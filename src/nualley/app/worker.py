@@ -6,6 +6,7 @@ import contextlib
 import structlog
 
 from nualley.app.ingest import make_watcher
+from nualley.app.run_traces import keep_run_traces
 from nualley.app.site import Site
 from nualley.core import NualleyError
 from nualley.ingest import PollReport, Watcher
@@ -33,6 +34,14 @@ class Worker:
         stop : asyncio.Event
             Ends it.
         """
+        keeping = asyncio.create_task(keep_run_traces(self._site, stop))
+        try:
+            await self._watch(stop)
+        finally:
+            await keeping
+        _log.info("worker stopped")
+
+    async def _watch(self, stop: asyncio.Event) -> None:
         watcher: Watcher | None = None
         has_archive = False
         _log.info("watching drop directories", n_drops=len(self._site.configuration.storage.drop))
@@ -44,7 +53,6 @@ class Worker:
             await self._poll(watcher, stop)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._site.configuration.ingest.poll_s)
-        _log.info("worker stopped")
 
     def _has_archive(self) -> bool:
         return (self._site.archive_folder / "index.sqlite").is_file()

@@ -1,7 +1,14 @@
 """Protons on target, energy and live time of runs; the ledger of every proton; the average pulse."""
 
 from nualley.exposure.daq_state import read_run_stretches
-from nualley.exposure.errors import EmptyIntervalError, NothingToDrawError, NoTracePvError, RunWithoutTimesError
+from nualley.exposure.errors import (
+    EmptyIntervalError,
+    KeptTraceDamagedError,
+    NothingToDrawError,
+    NoTracePvError,
+    RunWithoutTimesError,
+)
+from nualley.exposure.kept_trace import KeptTrace
 from nualley.exposure.models import (
     Amounts,
     CumulativeBeam,
@@ -15,9 +22,10 @@ from nualley.exposure.models import (
     ProtonLedger,
     RunExposure,
     RunTrace,
+    TraceSource,
     sum_of_amounts,
 )
-from nualley.exposure.ports import PvHistory, RecordedRun, Runs, TraceRows
+from nualley.exposure.ports import KeptTraces, PvHistory, RecordedRun, Runs, TraceRows
 from nualley.exposure.service import Exposures
 from nualley.exposure.sources import DaqSources, daq_sources
 
@@ -33,6 +41,9 @@ __all__ = [
     "ExposureReport",
     "Exposures",
     "Fate",
+    "KeptTrace",
+    "KeptTraceDamagedError",
+    "KeptTraces",
     "LedgerPart",
     "NoTracePvError",
     "NothingToDrawError",
@@ -44,6 +55,7 @@ __all__ = [
     "RunWithoutTimesError",
     "Runs",
     "TraceRows",
+    "TraceSource",
     "daq_sources",
     "read_run_stretches",
     "sum_of_amounts",

@@ -1,6 +1,6 @@
 """What can go wrong when protons are counted; what is wrong with the data of a run is a defect, not an error."""
 
-from nualley.core import ConfigurationError, NualleyError, UsageError
+from nualley.core import ConfigurationError, IntegrityError, NualleyError, UsageError
 
 
 class NoTracePvError(ConfigurationError, LookupError):
@@ -17,3 +17,7 @@ class EmptyIntervalError(UsageError):
 
 class NothingToDrawError(NualleyError, LookupError):
     """No detector has a run with known times."""
+
+
+class KeptTraceDamagedError(IntegrityError):
+    """The average trace that was kept of a run is not as it was written."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -390,6 +390,14 @@ class CumulativeBeam:
         }
 
 
+class TraceSource(StrEnum):
+    """What the average trace of a run was made of."""
+
+    RAW = "raw"
+    MINUTES = "minutes"
+    KEPT = "kept"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RunTrace:
     """The average POT trace of a run.
@@ -406,6 +414,12 @@ class RunTrace:
         Mean, and root mean square deviation from it; empty where no trace was used.
     n, n_vetoed : int
         Traces of the run that were averaged, and those that were not: no beam, a trip, INVALID, another length.
+    source : TraceSource
+        Whether it was made of the traces, of averages over minutes where these are gone, or was kept.
+    n_cut : int
+        Traces in minutes that an end of the run cuts, of which only the average of the whole minute is left; not used.
+    start_ns, stop_ns : int
+        The times it is of [ns since 1970 UTC].
     """
 
     run_id: str
@@ -415,6 +429,19 @@ class RunTrace:
     rms: NDArray[np.float64]
     n: int
     n_vetoed: int
+    source: TraceSource = TraceSource.RAW
+    n_cut: int = 0
+    start_ns: int = 0
+    stop_ns: int = 0
+
+    @property
+    def n_all(self) -> int:
+        """Traces it tells of."""
+        return self.n + self.n_vetoed
+
+    def told_by(self, source: TraceSource) -> "RunTrace":
+        """Return the same from another source."""
+        return replace(self, source=source)
 
     def to_json(self) -> JsonObject:
         """Return it as a JSON object of columns."""
@@ -426,4 +453,8 @@ class RunTrace:
             "rms": self.rms.tolist(),
             "n": self.n,
             "n_vetoed": self.n_vetoed,
+            "n_cut": self.n_cut,
+            "source": str(self.source),
+            "start_ns": self.start_ns,
+            "stop_ns": self.stop_ns,
         }

@@ -7,7 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nualley.physics import PvRows
+from nualley.exposure.kept_trace import KeptTrace
+from nualley.physics import PvRows, TraceSums
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +57,27 @@ class PvHistory(Protocol):
 
     def read_traces(self, pv: str, start_ns: int, stop_ns: int) -> TraceRows:
         """Return the arrays that a PV posted in ``[start_ns, stop_ns)``."""
+        ...
+
+    def read_trace_minutes(self, pv: str, start_ns: int, stop_ns: int) -> Sequence[TraceSums]:
+        """Return the averages over minutes that are kept for good of the arrays of a PV.
+
+        Parameters
+        ----------
+        pv : str
+            Its name.
+        start_ns, stop_ns : int
+            The interval [ns since 1970 UTC]; at minutes.
+
+        Returns
+        -------
+        sequence of TraceSums
+            By minute. None where no averages are kept, or not yet: of arrays that are not sealed.
+        """
+        ...
+
+    def count_traces(self, pv: str, start_ns: int, stop_ns: int) -> int:
+        """Return about how many arrays and kept averages there are in an interval; 0 where there are none."""
         ...
 
     def alive_until_ns(self, pv: str) -> int:
@@ -110,4 +132,22 @@ class Runs(Protocol):
 
         One without a start is left out where a bound is asked for; one without a stop reaches on.
         """
+        ...
+
+
+class KeptTraces(Protocol):
+    """Where average traces of runs are kept for good."""
+
+    def find(self, run_id: str) -> KeptTrace | None:
+        """Return the one of a run; None where none is kept.
+
+        Raises
+        ------
+        KeptTraceDamagedError
+            Where it is not as it was written.
+        """
+        ...
+
+    def keep(self, kept: KeptTrace) -> None:
+        """Keep one durably, in the place of what was kept of its run."""
         ...

@@ -20,8 +20,9 @@ from nualley.exposure.decide import (
     run_defects,
     run_interval,
 )
-from nualley.exposure.errors import EmptyIntervalError, NoTracePvError, RunWithoutTimesError
+from nualley.exposure.errors import EmptyIntervalError, KeptTraceDamagedError, NoTracePvError, RunWithoutTimesError
 from nualley.exposure.integral import Sums, segments
+from nualley.exposure.kept_trace import KeptTrace, better_answer
 from nualley.exposure.models import (
     Amounts,
     CumulativeBeam,
@@ -35,10 +36,12 @@ from nualley.exposure.models import (
     RunTrace,
     sum_of_amounts,
 )
-from nualley.exposure.ports import PvHistory, RecordedRun, Runs
+from nualley.exposure.ports import KeptTraces, PvHistory, RecordedRun, Runs
 from nualley.exposure.run_trace import average_run_trace
 from nualley.exposure.sources import DaqSources, beam_sources, daq_sources
+from nualley.physics import TraceRule
 
+_PLAIN = TraceRule()
 N_POINTS = 2000
 """Vertices of a cumulative curve, unless asked for otherwise: as many as a screen has columns."""
 
@@ -58,11 +61,21 @@ class Exposures:
         Id -> detector; of one that is recorded but not described, the DAQ's PVs are not known.
     clock : Clock
         Cuts runs that go on.
+    trace_rule : TraceRule
+        What counts as a trip among the traces, and how these are aligned.
     """
 
     def __init__(
-        self, archive: PvHistory, runs: Runs, *, beam: Beam, detectors: Mapping[str, Detector], clock: Clock
+        self,
+        archive: PvHistory,
+        runs: Runs,
+        *,
+        beam: Beam,
+        detectors: Mapping[str, Detector],
+        clock: Clock,
+        trace_rule: TraceRule = _PLAIN,
     ) -> None:
+        self._trace_rule = trace_rule
         self._archive = archive
         self._runs = runs
         self._beam = beam
@@ -283,13 +296,15 @@ class Exposures:
         return [curve.curve() for curve in curves.values()]
 
     # -------------------------------------------------------------- traces
-    def trace(self, run_id: str) -> RunTrace:
+    def trace(self, run_id: str, kept: KeptTraces | None = None) -> RunTrace:
         """Return the average POT trace of a run.
 
         Parameters
         ----------
         run_id : str
             ``<detector>-<number>``; must be recorded.
+        kept : KeptTraces, optional
+            What was kept of runs that ended; it answers where the archive can tell less.
 
         Returns
         -------
@@ -302,7 +317,19 @@ class Exposures:
             Where the experiment declares no trace.
         RunWithoutTimesError
             Where it is not known when the run was.
+        KeptTraceDamagedError
+            Where the archive can tell nothing and what is kept is damaged.
         """
+        found = self.live_trace(run_id)
+        try:
+            return better_answer(found, kept.find(run_id) if kept else None)
+        except KeptTraceDamagedError:
+            if not found.trace.n_all:
+                raise
+            return found.trace
+
+    def live_trace(self, run_id: str) -> KeptTrace:
+        """Return the average POT trace of a run as the archive tells it now; see `trace`."""
         source = self._beam.trace
         if source is None:
             raise NoTracePvError(
@@ -318,9 +345,23 @@ class Exposures:
                 f"run {run_id} has no times: {reason}", where=run_id, do="give --start and --stop when it is ingested"
             )
         within = IntervalSet((interval,))
-        average = average_run_trace(self._archive, source.pv, run=within, beam_on=self._beam_on(reader, within))
-        time_us = np.arange(average.mean.size) * source.sample_period_ns / 1000
-        return RunTrace(run_id, source.unit, time_us, average.mean, average.rms, n=average.n, n_vetoed=average.n_vetoed)
+        average, told_by, n_cut = average_run_trace(
+            self._archive, source.pv, run=within, beam_on=self._beam_on(reader, within), rule=self._trace_rule
+        )
+        trace = RunTrace(
+            run_id=run_id,
+            unit=source.unit,
+            time_us=np.arange(average.mean.size) * source.sample_period_ns / 1000,
+            mean=average.mean,
+            rms=average.rms,
+            n=average.n,
+            n_vetoed=average.n_vetoed,
+            source=told_by,
+            n_cut=n_cut,
+            start_ns=interval.start_ns,
+            stop_ns=interval.stop_ns,
+        )
+        return KeptTrace(trace, source.pv, source.sample_period_ns, self._trace_rule)
 
     def _beam_on(self, reader: BeamReader, within: IntervalSet) -> IntervalSet:
         on = IntervalSet()

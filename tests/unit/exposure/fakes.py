@@ -9,7 +9,7 @@ import numpy as np
 from nualley.core import SECOND_NS
 from nualley.experiment import Beam, Detector
 from nualley.exposure import Exposures, TraceRows
-from nualley.physics import FOREVER, LinkChange, PvRows, proton_rate
+from nualley.physics import FOREVER, LinkChange, PvRows, TraceSums, proton_rate
 
 RATE = proton_rate(1e6, 1000.0)
 """Protons per second of 1 MW at 1000 MeV."""
@@ -39,6 +39,7 @@ class FakeArchive:
 
     def __init__(self, pvs: Mapping[str, FakePv]) -> None:
         self.pvs = dict(pvs)
+        self.minutes: dict[str, list[TraceSums]] = {}
         self.n_reads = 0
         self.asked_alive: Counter[str] = Counter()
 
@@ -78,6 +79,13 @@ class FakeArchive:
             np.append(0, np.cumsum([v.size for _, v in rows])).astype(np.int64),
             np.concatenate([np.empty(0), *(v for _, v in rows)]),
         )
+
+    def read_trace_minutes(self, pv: str, start_ns: int, stop_ns: int) -> list[TraceSums]:
+        return [sums for sums in self.minutes.get(pv, []) if start_ns <= sums.start_ns < stop_ns]
+
+    def count_traces(self, pv: str, start_ns: int, stop_ns: int) -> int:
+        n_minutes = len(self.read_trace_minutes(pv, start_ns, stop_ns))
+        return self.read_traces(pv, start_ns, stop_ns).time_ns.size + n_minutes
 
     def alive_until_ns(self, pv: str) -> int:
         self.asked_alive[pv] += 1

@@ -24,7 +24,9 @@ def test_mean_rms_and_time() -> None:
     np.testing.assert_allclose(found.rms, 0.1 * SHAPE, atol=1e-12)
     np.testing.assert_allclose(found.time_us, [0.0, 0.002, 0.004, 0.006])
     shown = found.to_json()
-    assert set(shown) == {"run_id", "unit", "time_us", "mean", "rms", "n", "n_vetoed"}
+    assert set(shown) == {
+        *("run_id", "unit", "time_us", "mean", "rms", "n", "n_vetoed", "n_cut", "source", "start_ns", "stop_ns")
+    }
     assert shown["n"] == 1000
 
 

@@ -1,5 +1,6 @@
 """The archive's tables as exposure reads them."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from nualley.archive import PvNotArchivedError
 from nualley.exposure.ports import TraceRows
-from nualley.physics import FOREVER, LinkChange, PvRows
+from nualley.physics import FOREVER, LinkChange, PvRows, TraceSums
 
 
 class Reader(Protocol):
@@ -21,6 +22,14 @@ class Reader(Protocol):
 
     def history(self, pv: str, start_ns: int, stop_ns: int) -> Any:
         """Return the same, with the connection rows next to the interval."""
+        ...
+
+    def trace_minutes(self, pv: str, start_ns: int, stop_ns: int) -> Sequence[TraceSums]:
+        """Return the averages over minutes of the arrays of a PV that are kept for good."""
+        ...
+
+    def count_traces(self, pv: str, start_ns: int, stop_ns: int) -> int:
+        """Return about how many rows and averages there are."""
         ...
 
     def alive_until_ns(self, pv: str) -> int:
@@ -43,6 +52,14 @@ class NoHistory:
         """Return no arrays."""
         empty = np.empty(0, dtype=np.int64)
         return TraceRows(empty, empty.astype(np.int8), np.zeros(1, dtype=np.int64), np.empty(0))
+
+    def read_trace_minutes(self, pv: str, start_ns: int, stop_ns: int) -> Sequence[TraceSums]:  # noqa: ARG002  # the port's
+        """Return no averages."""
+        return ()
+
+    def count_traces(self, pv: str, start_ns: int, stop_ns: int) -> int:  # noqa: ARG002  # the port's
+        """Return 0."""
+        return 0
 
     def alive_until_ns(self, pv: str) -> int:  # noqa: ARG002  # the port's
         """Return a time before all times."""
@@ -81,6 +98,20 @@ class ArchiveHistory:
             return traces_from_table(self._reader.read(pv, start_ns, stop_ns), start_ns, stop_ns)
         except PvNotArchivedError:
             return _NOTHING.read_traces(pv, start_ns, stop_ns)
+
+    def read_trace_minutes(self, pv: str, start_ns: int, stop_ns: int) -> Sequence[TraceSums]:
+        """Return the averages over minutes that are kept for good of the arrays of a PV."""
+        try:
+            return self._reader.trace_minutes(pv, start_ns, stop_ns)
+        except PvNotArchivedError:
+            return ()
+
+    def count_traces(self, pv: str, start_ns: int, stop_ns: int) -> int:
+        """Return about how many arrays and kept averages there are in an interval; 0 where there are none."""
+        try:
+            return self._reader.count_traces(pv, start_ns, stop_ns)
+        except PvNotArchivedError:
+            return 0
 
     def alive_until_ns(self, pv: str) -> int:
         """Return up to when the last value is known to have held [ns since 1970 UTC]."""
