@@ -42,7 +42,7 @@ def draw_cumulative(
     NualleyError
         Where the picture cannot be written.
     """
-    _check_picture(out)
+    check_picture(out)
     curves = site.exposures().cumulative(detector, start_ns=start_ns, stop_ns=stop_ns)
     name = site.configuration.experiment.name
     try:
@@ -54,7 +54,14 @@ def draw_cumulative(
     return curves
 
 
-def _check_picture(out: Path) -> None:
+def check_picture(out: Path) -> None:
+    """Refuse what cannot become a picture.
+
+    Raises
+    ------
+    UsageError
+        Where its ending is none of a picture, its folder is not there, or it is a folder itself.
+    """
     if out.is_dir():
         what = f"{escape_name(str(out))} is a directory, expected the name of a picture"
     elif out.suffix.lower() not in SUFFIXES:

@@ -477,6 +477,12 @@ class ArchiveReader:
                 continue
         raise busy(pv)
 
+    def trace_minutes_from(self, pv: str) -> int | None:
+        """Return the begin of the first minute of a PV of which averages are kept; None where none are."""
+        records = self._records(self._view.refresh().registry, pv)
+        found = [self._view.sealed.first_ns(each.name, Level.WAVE) for each in records]
+        return min((first_ns for first_ns in found if first_ns is not None), default=None)
+
     def count_traces(self, pv: str, start_ns: int, stop_ns: int) -> int:
         """Return about how many rows and kept averages tell of a PV in a stretch; 0 where none does."""
         n_minutes = sum(

@@ -107,6 +107,7 @@ def _print_last(found: Sequence[LastValue]) -> None:
 
 _ELSEWHERE = (
     ("get", "archive_get:get"),
+    ("trace", "archive_trace:trace"),
     ("gaps", "archive_care:gaps"),
     ("stats", "archive_care:stats"),
     ("verify", "archive_care:verify"),

@@ -1,13 +1,10 @@
 """``nualley archive get``: the history of a PV as rows or bins, on the terminal or as a file."""
 
-import io
-import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -16,6 +13,7 @@ from nualley.archive import BIN_COLUMNS
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Repository, Time, Whole, stretch_ns
 from nualley.cli.output import print_json, print_note, print_table, shown_number, shown_value
+from nualley.cli.sinks import answer_to, open_sink
 from nualley.core import UsageError, format_time
 
 _COLUMNS = ("time_ns", "value", "severity", "status", "kind")
@@ -89,11 +87,12 @@ def get(
     elif output.chosen in ("text", "json"):
         _show_rows(site, pv, (start_ns, stop_ns), output)
     else:
-        _write(site, pv, site.archive().pieces(pv, start_ns, stop_ns), output)
+        write_rows(site, pv, site.archive().pieces(pv, start_ns, stop_ns), output)
     return told_losses(site)
 
 
-def _unit(site: Site, pv: str) -> str:
+def unit_of(site: Site, pv: str) -> str:
+    """Return the unit of a PV as its IOC says; empty where it says none."""
     metadata = site.archive().record(pv).metadata
     return metadata.unit if metadata else ""
 
@@ -101,15 +100,15 @@ def _unit(site: Site, pv: str) -> str:
 def _show_rows(site: Site, pv: str, stretch_ns: tuple[int, int], output: HistoryOutput) -> None:
     record = site.archive().record(pv)
     table = site.archive().read(pv, *stretch_ns)
-    unit = _unit(site, pv)
+    unit = unit_of(site, pv)
     if output.chosen == "json":
         # an enum's values are indices: these are their words
         labels = {"labels": list(record.metadata.labels)} if record.metadata and record.metadata.labels else {}
-        with _answer(output):
+        with answer_to(output.out):
             columns = {name: table[name].to_pylist() for name in _COLUMNS}
             print_json({"pv": pv, "unit": unit, **labels, "columns": columns})
         return
-    with _answer(output):
+    with answer_to(output.out):
         print_table(
             ("time (UTC)", f"value [{unit}]" if unit else "value", "severity", "kind"),
             [
@@ -131,14 +130,14 @@ def _show_operated(site: Site, pv: str, op: str, stretch_ns: tuple[int, int], ou
 
     pieces = operated(site.archive(), pv, op, *stretch_ns)
     if output.chosen not in ("text", "json"):
-        _write(site, pv, pieces, output)
+        write_rows(site, pv, pieces, output)
         return
     columns: dict[str, list[Any]] = {name: [] for name in _OPERATED}
     for piece in pieces:
         for name in _OPERATED:
             columns[name] += piece[name].to_pylist()
-    unit = _unit(site, pv)
-    with _answer(output):
+    unit = unit_of(site, pv)
+    with answer_to(output.out):
         if output.chosen == "json":
             print_json({"pv": pv, "unit": unit, "op": op, "columns": columns})
             return
@@ -155,11 +154,11 @@ def _show_operated(site: Site, pv: str, op: str, stretch_ns: tuple[int, int], ou
 def _show_bins(site: Site, pv: str, table: Any, output: HistoryOutput) -> None:
     shown = table.select(BIN_COLUMNS)
     if output.chosen == "json":
-        with _answer(output):
+        with answer_to(output.out):
             columns = {name: shown[name].to_pylist() for name in BIN_COLUMNS}
-            print_json({"pv": pv, "unit": _unit(site, pv), "columns": columns})
+            print_json({"pv": pv, "unit": unit_of(site, pv), "columns": columns})
     elif output.chosen == "text":
-        with _answer(output):
+        with answer_to(output.out):
             print_table(
                 ("start (UTC)", "stop (UTC)", *BIN_COLUMNS[2:]),
                 [
@@ -173,14 +172,15 @@ def _show_bins(site: Site, pv: str, table: Any, output: HistoryOutput) -> None:
                 right=range(2, len(BIN_COLUMNS)),
             )
     else:
-        _write(site, pv, [shown], output)
+        write_rows(site, pv, [shown], output)
 
 
 def _shown(value: float | None) -> object:
     return shown_number(value, 6) if isinstance(value, float) else value
 
 
-def _write(site: Site, pv: str, pieces: Iterable[Any], output: HistoryOutput) -> None:
+def write_rows(site: Site, pv: str, pieces: Iterable[Any], output: HistoryOutput) -> None:
+    """Write tables of a PV as a file, or to stdout."""
     from nualley.app.exports import export_rows  # pyarrow is heavy
 
     match output.chosen:
@@ -189,55 +189,7 @@ def _write(site: Site, pv: str, pieces: Iterable[Any], output: HistoryOutput) ->
         case kind if output.out is None and kind != "csv" and sys.stdout.isatty():
             raise UsageError(f"{kind} is not for a terminal", where="--format", do="add --out FILE")
         case kind:
-            with _sink(output.out) as sink:
+            with open_sink(output.out) as sink:
                 n_rows = export_rows(site.archive(), pv, pieces, file_format=kind, sink=sink)
     if output.out is not None:
         print_note(f"{n_rows} rows in {output.out}")
-
-
-@contextmanager
-def _sink(out: Path | None) -> Iterator[IO[bytes]]:
-    if out is None:
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    try:
-        with _opened(out) as sink:
-            yield sink
-    except OSError as error:
-        # said of the file that was asked for; also where print found no room in it, which is not stdout then
-        what = error.strerror or str(error)
-        raise OSError(error.errno, what, str(out)) if error.errno else error from error
-
-
-@contextmanager
-def _opened(out: Path) -> Iterator[IO[bytes]]:
-    if out.is_dir():
-        raise UsageError("a folder stands where the file is to be", where=str(out), do="name a file in it")
-    if out.exists() and not out.is_file():  # a device or a pipe takes what comes; a file in its place would end it
-        with out.open("wb") as sink:
-            yield sink
-        return
-    part = out.with_name(f".{out.name}.part")
-    try:
-        with part.open("wb") as sink:
-            yield sink
-            sink.flush()
-            os.fsync(sink.fileno())
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@contextmanager
-def _answer(output: HistoryOutput) -> Iterator[None]:
-    """Let what is printed go where it was asked for."""
-    if output.out is None:
-        yield
-        return
-    with _sink(output.out) as sink:
-        text = io.TextIOWrapper(sink, encoding="utf-8", write_through=True)
-        with redirect_stdout(text):
-            yield
-        text.detach()

@@ -10,13 +10,12 @@ from cyclopts import App, Parameter
 from nualley.app.beam import draw_cumulative
 from nualley.app.site import Site, open_site
 from nualley.cli.losses import told_losses
-from nualley.cli.options import Output, Time, bounds_ns, full_run_id, stretch_ns
+from nualley.cli.options import Output, Time, bounds_ns, stretch_ns
 from nualley.cli.output import print_json, print_note, print_table, print_text, shown_number, shown_time
 from nualley.core import IntervalSet, format_duration
-from nualley.exposure import Amounts, DefectKind, ExposureReport, ProtonLedger, RunExposure, RunTrace
+from nualley.exposure import Amounts, DefectKind, ExposureReport, ProtonLedger, RunExposure
 
 app = App(name="beam", help="Beam on every detector: exposure, protons, plots.")
-_N_TRACE_ROWS = 40
 From = Annotated[Time, Parameter(name="--from")]
 
 
@@ -172,50 +171,6 @@ def _print_ledger(found: ProtonLedger) -> None:
 
 
 @app.command
-def trace(run: str, /, *, detector: str | None = None, output: Output = Output()) -> int:
-    """Show the average POT trace of a run: mean, rms, number of traces, number vetoed.
-
-    Example: nualley beam trace cenns-10-42 --json
-
-    Parameters
-    ----------
-    run : str
-        <detector>-<number>, or a number with --detector.
-    detector : str
-        Whose run a bare number is.
-    """
-    site = open_site(output.experiment)
-    found = site.exposures().trace(site.run(full_run_id(run, detector)).run_id)
-    if output.is_json:
-        print_json(found.to_json())
-    else:
-        _print_trace(found)
-    return told_losses(site)
-
-
-def _print_trace(found: RunTrace) -> None:
-    print_text(f"{found.run_id}: mean of {found.n} traces, {found.n_vetoed} vetoed")
-    size = found.mean.size
-    if size:
-        peak = int(found.mean.argmax())
-        print_text(f"highest at {found.time_us[peak]:.6g} us: {found.mean[peak]:.4g} {found.unit}")
-    print_text("")
-    step = -(-size // _N_TRACE_ROWS) or 1
-    if step > 1:
-        print_note(f"each row is the mean over {step} of {size} samples; --json gives all")
-    rows = [
-        [
-            shown_number(float(found.time_us[first]), 6),
-            shown_number(float(found.mean[first : first + step].mean())),
-            # deviations add up in squares
-            shown_number(float((found.rms[first : first + step] ** 2).mean() ** 0.5)),
-        ]
-        for first in range(0, size, step)
-    ]
-    print_table(("time [us]", f"mean [{found.unit}]", f"rms [{found.unit}]"), rows, right=range(3))
-
-
-@app.command
 def plot(
     *,
     out: Path,
@@ -251,3 +206,7 @@ def plot(
         print_table(("detector", "POT", "energy [GWh]"), rows, right=(1, 2))
         print_note(f"drawn: {out}")
     return told_losses(site)
+
+
+# imported by the command that needs it
+app.command("nualley.cli.beam_trace:trace", name="trace")

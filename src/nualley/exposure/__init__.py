@@ -3,6 +3,7 @@
 from nualley.exposure.daq_state import read_run_stretches
 from nualley.exposure.errors import (
     EmptyIntervalError,
+    EmptyTraceError,
     KeptTraceDamagedError,
     NothingToDrawError,
     NoTracePvError,
@@ -26,10 +27,12 @@ from nualley.exposure.models import (
     sum_of_amounts,
 )
 from nualley.exposure.ports import KeptTraces, PvHistory, RecordedRun, Runs, TraceRows
+from nualley.exposure.run_timing import EDGES_US, RunTiming, run_timing
 from nualley.exposure.service import Exposures
 from nualley.exposure.sources import DaqSources, daq_sources
 
 __all__ = [
+    "EDGES_US",
     "Amounts",
     "CumulativeBeam",
     "DaqSources",
@@ -37,6 +40,7 @@ __all__ = [
     "Delivered",
     "DetectorLedger",
     "EmptyIntervalError",
+    "EmptyTraceError",
     "ExposureDefect",
     "ExposureReport",
     "Exposures",
@@ -51,6 +55,7 @@ __all__ = [
     "PvHistory",
     "RecordedRun",
     "RunExposure",
+    "RunTiming",
     "RunTrace",
     "RunWithoutTimesError",
     "Runs",
@@ -58,5 +63,6 @@ __all__ = [
     "TraceSource",
     "daq_sources",
     "read_run_stretches",
+    "run_timing",
     "sum_of_amounts",
 ]

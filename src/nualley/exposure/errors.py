@@ -21,3 +21,7 @@ class NothingToDrawError(NualleyError, LookupError):
 
 class KeptTraceDamagedError(IntegrityError):
     """The average trace that was kept of a run is not as it was written."""
+
+
+class EmptyTraceError(NualleyError, LookupError):
+    """A run has no average trace that could be folded or drawn."""

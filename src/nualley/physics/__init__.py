@@ -21,7 +21,7 @@ from nualley.physics.history import (
     numbers,
 )
 from nualley.physics.pot import proton_rate, protons, protons_from_charge, protons_per_pulse
-from nualley.physics.timing import ArrivalTimes, arrival_times
+from nualley.physics.timing import ArrivalTimes, arrival_times, arrival_times_in
 from nualley.physics.trace_sums import (
     TraceRule,
     TraceSums,
@@ -56,6 +56,7 @@ __all__ = [
     "add_traces",
     "align",
     "arrival_times",
+    "arrival_times_in",
     "average_traces",
     "blackouts",
     "edge_shifts",

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from nualley.core import UsageError
 from nualley.physics.constants import MUON_LIFETIME_NS, PION_LIFETIME_NS
 
+_MOST_BINS = 1_000_000
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArrivalTimes:
@@ -71,3 +73,50 @@ def _decay_kernel(n_bins: int, bin_ns: float, lifetime_ns: float) -> NDArray[np.
     later = lost * lost / steps * np.exp(-steps * np.arange(-1, n_bins - 1))
     later[:1] = 1 - lost / steps
     return np.asarray(later, dtype=np.float64)
+
+
+def arrival_times_in(
+    pot_trace: NDArray[np.float64], bin_ns: float, *, edges_ns: NDArray[np.float64], offset_ns: float = 0.0
+) -> ArrivalTimes:
+    """Fold a POT trace with the decays, and tell the arrivals in bins of one's own.
+
+    Parameters
+    ----------
+    pot_trace : ndarray of float64, shape (n_bin,)
+        Protons in each bin, as for `arrival_times`.
+    bin_ns : float
+        Width of a bin of the trace [ns], > 0.
+    edges_ns : ndarray of float64, shape (n + 1,)
+        Edges of the bins wanted [ns], rising; they may reach beyond the trace, where muons still decay.
+    offset_ns : float
+        When the trace begins, on the clock of the edges [ns].
+
+    Returns
+    -------
+    ArrivalTimes
+        Prompt and delayed fractions in the bins wanted, shape (n,).
+
+    Raises
+    ------
+    UsageError
+        Where the edges do not rise, there are none, or as for `arrival_times`.
+
+    Notes
+    -----
+    Inside a bin of the trace arrivals are taken as even, so that bins that are joined add up.
+    """
+    edges = np.asarray(edges_ns, dtype=np.float64) - offset_ns
+    if edges.size < 2 or not (np.isfinite(edges).all() and (np.diff(edges) > 0).all()):  # one bin
+        raise UsageError("the edges of the bins do not rise", do="give at least two, the smallest first")
+    n_bins = max(pot_trace.size, int(np.ceil(edges[-1] / bin_ns)) if bin_ns > 0 else 0)
+    if n_bins > _MOST_BINS:
+        raise UsageError(
+            f"the last edge is {n_bins} samples behind the begin of the trace, expected at most {_MOST_BINS}",
+            do="give nearer edges",
+        )
+    longer = np.concatenate([pot_trace, np.zeros(n_bins - pot_trace.size)])
+    found = arrival_times(longer, bin_ns)
+    ends_ns = np.arange(n_bins + 1) * bin_ns
+    return ArrivalTimes(
+        *(np.diff(np.interp(edges, ends_ns, np.append(0.0, np.cumsum(part)))) for part in (found.prompt, found.delayed))
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nualley.cli import beam
+from nualley.cli import beam, beam_trace
 from nualley.cli.main import main
 from nualley.core import SECOND_NS
 from nualley.exposure import Amounts, DefectKind, ExposureDefect, ExposureReport, RunExposure, RunTrace
@@ -89,12 +89,12 @@ def test_a_trace_of_thousands_of_samples_is_a_short_table(capsys):
     mean = np.zeros(2000)
     mean[700] = 80.0
     time_us = np.arange(2000) * 1.0 / 1000
-    beam._print_trace(RunTrace("a-1", "A", time_us, mean, np.full(2000, 3.0), n=60, n_vetoed=2))
+    beam_trace._print_trace(RunTrace("a-1", "A", time_us, mean, np.full(2000, 3.0), n=60, n_vetoed=2))
     said = capsys.readouterr()
     lines = said.out.splitlines()
     assert lines[:3] == ["a-1: mean of 60 traces, 2 vetoed", "highest at 0.7 us: 80 A", ""]
     assert len(lines[3:]) == 41
     assert "each row is the mean over 50 of 2000 samples" in said.err
     assert lines[18].split() == ["0.7", "1.6", "3"]
-    beam._print_trace(RunTrace("a-1", "A", time_us[:0], mean[:0], mean[:0], n=0, n_vetoed=2))
+    beam_trace._print_trace(RunTrace("a-1", "A", time_us[:0], mean[:0], mean[:0], n=0, n_vetoed=2))
     assert "highest" not in capsys.readouterr().out
