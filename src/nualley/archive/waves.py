@@ -38,11 +38,7 @@ def wave_table(table: pa.Table, rules: Rules) -> pa.Table:
     pyarrow.Table
         Columns of `WAVE_SCHEMA`, by PV and minute; empty where nothing is averaged.
     """
-    parts = [
-        sums_table(pv, sums_of_samples(rows.filter(pc.equal(rows["kind"].cast(pa.string()), "sample")), rules[pv]))
-        for pv, rows in _runs(table)
-        if pv in rules
-    ]
+    parts = [sums_table(pv, sums_of_samples(_samples(rows), rules[pv])) for pv, rows in _runs(table) if pv in rules]
     return pa.concat_tables(parts).unify_dictionaries() if parts else WAVE_SCHEMA.empty_table()
 
 
@@ -52,6 +48,12 @@ def _runs(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), codes.size]
     for start, stop in itertools.pairwise(edges if codes.size else ()):
         yield column.dictionary[int(codes[start])].as_py(), table.slice(start, stop - start)
+
+
+def _samples(rows: pa.Table) -> pa.Table:
+    is_sample = pc.equal(rows["kind"].cast(pa.string()), "sample")
+    # arrays are large: they are copied only where there is something to leave out
+    return rows if pc.all(is_sample).as_py() else rows.filter(is_sample)
 
 
 def sums_of_samples(samples: pa.Table, rule: TraceRule) -> list[TraceSums]:

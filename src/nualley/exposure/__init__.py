@@ -1,5 +1,6 @@
 """Protons on target, energy and live time of runs; the ledger of every proton; the average pulse."""
 
+from nualley.exposure.arrivals import EDGES_US, RunTiming, run_timing
 from nualley.exposure.daq_state import read_run_stretches
 from nualley.exposure.errors import (
     EmptyIntervalError,
@@ -27,7 +28,6 @@ from nualley.exposure.models import (
     sum_of_amounts,
 )
 from nualley.exposure.ports import KeptTraces, PvHistory, RecordedRun, Runs, TraceRows
-from nualley.exposure.run_timing import EDGES_US, RunTiming, run_timing
 from nualley.exposure.service import Exposures
 from nualley.exposure.sources import DaqSources, daq_sources
 

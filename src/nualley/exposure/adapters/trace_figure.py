@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nualley.exposure.arrivals import RunTiming, fine_timing
 from nualley.exposure.errors import NothingToDrawError
 from nualley.exposure.models import RunTrace, TraceSource
-from nualley.exposure.run_timing import RunTiming, fine_timing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
