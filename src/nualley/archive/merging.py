@@ -7,11 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from nualley.archive.cells import Cells, join
-from nualley.archive.layouts import NUMBERS, WAVES, can_split, cells_from_table, cells_table
+from nualley.archive.layouts import NUMBERS, can_split, cells_from_table, cells_table
 from nualley.archive.models import TIERS, Encoding, Level, SealedFile
 from nualley.archive.ports import ColumnFiles, FileWriter
 from nualley.archive.tiering import cells_of_table
-from nualley.archive.waves import NO_RULES, Rules, joined_minutes, wave_groups, wave_table
 from nualley.pv import ValueType
 
 GROUP_ROWS = 2**17
@@ -35,20 +34,15 @@ class PeriodFiles:
         What tells these files from others of the period.
     value_type : ValueType
         What the values are.
-    rules : mapping of str to TraceRule
-        How arrays of some PVs are averaged.
     """
 
-    def __init__(
-        self, files: ColumnFiles, folder: str, name: str, value_type: ValueType, *, rules: Rules = NO_RULES
-    ) -> None:
+    def __init__(self, files: ColumnFiles, folder: str, name: str, value_type: ValueType) -> None:
         self._files, self._folder, self._name, self._value_type = files, folder, name, value_type
-        self._rules = rules
         self._is_lasting = folder.startswith("month/")
         self._writers: dict[tuple[Level, Encoding], FileWriter] = {}
 
     def add(self, pv: str, chunks: Iterable[pa.Table], *, with_cells: bool = True) -> None:
-        """Write all rows of a PV in the period, and their cells or averages; PVs come by name.
+        """Write all rows of a PV in the period, and their cells; PVs come by name.
 
         Parameters
         ----------
@@ -57,11 +51,10 @@ class PeriodFiles:
         chunks : iterable of pyarrow.Table
             Its rows with the columns of `nualley.archive.columns.file_schema`, by time; none reaches into another.
         with_cells : bool
-            Whether their cells and averages are written, too; False where these are there already.
+            Whether their cells are written, too; False where these are there already.
         """
         writer: FileWriter | None = None
         cells: dict[Level, list[Cells]] = {level: [] for level in TIERS}
-        waves: list[pa.Table] = []
         for rows in chunks:
             writer = writer or self._writer(Level.RAW, self._encoding(rows))
             for part in _parts(rows):
@@ -69,9 +62,6 @@ class PeriodFiles:
             if with_cells and self._value_type in NUMBERS:
                 for level, width_ns in TIERS.items():
                     cells[level].append(cells_of_table(rows, width_ns)[0])
-            if with_cells and self._value_type in WAVES:
-                waves.append(wave_table(rows, self._rules))
-        self.add_waves(pv, wave_groups(joined_minutes(waves), pv))
         for level, found in cells.items():
             joined = join(found)
             self.add_cells(pv, level, cells_table(joined, [pv], np.zeros(len(joined), dtype=np.int32)))

@@ -1,7 +1,7 @@
 """The writer beside the log: imported samples become lasting files and an entry of the index."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nualley.archive.columns import KINDS, file_schema
 from nualley.archive.decide import fingerprint
 from nualley.archive.importing import ImportCounts, ImportedRows, Sifted, brackets, sift
+from nualley.archive.layouts import WAVES
 from nualley.archive.merging import PeriodFiles
 from nualley.archive.models import ConnectionRow, LastSample, Level, PvRecord, RowKind, SealedContents, SealedFile
 from nualley.archive.names import NAME_FORM, is_valid_pv_name
@@ -20,7 +21,7 @@ from nualley.archive.ports import ColumnFiles, Index, Manifest
 from nualley.archive.reader import ArchiveReader
 from nualley.archive.rows import in_order
 from nualley.archive.sealing import write_days
-from nualley.archive.waves import NO_RULES, Rules
+from nualley.archive.waves import MINUTE_NS, NO_RULES, Rules, sums_from_table, wave_groups, wave_table
 from nualley.core import SECOND_NS, Clock, UsageError, format_time
 from nualley.pv import Metadata, PvProtocol, ValueType
 
@@ -144,11 +145,30 @@ class Importer:
                 tables[month, found.stored.value_type].append((found.stored.pv, table))
         files: list[SealedFile] = []
         for (month, value_type), parts in sorted(tables.items()):
-            with PeriodFiles(self._files, f"month/{month}", f"i{number}", value_type, rules=self._rules) as period:
+            with PeriodFiles(self._files, f"month/{month}", f"i{number}", value_type) as period:
                 for pv, table in parts:
                     period.add(pv, [table])
+                    if value_type in WAVES:
+                        period.add_waves(pv, self._averages(pv, table))
                 files += period.finish()
         return files
+
+    def _averages(self, pv: str, table: pa.Table) -> Iterator[pa.Table]:
+        """Average imported arrays by the minute.
+
+        Of a minute of which more was averaged than is stored, samples went: what comes now may be the same again.
+        """
+        sums = sums_from_table(wave_table(table, self._rules))
+        told, stored = Counter[int](), Counter[int]()
+        if sums and pv in self._reader.registry().by_name:
+            stretch = sums[0].start_ns, sums[-1].start_ns + MINUTE_NS
+            for one in self._reader.trace_minutes(pv, *stretch):
+                told[one.start_ns] += one.n_all
+            known = self._known(pv, *stretch)
+            if known is not None:
+                stored.update((known["time_ns"].to_numpy() // MINUTE_NS * MINUTE_NS).tolist())
+        new = [one for one in sums if told[one.start_ns] <= stored[one.start_ns]]
+        return wave_groups([new], pv)
 
     def _write_refused(self, sifted: Sequence[Sifted], number: int) -> list[SealedFile]:
         files: list[SealedFile] = []

@@ -236,6 +236,28 @@ def test_imported_and_late_samples_join_their_minute(waves):
     assert [one.n for one in waves.minutes()] == [12, 1]
 
 
+def test_samples_that_went_and_are_imported_again_count_once(waves):
+    posted = fill(waves, 180, seal_every=30)
+    before = waves.minutes()
+    waves.clock.advance(86_400)
+    waves.compact({"TRACE": HOUR_NS})
+    assert not waves.files("raw")
+    n = len(posted)
+    again = ImportedRows(
+        "TRACE",
+        ValueType.FLOAT32_ARRAY,
+        START_NS + SECOND_NS * np.arange(1, n + 1),
+        pa.array(posted.tolist(), pa.list_(pa.float32())),
+        np.zeros(n, dtype=np.int8),
+        np.zeros(n, dtype=np.int16),
+        source="test",
+    )
+    for _ in range(2):
+        with open_importer(waves.folder, waves.clock, rules=RULES) as importer:
+            importer.store(again)
+        assert_same(waves.minutes(), before)
+
+
 def test_bit_rot_is_named_and_the_rest_is_answered(waves):
     fill(waves, 180, seal_every=60)
     # the middle of a file of averages
