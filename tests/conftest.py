@@ -1,13 +1,17 @@
 """Fixtures for every test: real data where the machine has it, and fresh random seeds that are printed."""
 
+import contextlib
 import os
 import random
 import signal
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from nualley.testing.mosquitto import Broker, BrokerError
 
 # how long an example takes says nothing on a machine that does other things too
 hypothesis.settings.register_profile("shared-machine", deadline=None)
@@ -41,6 +45,21 @@ def seed(request: pytest.FixtureRequest) -> int:
     request.node.add_report_section("setup", "seed", f"NUALLEY_SEED={value}")
     request.node.user_properties.append(("seed", value))
     return value
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """Start a real MQTT broker; skip, naming the command, where it is not installed (fail where CI=true)."""
+    made = Broker(tmp_path / "broker")
+    try:
+        made.start()
+    except BrokerError as error:
+        if "not installed" in error.what and os.environ.get("CI") != "true":
+            pytest.skip(f"{error.what}: {error.do}")
+        raise
+    with contextlib.ExitStack() as ending:
+        ending.push(made)
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import json
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from nualley.app.site import Site
@@ -13,7 +13,7 @@ from nualley.archive.adapters.changes_file import ChangesFile
 from nualley.archive.changes import Change, Pending, Plan, Verb
 from nualley.config import Configuration
 from nualley.core import SECOND_NS, NualleyError, UsageError, reason, sync_folder
-from nualley.pv import PvRequest
+from nualley.pv import MqttPlace, PvRequest
 
 _SELF = "nualley"
 
@@ -45,7 +45,10 @@ def declared_policies(configuration: Configuration) -> dict[str, PvPolicy]:
 
 def pv_request(pv: str, policy: PvPolicy) -> PvRequest:
     """Return what a source is asked for."""
-    return PvRequest(pv, policy.events)
+    place = None
+    if policy.topic:
+        place = MqttPlace(**{field.name: getattr(policy, field.name) for field in fields(MqttPlace)})
+    return PvRequest(pv, policy.events, policy.unit, place, policy.expression)
 
 
 def pv_requests(plan: Plan) -> dict[str, list[PvRequest]]:

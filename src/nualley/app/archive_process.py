@@ -15,7 +15,7 @@ from nualley.app.keeper import Keeper
 from nualley.archive import ArchiveSettings, LastValue, LogWriteError
 from nualley.archive.service import Synced
 from nualley.core import SECOND_NS, Clock
-from nualley.pv import Lagging, Publisher, PvRequest, Source
+from nualley.pv import Emit, Lagging, Publisher, PvRequest, Source
 
 TOPIC = "archive"
 """What is published stands under this topic."""
@@ -54,6 +54,8 @@ class ArchiveProcess:
         Intervals.
     clock : Clock
         Gives the age of the open segment.
+    receive : callable, optional
+        Takes what the sources emit, and hands it to the recorder; the recorder itself by default.
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class ArchiveProcess:
         keeper: Keeper,
         settings: ArchiveSettings,
         clock: Clock,
+        receive: Emit | None = None,
     ) -> None:
+        self._receive = receive or writer.recorder.receive
         self._writer = writer
         self._recorder = writer.recorder
         self._sources = sources
@@ -124,7 +128,7 @@ class ArchiveProcess:
     @contextlib.asynccontextmanager
     async def _running_sources(self) -> AsyncIterator[None]:
         for source, requests in self._sources:
-            await source.start(requests, self._recorder.receive)
+            await source.start(requests, self._receive)
         try:
             yield
         finally:

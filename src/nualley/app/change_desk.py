@@ -1,7 +1,7 @@
 """Where the process that archives takes changes: each is durable before it is carried out."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -33,9 +33,20 @@ class ChangeDesk:
         One for each protocol.
     clock : Clock
         Says when.
+    on_end : callable, optional
+        Takes the PVs of which nothing more comes.
     """
 
-    def __init__(self, kept: KeptPlan, recorder: Recorder, sources: Sequence[Source], clock: Clock) -> None:
+    def __init__(
+        self,
+        kept: KeptPlan,
+        recorder: Recorder,
+        sources: Sequence[Source],
+        clock: Clock,
+        *,
+        on_end: Callable[[str], None] | None = None,
+    ) -> None:
+        self._on_end = on_end
         self._kept = kept
         self._plan = kept.plan
         self._recorder = recorder
@@ -104,6 +115,8 @@ class ChangeDesk:
             await source.remove(pv)
         # a row tells that its value holds no longer
         self._recorder.pause(pv)
+        if self._on_end is not None:
+            self._on_end(pv)
 
     async def _begin(self, pv: str) -> None:
         policy = self._plan.policy(pv)

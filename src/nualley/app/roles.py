@@ -83,27 +83,25 @@ def run_archive(site: Site) -> ExitCode:
 
 
 async def _archive(site: Site, held: Holding, stop: asyncio.Event) -> None:
-    # libca reads its environment once, when the adapter makes its context
-    from nualley.pv.adapters.ca import CaSource
-    from nualley.pv.adapters.push import PushSource
+    from nualley.app.sources import open_sources  # libca, numpy and MQTT are heavy
 
     configuration, clock = site.configuration, site.clock
     kept = _settled_plan(site)
     writer = open_archive_writer(site.archive_folder, configuration.archive, clock, rules=trace_rules(kept.plan))
-    pushed = PushSource(clock)
-    sources: Sequence[Source] = (CaSource(configuration.epics, clock=clock), pushed)
+    opened = open_sources(site, writer.recorder, kept.plan)
     _prepare(writer.recorder, kept.plan)
     process = ArchiveProcess(
         writer,
-        _asked(sources, pv_requests(kept.plan)),
+        _asked(opened.all, pv_requests(kept.plan)),
         publisher=open_publisher(configuration.store),
         keeper=ChildKeeper(site.archive_folder, lambda: kept_ns(kept.plan), lambda: trace_rules(kept.plan)),
         settings=configuration.archive,
         clock=clock,
+        receive=opened.receive,
     )
     orders: Orders = {
-        "change": ChangeDesk(kept, writer.recorder, sources, clock).change,
-        "push": PushDesk(kept, writer.recorder, pushed, clock).push,
+        "change": ChangeDesk(kept, writer.recorder, opened.all, clock, on_end=opened.computed.lose).change,
+        "push": PushDesk(kept, writer.recorder, opened.pushed, clock).push,
         FLOW: process.flow,
     }
     await process.run(stop, _taking_orders(site, held, orders))

@@ -16,7 +16,7 @@ _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-_CONDITION = re.compile(r"(?P<pv>\S+)(?:\s+(?P<sign><=|>=|==|!=|<|>)\s+(?P<limit>\S+))?")
+_CONDITION = re.compile(r'(?:"(?P<quoted>[^"]+)"|(?P<bare>[^\s"]+))(?:\s+(?P<sign><=|>=|==|!=|<|>)\s+(?P<limit>\S+))?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +48,18 @@ class Condition:
     def parse(cls, text: str) -> "Condition":
         """Return the condition of ``PV``, which is on while it is not 0, or ``PV SIGN NUMBER``.
 
+        The name may stand in double quotes, as it does in expressions of computed PVs.
+
         Raises
         ------
         ValueError
             Where it has another form.
         """
         found = _CONDITION.fullmatch(text.strip())
-        if found is None or not is_valid_pv_name(found["pv"]):
+        pv = (found["quoted"] or found["bare"]) if found else ""
+        if found is None or not is_valid_pv_name(pv):
             raise ValueError(f"{text!r:.80} is no condition: write 'PV', or such as 'PV > 0.5' with spaces")
-        return cls(found["pv"], found["sign"] or "!=", float(found["limit"] or 0.0))
+        return cls(pv, found["sign"] or "!=", float(found["limit"] or 0.0))
 
     def holds(self, value: object) -> bool:
         """Return whether a value of the other PV fulfils it; what is no number does: better too much than nothing."""

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     FUTURE = "future"
     BACKWARD = "backward"
     UNSTORABLE = "unstorable"
+    UNREADABLE = "unreadable"
     REPEAT = "repeat"
     PAUSED = "paused"
     SCAN = "scan"
@@ -39,7 +40,16 @@ class Reason(StrEnum):
     CONDITION = "condition"
 
 
-QUARANTINED = frozenset({Reason.UNDEFINED_TIME, Reason.BEFORE_1991, Reason.FUTURE, Reason.BACKWARD, Reason.UNSTORABLE})
+QUARANTINED = frozenset(
+    {
+        Reason.UNDEFINED_TIME,
+        Reason.BEFORE_1991,
+        Reason.FUTURE,
+        Reason.BACKWARD,
+        Reason.UNSTORABLE,
+        Reason.UNREADABLE,
+    }
+)
 """Reasons that keep the sample aside; the others leave it out: it is stored already, or its policy does not want it."""
 
 
@@ -109,10 +119,10 @@ def judge(sample: Sample, tail: Tail | None, future_limit_ns: int) -> Reason | N
         None where it is to be stored.
     """
     time_ns = sample.time_ns
-    if time_ns == EPICS_EPOCH_NS:
-        return Reason.UNDEFINED_TIME
+    if sample.unreadable:
+        return Reason.UNREADABLE
     if time_ns < EARLIEST_NS:
-        return Reason.BEFORE_1991
+        return Reason.UNDEFINED_TIME if time_ns == EPICS_EPOCH_NS else Reason.BEFORE_1991
     if time_ns > sample.received_ns + future_limit_ns:
         return Reason.FUTURE
     if tail is None or time_ns > tail.time_ns:

@@ -1,12 +1,24 @@
 """Settings of the archive: ``[archive]`` of ``experiment.toml``, and what is archived (``pvs/<group>.toml``)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from nualley.archive.condition import Condition
 from nualley.archive.names import NAME_FORM, is_valid_pv_name
 from nualley.core import UsageError, parse_quantity
+from nualley.pv import Expression, member_path
 
 
 def _size_B(value: object) -> object:
@@ -67,14 +79,55 @@ class ArchiveSettings(BaseModel):
     )
 
 
+_PROTOCOLS_BY_KEY: Mapping[str, tuple[str, ...]] = {
+    "topic": ("mqtt",),
+    "member": ("mqtt",),
+    "time_member": ("mqtt",),
+    "time_unit": ("mqtt",),
+    "availability_topic": ("mqtt",),
+    "payload_available": ("mqtt",),
+    "payload_not_available": ("mqtt",),
+    "expression": ("computed",),
+    "unit": ("mqtt", "computed"),
+}
+"""Keys of a policy that only some protocols know."""
+
+_NEEDED: Mapping[str, str] = {"topic": "a topic of the broker", "expression": 'such as "LAB:P1 - LAB:P2"'}
+"""Keys without which a protocol that knows them says nothing."""
+
+_LONGEST_TOPIC_B = 1024
+
+
+def _topic(text: str) -> str:
+    is_plain = not any(mark in text for mark in "+#\0") and not text.startswith("$share/")
+    if text and (not is_plain or len(text.encode("utf-8", "replace")) > _LONGEST_TOPIC_B):
+        raise UsageError(
+            f"{text!r:.80} is no topic of one PV", do=f"write it whole, without + and #, at most {_LONGEST_TOPIC_B} B"
+        )
+    return text
+
+
+def _member(text: str) -> str:
+    if text:
+        member_path(text)
+    return text
+
+
+def _expression(text: str) -> str:
+    for name in Expression.parse(text).inputs if text else ():
+        _pv_name(name)
+    return text
+
+
 class PvPolicy(BaseModel):
     """How one PV is archived."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    protocol: Literal["ca", "http"] = Field(
+    protocol: Literal["ca", "http", "mqtt", "computed"] = Field(
         default="ca",
-        description="How its values come: ca (Channel Access), http (a program pushes them: web.push_tokens_file).",
+        description="How its values come: ca (Channel Access), http (a program pushes them: web.push_tokens_file), "
+        "mqtt (from the broker of [mqtt]), computed (by an expression over other archived PVs).",
     )
     mode: Literal["monitor", "scan"] = Field(
         default="monitor",
@@ -146,6 +199,38 @@ class PvPolicy(BaseModel):
         description="Sample at which the rising edge of every array is put before they are averaged, against jitter "
         "of the trigger. Left out: they are averaged as they come.",
     )
+    topic: Annotated[str, AfterValidator(_topic)] = Field(
+        default="", validate_default=True, description="With mqtt: topic of the broker, without wildcards."
+    )
+    member: Annotated[str, AfterValidator(_member)] = Field(
+        default="",
+        description='With mqtt: where in a payload that is JSON the value is: "temperature", "a.b[0]". Left out: the '
+        "whole payload is the value.",
+    )
+    time_member: Annotated[str, AfterValidator(_member)] = Field(
+        default="",
+        description="With mqtt: where in it the time stamp is: ISO 8601 with a zone, or a number. Left out: the time "
+        "of receipt.",
+    )
+    time_unit: Literal["ns", "us", "ms", "s"] = Field(
+        default="ns", description="With time_member: what a number there counts since 1970 UTC."
+    )
+    availability_topic: Annotated[str, AfterValidator(_topic)] = Field(
+        default="", description="With mqtt: topic on which the device, or its last will, says whether it is there."
+    )
+    payload_available: str = Field(
+        default="online", min_length=1, description="With availability_topic: what it says when it is there."
+    )
+    payload_not_available: str = Field(
+        default="offline", min_length=1, description="With availability_topic: what it says when it is not."
+    )
+    expression: Annotated[str, AfterValidator(_expression)] = Field(
+        default="",
+        validate_default=True,
+        description='With computed: what it is, such as "LAB:P1 - LAB:P2"; names with other marks than : _ . in double '
+        "quotes.",
+    )
+    unit: str = Field(default="", max_length=64, description="With mqtt and computed: its unit.")
     description: str = Field(default="", description="What it tells.")
 
     @property
@@ -153,10 +238,37 @@ class PvPolicy(BaseModel):
         """Whether averages of its arrays are kept for ever."""
         return self.retention_h is not None if self.average is None else self.average
 
+    @field_validator(*_PROTOCOLS_BY_KEY)
+    @classmethod
+    def _check_protocol(cls, value: str, info: ValidationInfo) -> str:
+        protocol, key = info.data.get("protocol"), str(info.field_name)
+        if protocol is None:  # its own mistake is told
+            return value
+        is_known = protocol in _PROTOCOLS_BY_KEY[key]
+        if value and not is_known:
+            protocols = " or ".join(_PROTOCOLS_BY_KEY[key])
+            raise UsageError(f"protocol is {protocol}", do=f"{key} only with protocol {protocols}")
+        if is_known and not value and key in _NEEDED:
+            raise UsageError(f"protocol is {protocol}", do=f"{key}: {_NEEDED[key]}")
+        return value
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if (self.mode == "scan") != (self.period_s is not None):
             raise ValueError("mode = scan and period_s belong together")
+        return self
+
+
+class PvDefaults(PvPolicy):
+    """What the policies of a group have in common: parts of policies, so that it need not be one by itself."""
+
+    @field_validator(*_PROTOCOLS_BY_KEY)
+    @classmethod
+    def _check_protocol(cls, value: str) -> str:
+        return value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
         return self
 
 
@@ -166,8 +278,8 @@ class PvGroup(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     description: str = Field(default="", description="What the group is about.")
-    defaults: PvPolicy = Field(
-        default_factory=PvPolicy,
+    defaults: PvDefaults = Field(
+        default_factory=PvDefaults,
         description="Policy of every PV of the group, as far as its own entry says nothing else.",
     )
     pv: dict[Annotated[str, AfterValidator(_pv_name)], PvPolicy] = Field(
@@ -183,7 +295,7 @@ class PvGroup(BaseModel):
         ):
             return found
         try:
-            PvPolicy.model_validate(found["defaults"])
+            PvDefaults.model_validate(found["defaults"])
         except ValidationError:
             return found  # it is told once, where it stands
         entries = {pv: found["defaults"] | own if isinstance(own, dict) else own for pv, own in found["pv"].items()}

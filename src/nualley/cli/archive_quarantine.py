@@ -19,6 +19,7 @@ _WHY = {
     "undefined-time": "a record that was never processed (1990-01-01)",
     "before-1991": "a clock that was never set",
     "unstorable": "no column can hold it; shown as text",
+    "unreadable": "its source could not read it; shown as it came",
 }
 
 
@@ -99,5 +100,9 @@ def _release(
         return
     print_text(f"{done.stored} samples are stored now, {done.filtered} were already")
     for reason, n in sorted(done.kept.items()):
-        hint = "" if at_receipt or reason == "unstorable" else "; --at-receipt stamps them with their receipt"
+        hint = (
+            ""
+            if at_receipt or reason in {"unstorable", "unreadable"}
+            else "; --at-receipt stamps them with their receipt"
+        )
         print_note(f"{n} stay aside as {reason}: {_WHY.get(reason, '')}{hint}")

@@ -9,7 +9,7 @@ from nualley.catalog import CatalogSettings
 from nualley.config.settings import WebSettings
 from nualley.experiment import Beam, Detector, Experiment, People
 from nualley.ingest import IngestSettings
-from nualley.pv import EpicsSettings
+from nualley.pv import EpicsSettings, MqttSettings
 from nualley.storage import StorageSettings
 
 
@@ -37,6 +37,8 @@ class Configuration:
         Drives and drop directories.
     epics : EpicsSettings
         How EPICS is reached.
+    mqtt : MqttSettings
+        Where the MQTT broker is.
     archive : ArchiveSettings
         How the archive writes.
     ingest : IngestSettings
@@ -56,6 +58,7 @@ class Configuration:
     pv_groups: Mapping[str, PvGroup]
     storage: StorageSettings
     epics: EpicsSettings
+    mqtt: MqttSettings
     archive: ArchiveSettings
     ingest: IngestSettings
     catalog: CatalogSettings

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nualley.archive import Condition, is_valid_pv_name
 from nualley.config.documents import Document
+from nualley.config.expressions import check_expressions
 from nualley.config.files import BEAM, DETECTORS, DRIVES, EXPERIMENT, PEOPLE, PVS, Repository
 from nualley.config.mistakes import Mistake
 from nualley.config.places import check_places
@@ -13,6 +14,7 @@ from nualley.core import nearest
 
 _MOST_DIGITS = 10
 _OTHER_ROLES = ("processed", "simulation", "user")
+_SECRETS = (("web", "push_tokens_file"), ("mqtt", "password_file"))
 _PV_PLACES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     # file kind, keys, whether the PV must be archived
     (BEAM, ("*", "pv"), True),
@@ -94,9 +96,9 @@ def _check_conditions(repository: Repository) -> Iterator[Mistake]:
             yield use.mistake("a PV that a file in pvs/ archives", nearest(pv, archived))
 
 
-def _check_push_tokens(repository: Repository) -> Iterator[Mistake]:
+def _check_secrets(repository: Repository) -> Iterator[Mistake]:
     directory = repository.directory.resolve()
-    for use in repository.uses(EXPERIMENT, ("web", "push_tokens_file")):
+    for use in chain.from_iterable(repository.uses(EXPERIMENT, keys) for keys in _SECRETS):
         try:
             path = Path(directory, Path(use.name).expanduser()).resolve()
         except (RuntimeError, ValueError, OSError):
@@ -143,5 +145,6 @@ _CHECKS: tuple[Callable[[Repository], Iterator[Mistake]], ...] = (
     _check_pv_groups,
     _check_conditions,
     _check_copies,
-    _check_push_tokens,
+    _check_secrets,
+    check_expressions,
 )

@@ -175,6 +175,7 @@ def _join(directory: Path, values: Mapping[str, BaseModel]) -> Configuration:
         pv_groups=_by_stem(values, PVS, PvGroup),
         storage=cast("StorageSettings", values[DRIVES]).resolve(directory),
         epics=experiment.epics,
+        mqtt=experiment.mqtt.resolve(directory),
         archive=experiment.archive,
         ingest=experiment.ingest,
         catalog=experiment.catalog,

@@ -11,7 +11,7 @@ from nualley.catalog import CatalogSettings
 from nualley.core import UsageError, parse_quantity
 from nualley.experiment import Experiment
 from nualley.ingest import IngestSettings
-from nualley.pv import EpicsSettings
+from nualley.pv import EpicsSettings, MqttSettings
 
 
 def _loopback(host: str) -> str:
@@ -95,6 +95,7 @@ class ExperimentFile(Experiment):
     """What ``experiment.toml`` says: the experiment, and a table for each service."""
 
     epics: EpicsSettings = Field(default=EpicsSettings(), description="How EPICS is reached.")
+    mqtt: MqttSettings = Field(default=MqttSettings(), description="Where the MQTT broker is.")
     archive: ArchiveSettings = Field(default=ArchiveSettings(), description="How the archive writes.")
     ingest: IngestSettings = Field(default=IngestSettings(), description="When and how raw files are taken in.")
     catalog: CatalogSettings = Field(default=CatalogSettings(), description="Where the record of runs is kept.")

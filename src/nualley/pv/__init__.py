@@ -1,4 +1,4 @@
-"""Live process variables: sources (CA), connection and life of IOCs, the live bus; reads only."""
+"""Live process variables: sources (CA, MQTT, HTTP, computed), connection and life of IOCs, the live bus; reads only."""
 
 from nualley.pv.environment import epics_environment
 from nualley.pv.errors import (
@@ -6,9 +6,12 @@ from nualley.pv.errors import (
     BusFrameError,
     BusMessageError,
     EpicsStartedError,
+    ExpressionError,
+    PayloadError,
     PushFormError,
     PvRefusedError,
 )
+from nualley.pv.expression import Expression, find_circle
 from nualley.pv.messages import event_from_message, event_message
 from nualley.pv.models import (
     Connection,
@@ -16,6 +19,7 @@ from nualley.pv.models import (
     Life,
     Limits,
     Metadata,
+    MqttPlace,
     PvEvent,
     PvProtocol,
     PvRequest,
@@ -25,9 +29,10 @@ from nualley.pv.models import (
     Severity,
     ValueType,
 )
+from nualley.pv.payloads import member_path
 from nualley.pv.ports import Emit, Lagging, Publisher, Source, Subscriber
 from nualley.pv.push import Push, push_message, read_push
-from nualley.pv.settings import EpicsSettings
+from nualley.pv.settings import EpicsSettings, MqttSettings
 
 __all__ = [
     "BusEndpointError",
@@ -38,10 +43,15 @@ __all__ = [
     "EpicsSettings",
     "EpicsStartedError",
     "Events",
+    "Expression",
+    "ExpressionError",
     "Lagging",
     "Life",
     "Limits",
     "Metadata",
+    "MqttPlace",
+    "MqttSettings",
+    "PayloadError",
     "Publisher",
     "Push",
     "PushFormError",
@@ -59,6 +69,8 @@ __all__ = [
     "epics_environment",
     "event_from_message",
     "event_message",
+    "find_circle",
+    "member_path",
     "push_message",
     "read_push",
 ]

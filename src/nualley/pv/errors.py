@@ -25,3 +25,19 @@ class BusFrameError(IntegrityError):
 
 class PushFormError(UsageError):
     """What a program pushes has another form than a push."""
+
+
+class PayloadError(UsageError):
+    """What an MQTT message holds says nothing of a PV that can be read."""
+
+
+class MqttTopicError(ConfigurationError):
+    """A topic that cannot be listened to."""
+
+
+class MqttSecretError(ConfigurationError):
+    """The password for the MQTT broker cannot be used."""
+
+
+class ExpressionError(UsageError):
+    """A text that is no expression over PVs."""

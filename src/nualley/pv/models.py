@@ -48,6 +48,35 @@ class Severity(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class MqttPlace:
+    """Where an MQTT broker has the values of a PV.
+
+    Parameters
+    ----------
+    topic : str
+        Topic, without wildcards.
+    member : str
+        Path of the value in a payload that is JSON, such as ``a.b[0]``; empty: the whole payload is the value.
+    time_member : str
+        Path of its time stamp; empty: the time of receipt.
+    time_unit : str
+        What a stamp that is a number counts since 1970 UTC: ``ns``, ``us``, ``ms`` or ``s``.
+    availability_topic : str
+        Topic that says whether the device is there; empty: none.
+    payload_available, payload_not_available : str
+        What it says then, in letters of any size.
+    """
+
+    topic: str
+    member: str = ""
+    time_member: str = ""
+    time_unit: str = "ns"
+    availability_topic: str = ""
+    payload_available: str = "online"
+    payload_not_available: str = "offline"
+
+
+@dataclass(frozen=True, slots=True)
 class PvRequest:
     """A PV that someone wants to hear.
 
@@ -57,10 +86,19 @@ class PvRequest:
         Its name.
     events : {"value", "archive"}
         Which dead band of the record applies: MDEL (``value``) or ADEL (``archive``). Alarms always arrive.
+    unit : str
+        Its unit, where its source cannot know; empty where it can, or there is none.
+    mqtt : MqttPlace or None
+        Where an MQTT broker has it.
+    expression : str
+        What it is computed by; see `nualley.pv.Expression`.
     """
 
     pv: str
     events: Events = "value"
+    unit: str = ""
+    mqtt: MqttPlace | None = None
+    expression: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +124,8 @@ class Sample:
         One of `PvProtocol`, or a plug-in's own word.
     received_ns : int
         When it reached us, by our clock [ns since 1970 UTC].
+    unreadable : str
+        Why its source could not read it: the value is then what came, as text. Empty: it could.
 
     Notes
     -----
@@ -100,6 +140,7 @@ class Sample:
     status: int
     protocol: str
     received_ns: int
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -46,6 +46,28 @@ class Lagging(Protocol):
     n_dropped: int
 
 
+class Receipts(Protocol):
+    """Where a source keeps, durably, when each message reached it, so that a second delivery is known again."""
+
+    def find(self, key: str) -> int:
+        """Return when a message of this key reached us first [ns since 1970 UTC]; 0: it did not."""
+        ...
+
+    def note(self, received_ns_by_key: Mapping[str, int]) -> None:
+        """Keep when messages reached us; only then return.
+
+        Raises
+        ------
+        OSError
+            Where the drive refuses.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close."""
+        ...
+
+
 class Publisher(Protocol):
     """The end of the live bus that speaks. Nothing durable depends on the bus."""
 

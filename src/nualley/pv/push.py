@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from nualley.core import NualleyError, nearest, parse_time_ns, to_json
@@ -105,7 +106,7 @@ def _sample(fields: object, where: str, now_ns: int) -> Sample:
     pv = fields.get("pv")
     if not isinstance(pv, str) or "value" not in fields:
         raise PushFormError("a sample needs pv (text) and value", where=where, do='write {"pv": "NAME", "value": 1.5}')
-    value, value_type = _value(fields["value"], f"{where}.value")
+    value, value_type = read_value(fields["value"], f"{where}.value")
     return Sample(
         pv=pv,
         time_ns=_time_ns(fields, where, now_ns),
@@ -118,7 +119,21 @@ def _sample(fields: object, where: str, now_ns: int) -> Sample:
     )
 
 
-def _value(value: object, where: str) -> tuple[PvValue, ValueType]:
+def read_value(value: object, where: str) -> tuple[PvValue, ValueType]:
+    """Return a value and its type, given what JSON has made of it.
+
+    Parameters
+    ----------
+    value : object
+        A number, null (NaN), a text, or a list of numbers or of texts.
+    where : str
+        What it is called, for the text of an error.
+
+    Raises
+    ------
+    PushFormError
+        Where it is something else.
+    """
     if isinstance(value, str):
         return value, ValueType.STRING
     if not isinstance(value, list):
@@ -142,7 +157,7 @@ def _number(value: object, where: str) -> float:
         )
     if isinstance(value, int) and abs(value) > _EXACT:
         raise PushFormError(
-            f"{value:.6e} is kept as a float64, which is exact up to 2^53", where=where, do="send it as text"
+            f"{Decimal(value):.6e} is kept as a float64, which is exact up to 2^53", where=where, do="send it as text"
         )
     if not math.isfinite(value):
         raise PushFormError(f"{value!r} is no number of strict JSON", where=where, do="write null for what is unknown")

@@ -1,8 +1,9 @@
-"""How EPICS is reached: the table [epics] of experiment.toml."""
+"""How EPICS and an MQTT broker are reached: the tables [epics] and [mqtt] of experiment.toml."""
 
 import ipaddress
 import re
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -73,3 +74,45 @@ class EpicsSettings(BaseModel):
         default=(),
         description="PVs that change by themselves all the time: their IOC is watched by them, without questions.",
     )
+
+
+class MqttSettings(BaseModel):
+    """Where the MQTT broker is. Nothing connects to it before a PV has protocol mqtt."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field(default="127.0.0.1", min_length=1, max_length=253, description="Name or address of the broker.")
+    port: int = Field(default=1883, ge=1, le=65535, description="TCP port; with tls usually 8883.")
+    username: str = Field(default="", description="Name of our account there; empty: none is told.")
+    password_file: Path | None = Field(
+        default=None,
+        description="File with the password, in its first line; outside of the experiment repository, readable by its "
+        "owner alone.",
+    )
+    tls: bool = Field(default=False, description="Whether the connection is encrypted, and the broker proven.")
+    ca_file: Path | None = Field(
+        default=None,
+        description="With tls: certificates (PEM) that prove the broker; left out: those that this machine trusts.",
+    )
+    keepalive_s: int = Field(
+        default=10, ge=2, le=3600, description="The broker counts us as gone after 1.5 times so long of silence [s]."
+    )
+    client_id: str = Field(
+        default="",
+        max_length=128,
+        description="Name under which the broker keeps messages for us while we are away; no two clients may have the "
+        "same. Left out: made of this machine and the store.",
+    )
+    session_expiry_s: int = Field(
+        default=604_800,
+        ge=0,
+        le=2**32 - 1,
+        description="How long it keeps them while we are away [s]; 4294967295: for ever.",
+    )
+
+    def resolve(self, directory: Path) -> Self:
+        """Return the same with absolute paths, seen from the experiment directory."""
+        files = {"password_file": self.password_file, "ca_file": self.ca_file}
+        return self.model_copy(
+            update={name: directory / file.expanduser() for name, file in files.items() if file is not None}
+        )

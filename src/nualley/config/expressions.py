@@ -1,0 +1,50 @@
+"""Computed PVs: their inputs are archived, and none of them is computed from itself."""
+
+from collections.abc import Iterator, Mapping
+
+from nualley.config.files import PVS, Repository, Use
+from nualley.config.mistakes import Mistake
+from nualley.core import nearest
+from nualley.pv import Expression, ExpressionError, find_circle
+
+
+def check_expressions(repository: Repository) -> Iterator[Mistake]:
+    """Check what PVs are computed from.
+
+    Parameters
+    ----------
+    repository : Repository
+        All files that could be read.
+
+    Yields
+    ------
+    Mistake
+        Inputs that nothing archives, and circles, each told once.
+    """
+    groups = repository.of(PVS).values()
+    archived = [str(path[-1]) for document in groups for path, _ in document.find(("pv", "*"))]
+    is_complete = all(not document.is_partial for document in groups)
+    uses = {str(use.path[1]): use for use in repository.uses(PVS, ("pv", "*", "expression"))}
+    inputs_by_pv = {pv: found for pv, use in uses.items() if (found := _inputs(use))}
+    for pv, inputs in inputs_by_pv.items() if is_complete else ():
+        for name in inputs:
+            if name not in archived:
+                expected = f"PVs that a file in pvs/ archives: {name} is not among them"
+                yield uses[pv].mistake(expected, nearest(name, archived))
+    yield from _circles(uses, inputs_by_pv)
+
+
+def _inputs(use: Use) -> tuple[str, ...]:
+    try:
+        return Expression.parse(use.name).inputs
+    except ExpressionError:
+        return ()  # its own file tells
+
+
+def _circles(uses: Mapping[str, Use], inputs_by_pv: Mapping[str, tuple[str, ...]]) -> Iterator[Mistake]:
+    told: set[str] = set()
+    for pv in inputs_by_pv:
+        circle = find_circle(pv, inputs_by_pv)
+        if circle and pv not in told:
+            told.update(circle)
+            yield uses[pv].mistake(f"PVs that are not computed from it: {' <- '.join(circle)}")
