@@ -41,10 +41,7 @@ class ReceiptFile:
         """Keep receipts durably; see `nualley.pv.Receipts`."""
         self._open()
         for key, received_ns in received_ns_by_key.items():
-            self._kept.pop(key, None)  # the newest stand last
-            self._kept[key] = received_ns
-        while len(self._kept) > self._n_kept:
-            del self._kept[next(iter(self._kept))]
+            self._keep(key, received_ns)
         self._n_lines += len(received_ns_by_key)
         if self._n_lines > 4 * self._n_kept:
             self._write_anew()
@@ -65,9 +62,14 @@ class ReceiptFile:
         for line in lines:
             time_ns, _, key = line.decode("ascii", errors="replace").partition(" ")
             if time_ns.isdecimal() and key and len(line) <= _LONGEST_LINE:
-                self._kept.pop(key, None)
-                self._kept[key] = int(time_ns)
+                self._keep(key, int(time_ns))
         self._write_anew()  # nothing follows a torn line
+
+    def _keep(self, key: str, received_ns: int) -> None:
+        self._kept.pop(key, None)  # the newest stand last
+        self._kept[key] = received_ns
+        while len(self._kept) > self._n_kept:
+            del self._kept[next(iter(self._kept))]
 
     def _append(self, text: bytes) -> None:
         while text:
