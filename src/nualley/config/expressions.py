@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from nualley.archive import is_valid_pv_name
 from nualley.config.files import PVS, Repository, Use
 from nualley.config.mistakes import Mistake
 from nualley.core import nearest
@@ -24,14 +25,19 @@ def check_expressions(repository: Repository) -> Iterator[Mistake]:
     groups = repository.of(PVS).values()
     archived = [str(path[-1]) for document in groups for path, _ in document.find(("pv", "*"))]
     is_complete = all(not document.is_partial for document in groups)
-    uses = {str(use.path[1]): use for use in repository.uses(PVS, ("pv", "*", "expression"))}
+    uses = {str(use.path[1]): use for use in repository.uses(PVS, ("pv", "*", "expression")) if _is_computed(use)}
     inputs_by_pv = {pv: found for pv, use in uses.items() if (found := _inputs(use))}
     for pv, inputs in inputs_by_pv.items() if is_complete else ():
         for name in inputs:
-            if name not in archived:
+            if name not in archived and is_valid_pv_name(name):
                 expected = f"PVs that a file in pvs/ archives: {name} is not among them"
                 yield uses[pv].mistake(expected, nearest(name, archived))
     yield from _circles(uses, inputs_by_pv)
+
+
+def _is_computed(use: Use) -> bool:
+    protocols = [value for _, value in use.document.find((*use.path[:-1], "protocol"))]
+    return protocols == ["computed"]
 
 
 def _inputs(use: Use) -> tuple[str, ...]:
