@@ -11,7 +11,7 @@ import pytest
 
 from nualley.app.site import open_site
 from nualley.cli.main import main
-from nualley.testing.archive_child import ArchiveChild
+from tests.archive_child import ArchiveChild
 
 pytestmark = [pytest.mark.fault, pytest.mark.enable_socket, pytest.mark.timeout(900)]
 

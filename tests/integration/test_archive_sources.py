@@ -12,8 +12,8 @@ import pytest
 
 from nualley.app.site import open_site
 from nualley.cli.main import main
-from nualley.testing.archive_child import ArchiveChild
 from nualley.testing.ioc import Ioc, Record
+from tests.archive_child import ArchiveChild
 
 pytestmark = [pytest.mark.real_ioc, pytest.mark.enable_socket, pytest.mark.timeout(300)]
 

@@ -19,7 +19,7 @@ from nualley.ingest import QuarantineCheck, RunTimesCheck, WaitingCheck
 from nualley.ingest.adapters.posix import PosixDropFiles
 from nualley.storage import DriveCheck
 
-_LIBRARIES = ("epicscorelibs", "llvmlite", "pyarrow", "sqlalchemy", "h5py", "pyzmq", "fastapi", "matplotlib")
+_LIBRARIES = ("epicscorelibs", "llvmlite", "aiomqtt", "pyarrow", "sqlalchemy", "h5py", "pyzmq", "fastapi", "matplotlib")
 _OPTIONAL = {"softioc": "nualley demo needs it: pip install 'nualley[demo]'"}
 _MIN_FREE_FRACTION = 0.03
 _N_SHOWN = 5
@@ -145,7 +145,7 @@ def _pvs(site: Site) -> list[CheckResult]:
         return [CheckResult("archive.pvs", CheckState.OK, f"all {len(values)} are connected")]
     others = f" and {len(wrong) - _N_SHOWN} more" if len(wrong) > _N_SHOWN else ""
     detail = f"{len(wrong)} of {len(values)} are not connected: {', '.join(wrong[:_N_SHOWN])}{others}"
-    do = "look whether their IOC runs, and whether [epics] and the names in pvs/*.toml are right"
+    do = "look whether their IOC or broker runs, and whether [epics], [mqtt] and the names in pvs/*.toml are right"
     return [CheckResult("archive.pvs", CheckState.WARNING, detail, do)]
 
 

@@ -73,7 +73,7 @@ def test_drives_as_in_the_table_of_2021(coherent: Configuration) -> None:
 
 def test_only_names_of_the_demo_are_used(coherent: Configuration) -> None:
     names = [name for group in coherent.pv_groups.values() for name in group.pv]
-    assert len(names) == 22
+    assert len(names) == 23
     assert all(name.startswith("DEMO:") for name in names)
 
 

@@ -49,7 +49,7 @@ class ArchiveChild:
         """Start it, and wait until it takes orders."""
         command = [sys.executable, "-m", "nualley.cli", "up", "archive", "--experiment", str(self.folder)]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)  # noqa: S603  # ours
+            self._process = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)  # ours
         self.until(lambda: role_state(open_site(self.folder).configuration.store, "archive").control)
 
     def stop(self) -> None:
