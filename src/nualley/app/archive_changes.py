@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nualley.app.archive_plan import read_plan
+from nualley.app.archive_plan import check_expression, read_plan
 from nualley.app.control import send_order
 from nualley.app.errors import NoControlError, OrderError, RoleTakenError
 from nualley.app.locks import RoleState, hold_role, role_state
@@ -170,6 +170,7 @@ def _change_without_process(site: Site, fields: Mapping[str, Any]) -> dict[str, 
     with hold_role(site.configuration.store, "archive", site.clock):
         kept = read_plan(site)
         change = kept.plan.checked(change_from(fields, site.clock.now_ns()), lambda name: _is_stored(site, name))
+        check_expression(kept.plan, change)
         kept.file.append([change])
         return shown_change(change, kept.plan)
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from nualley.app.site import Site
-from nualley.archive import PvGroup, PvPolicy
+from nualley.archive import ChangeRefusedError, PvGroup, PvPolicy
 from nualley.archive.adapters.changes_file import ChangesFile
 from nualley.archive.changes import Change, Pending, Plan, Verb
 from nualley.config import Configuration
-from nualley.core import SECOND_NS, NualleyError, UsageError, reason, sync_folder
-from nualley.pv import MqttPlace, PvRequest
+from nualley.core import SECOND_NS, NualleyError, UsageError, nearest, reason, sync_folder
+from nualley.pv import Expression, MqttPlace, PvRequest, find_circle
 
 _SELF = "nualley"
 
@@ -49,6 +49,35 @@ def pv_request(pv: str, policy: PvPolicy) -> PvRequest:
     if policy.topic:
         place = MqttPlace(**{field.name: getattr(policy, field.name) for field in fields(MqttPlace)})
     return PvRequest(pv, policy.events, policy.unit, place, policy.expression)
+
+
+def check_expression(plan: Plan, change: Change) -> None:
+    """Check that a PV that is to be computed can be.
+
+    Raises
+    ------
+    ChangeRefusedError
+        Where one of its inputs is not archived, or is computed from it.
+    """
+    if change.policy is None or not change.policy.expression:
+        return
+    archived = plan.archived()
+    inputs = Expression.parse(change.policy.expression).inputs
+    for name in inputs:
+        if name not in archived and name != change.pv:
+            near = nearest(name, archived)
+            raise ChangeRefusedError(
+                f"{name} is not archived, and {change.pv} is to be computed from it",
+                where="--expression",
+                do=f"did you mean {near!r}?" if near else f"nualley archive add {name}",
+            )
+    others = {pv: Expression.parse(policy.expression).inputs for pv, policy in archived.items() if policy.expression}
+    if circle := find_circle(change.pv, others | {change.pv: inputs}):
+        raise ChangeRefusedError(
+            f"{change.pv} would be computed from itself: {' <- '.join(circle)}",
+            where="--expression",
+            do="compute it from other PVs",
+        )
 
 
 def pv_requests(plan: Plan) -> dict[str, list[PvRequest]]:

@@ -132,7 +132,8 @@ class ArchiveProcess:
         try:
             yield
         finally:
-            for source, _ in self._sources:
+            # what is computed from others began first: it hears the last of them too
+            for source, _ in reversed(self._sources):
                 await source.stop()
 
     async def _commit(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from nualley.app.archive_changes import change_from, shown_change
-from nualley.app.archive_plan import KeptPlan, pv_request
+from nualley.app.archive_plan import KeptPlan, check_expression, pv_request
 from nualley.app.errors import NoSourceError
 from nualley.archive import PvPolicy
 from nualley.archive.changes import Change, Verb
@@ -78,6 +78,7 @@ class ChangeDesk:
             change = self._plan.checked(asked, self._is_stored)
             if change.policy is not None:
                 self._source(change.policy)
+                check_expression(self._plan, change)
             await asyncio.to_thread(self._kept.file.append, [change])
             before, shown = self._plan.policy(change.pv), shown_change(change, self._plan)
             self._plan.apply(change)

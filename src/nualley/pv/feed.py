@@ -208,7 +208,7 @@ class Feed:
 
     def _availability(self, name: str, pv: _Pv, message: Message) -> list[PvEvent]:
         is_there, now_ns = read_availability(message.payload, pv.place), message.received_ns
-        if is_there is None or message.first_ns:
+        if is_there is None:
             return []
         pv.is_away = not is_there
         if is_there and pv.heard_ns:
