@@ -15,7 +15,9 @@ from nualley.core import CheckResult, Clock, NualleyError, SystemClock, UsageErr
 if TYPE_CHECKING:
     from nualley.archive.reader import ArchiveReader
     from nualley.catalog import Catalog, Run
-    from nualley.exposure import KeptTraces, PvHistory
+    from nualley.exposure import KeptTraces
+    from nualley.exposure.adapters.row_files import RowFolder
+    from nualley.exposure.row_keeper import RowKeeper
     from nualley.exposure.service import Exposures
     from nualley.pv import Push, Subscriber
     from nualley.storage import DriveUsage
@@ -143,13 +145,14 @@ class Site:
 
     def exposures(self) -> "Exposures":
         """Return protons, energy and live time of runs and intervals."""
+        from nualley.app.rows import kept_rows  # NumPy and pyarrow are heavy
         from nualley.app.trace_rules import declared_rule
-        from nualley.exposure.adapters.archive import ArchiveHistory, NoHistory  # NumPy and pyarrow are heavy
+        from nualley.exposure.adapters.archive import ArchiveHistory, NoHistory
         from nualley.exposure.service import Exposures
 
         beam = self.configuration.beam
         try:
-            history: PvHistory = ArchiveHistory(self.archive())
+            history: ArchiveHistory | NoHistory = ArchiveHistory(self.archive())
         except ArchiveMissingError:  # runs may be there before anything is archived: their beam is unknown
             history = NoHistory()
         return Exposures(
@@ -159,6 +162,7 @@ class Site:
             detectors=self.configuration.detectors,
             clock=self.clock,
             trace_rule=declared_rule(self.configuration, beam.trace.pv if beam.trace else ""),
+            rows=kept_rows(self._row_files, history, self.configuration.detectors),
         )
 
     def kept_traces(self) -> "KeptTraces":
@@ -166,6 +170,30 @@ class Site:
         from nualley.exposure.adapters.kept_traces import TraceFolder  # pyarrow is heavy
 
         return TraceFolder(self.configuration.store / "exposure" / "traces")
+
+    @cached_property
+    def _row_files(self) -> "RowFolder":
+        from nualley.app.rows import rows_folder  # NumPy and pyarrow are heavy
+        from nualley.exposure.adapters.row_files import RowFolder
+
+        return RowFolder(rows_folder(self.configuration.store))
+
+    def row_keeper(self) -> "RowKeeper":
+        """Return who makes rows of the beam, with a reader of the archive of its own: for a thread of its own.
+
+        Raises
+        ------
+        ArchiveMissingError
+            Where nothing was archived yet.
+        """
+        from nualley.app.rows import make_row_keeper  # NumPy and pyarrow are heavy
+        from nualley.exposure.adapters.archive import ArchiveHistory
+
+        return make_row_keeper(self.configuration, ArchiveHistory(self.open_archive()), self.clock)
+
+    def row_damages(self) -> list[str]:
+        """Return which files of rows were found damaged while questions were answered: samples were read instead."""
+        return self._row_files.damages if "_row_files" in self.__dict__ else []
 
     def drive_usages(self) -> "list[DriveUsage]":
         """Return how full every drive is; what is not the drive that was registered counts as missing."""

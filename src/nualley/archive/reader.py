@@ -15,6 +15,7 @@ from nualley.archive.cells import distinct
 from nualley.archive.columns import file_schema
 from nualley.archive.directory import Snapshot
 from nualley.archive.errors import NoNumbersError, PvNotArchivedError
+from nualley.archive.footing import Footing, read_footing
 from nualley.archive.layouts import NUMBERS
 from nualley.archive.models import (
     TIERS,
@@ -511,6 +512,27 @@ class ArchiveReader:
         """
         table, links = self._read(pv, start_ns, stop_ns)
         return add_connections(table, [row for row in links if not start_ns <= row.time_ns < stop_ns])
+
+    def footing(self, pv: str, start_ns: int, stop_ns: int) -> Footing | None:
+        """Return how many samples a PV has in each hour of a stretch; None where that is not known from its cells."""
+        for _ in range(TRIES):
+            tail = self._view.refresh()
+            try:
+                return read_footing(self._view, tail, self._records(tail.registry, pv), start_ns, stop_ns)
+            except FileNotFoundError:
+                continue
+        raise busy(pv)
+
+    def complete_since_ns(self, pv: str) -> int | None:
+        """Return the time of the first sample of a PV of which older ones are gone; None where all are there."""
+        self._view.refresh()
+        names = self._names().get(pv, (pv,))
+        cells_ns, raws_ns = (
+            [time_ns for name in names if (time_ns := self._view.sealed.first_ns(name, level)) is not None]
+            for level in (Level.MINUTE, Level.RAW)
+        )
+        raw_ns = min(raws_ns, default=2**62)
+        return raw_ns if cells_ns and min(cells_ns) + TIERS[Level.MINUTE] <= raw_ns else None
 
     def connections(self, pv: str, start_ns: int, stop_ns: int) -> list[ConnectionRow]:
         """Return a PV's connection rows in ``[start_ns, stop_ns)``, the last before and the first behind, by time."""

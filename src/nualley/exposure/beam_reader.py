@@ -1,17 +1,21 @@
 """Reading the beam day by day, where there are days of data, and integrating it over many stretches in one go."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
-from nualley.core import DAY_NS, Interval, IntervalSet
+from nualley.core import DAY_NS, SECOND_NS, Interval, IntervalSet
 from nualley.exposure.integral import BeamHistory, Segments, Sums, integrate, segments
 from nualley.exposure.ports import PvHistory
+from nualley.exposure.row_reader import KeptRows, RowReader
 from nualley.exposure.sources import BeamSources, ScaledPv
 from nualley.physics import History, history_from_rows
 
 _LONGEST_NS = 2**62
 """Window at most [ns]: half of what int64 holds, so that no difference of times in it overflows."""
+
+_HOLE_NS = 6 * 3600 * SECOND_NS
+"""Stretches of one day that lie farther apart are read one by one [ns]; closer ones cost more than what is between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +46,15 @@ class BeamReader:
         The archive.
     sources : BeamSources
         Which PVs.
+    kept : KeptRows, optional
+        Rows, which spare reading samples; without them, all is read.
     """
 
-    def __init__(self, archive: PvHistory, sources: BeamSources) -> None:
+    def __init__(self, archive: PvHistory, sources: BeamSources, kept: KeptRows | None = None) -> None:
         self._archive = archive
         self.sources = sources
+        self._kept = kept
+        self._rows: RowReader | None = None
         # one answer for all days: a beam that is heard of meanwhile must not make the second day begin before the first
         self._alive_until_ns = cache(archive.alive_until_ns)
 
@@ -103,12 +111,17 @@ class BeamReader:
 
     def _last_samples_ns(self, pvs: Sequence[str], time_ns: int) -> Iterator[int]:
         for pv in pvs:
+            # rows had to know of each day whether it has samples
+            last_ns = self._rows.last_sample_ns(pv, time_ns) if self._rows else None
+            if last_ns is not None:
+                yield last_ns
+                continue
             times_ns = self._archive.read(pv, time_ns, time_ns).time_ns
             if times_ns.size:
                 yield int(times_ns[0])
 
     def integrate(self, spans: Sequence[Span]) -> list[Sums]:
-        """Integrate over each span; every day is read once.
+        """Integrate over each span: whole hours and minutes from rows that count, the rest from samples, read once.
 
         Parameters
         ----------
@@ -118,9 +131,9 @@ class BeamReader:
         Returns
         -------
         list of Sums
-            One for each. Cutting at midnight changes nothing, because the sums are exact.
+            One for each. Cutting at midnight, or into rows, changes nothing, because the sums are exact.
         """
-        totals = [Sums()] * len(spans)
+        totals, spans = self._from_rows(spans)
         everything = IntervalSet(interval for span in spans for interval in span.within)
         live = {span.live_fraction for span in spans if span.live_fraction}
         for window, beam in self.beams(everything, *sorted(live)):
@@ -131,6 +144,29 @@ class BeamReader:
                     steps = self._live_segments(span, within, beam) if span.live_fraction else shared
                     totals[index] += integrate(steps, within, span.pauses)
         return totals
+
+    def rows(self, within: IntervalSet) -> RowReader | None:
+        """Return the rows that count over some stretches; None where none are kept."""
+        if self._kept is None or not within:
+            return None
+        hull = Interval(within.intervals[0].start_ns, within.intervals[-1].stop_ns)
+        self._rows = RowReader(self._kept, self.sources, hull)
+        return self._rows
+
+    def _from_rows(self, spans: Sequence[Span]) -> tuple[list[Sums], Sequence[Span]]:
+        """Return what rows tell of each span, and what is left of it."""
+        rows = self.rows(IntervalSet(interval for span in spans for interval in span.within))
+        if rows is None:
+            return [Sums()] * len(spans), spans
+        totals, rest = [], []
+        for span in spans:
+            held = span.within & span.pauses
+            counted, left = rows.of(span.live_fraction).sums(span.within - held)
+            paused, left_of_held = rows.of(None).sums(held)
+            # a row of the beam alone knows of no pause
+            totals.append(counted + replace(paused, counted_ns=0))
+            rest.append(replace(span, within=left | left_of_held))
+        return totals, rest
 
     def _live_segments(self, span: Span, within: IntervalSet, beam: BeamHistory) -> Segments:
         start_ns, stop_ns = within.intervals[0].start_ns, within.intervals[-1].stop_ns
@@ -159,7 +195,9 @@ def windows(within: IntervalSet, last_samples_ns: Callable[[int], Iterable[int]]
     while left:
         start_ns = stop_ns = left[-1].stop_ns
         earliest_ns = _earliest_ns(stop_ns, last_samples_ns(stop_ns - 1))
-        while left and left[-1].stop_ns > earliest_ns:
+        # where there are samples, those between stretches that lie far apart need not be read
+        longest_ns = _HOLE_NS if earliest_ns == (stop_ns - 1) // DAY_NS * DAY_NS else _LONGEST_NS
+        while left and left[-1].stop_ns > earliest_ns and start_ns - left[-1].stop_ns < longest_ns:
             piece = left.pop()
             start_ns = max(piece.start_ns, earliest_ns)
             if piece.start_ns < earliest_ns:

@@ -1,7 +1,9 @@
 """Protons, energy and time as exact integrals over stretches of time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,50 +212,57 @@ def integrate(steps: Segments, within: IntervalSet, pauses: IntervalSet | None =
     """
     steps = steps.near(within)
     duration_ns = steps.durations_ns(within)
-    is_on = steps.is_on
     counted_ns = steps.durations_ns(within - pauses) if pauses else duration_ns
-    beam = Sums(
-        duration_ns=int(duration_ns.sum()),
-        beam_on_ns=int(duration_ns[is_on].sum()),
-        unknown_ns=int(duration_ns[steps.is_unknown].sum()),
-        pot=exact_integral(steps.pot_rate, duration_ns),
-        energy=exact_integral(steps.power_W, duration_ns),
-        counted_ns=int(counted_ns.sum()),
-    )
-    return beam + _pulses(steps, duration_ns) + _charge(steps, duration_ns) + _live_time(steps, counted_ns)
+    found = {**_integrals(beam_weights(steps), duration_ns), **_integrals(live_weights(steps), counted_ns)}
+    return Sums(duration_ns=int(duration_ns.sum()), counted_ns=int(counted_ns.sum()), **found)
 
 
-def _pulses(steps: Segments, duration_ns: NDArray[np.int64]) -> Sums:
-    if steps.rate_Hz is None:
-        return Sums()
-    is_missing = steps.is_on & np.isnan(steps.rate_Hz)
-    is_used = steps.is_on & ~is_missing
-    return Sums(
-        pulses=exact_integral(steps.rate_Hz[is_used], duration_ns[is_used]),
-        rate_unknown_ns=int(duration_ns[is_missing].sum()),
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """What each step counts with in the integrals of `Sums`, by the name of the integral.
+
+    Parameters
+    ----------
+    is_in : mapping of str to ndarray of bool, shape (n,)
+        Whether its time counts [ns].
+    rate : mapping of str to ndarray of float64, shape (n,)
+        What is multiplied with its time; 0 where it does not count.
+    """
+
+    is_in: Mapping[str, NDArray[np.bool_]]
+    rate: Mapping[str, NDArray[np.float64]]
 
 
-def _charge(steps: Segments, duration_ns: NDArray[np.int64]) -> Sums:
-    if steps.charge_rate is None:
-        return Sums()
-    is_missing = steps.is_on & np.isnan(steps.charge_rate)
-    is_used = steps.is_on & ~is_missing
-    return Sums(
-        pot_charge=exact_integral(steps.charge_rate[is_used], duration_ns[is_used]),
-        pot_beside_charge=exact_integral(steps.pot_rate[is_used], duration_ns[is_used]),
-        charge_unknown_ns=int(duration_ns[is_missing].sum()),
-    )
+def beam_weights(steps: Segments) -> Weights:
+    """Return what steps count with in the integrals of the beam; without a rate or a charge, there are none of them."""
+    is_in = {"beam_on_ns": steps.is_on, "unknown_ns": steps.is_unknown}
+    rate = {"pot": steps.pot_rate, "energy": steps.power_W}
+    if steps.rate_Hz is not None:
+        is_missing = np.isnan(steps.rate_Hz)
+        is_in["rate_unknown_ns"] = steps.is_on & is_missing
+        rate["pulses"] = np.where(steps.is_on & ~is_missing, steps.rate_Hz, 0.0)
+    if steps.charge_rate is not None:
+        is_missing = np.isnan(steps.charge_rate)
+        is_in["charge_unknown_ns"] = steps.is_on & is_missing
+        rate["pot_charge"] = np.where(steps.is_on & ~is_missing, steps.charge_rate, 0.0)
+        rate["pot_beside_charge"] = np.where(is_missing, 0.0, steps.pot_rate)
+    return Weights(is_in, rate)
 
 
-def _live_time(steps: Segments, counted_ns: NDArray[np.int64]) -> Sums:
+def live_weights(steps: Segments) -> Weights:
+    """Return what steps outside of pauses count with in the integrals of live time; none without a live fraction."""
     if steps.live is None:
-        return Sums()
+        return Weights({}, {})
     is_missing = np.isnan(steps.live)
     live = np.where(is_missing, 0.0, steps.live)
-    return Sums(
-        live=exact_integral(live, counted_ns),
-        live_unknown_ns=int(counted_ns[is_missing].sum()),
-        pot_live=exact_integral(live * steps.pot_rate, counted_ns),
-        pot_live_unknown=exact_integral(steps.pot_rate[is_missing], counted_ns[is_missing]),
-    )
+    rate = {
+        "live": live,
+        "pot_live": live * steps.pot_rate,
+        "pot_live_unknown": np.where(is_missing, steps.pot_rate, 0.0),
+    }
+    return Weights({"live_unknown_ns": is_missing}, rate)
+
+
+def _integrals(weights: Weights, duration_ns: NDArray[np.int64]) -> dict[str, Any]:
+    times_ns = {name: int(duration_ns[is_in].sum()) for name, is_in in weights.is_in.items()}
+    return times_ns | {name: exact_integral(rate, duration_ns) for name, rate in weights.rate.items()}

@@ -231,6 +231,25 @@ class Delivered:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Rows of one kind: of the beam alone, or of the beam together with the live fraction of one detector.
+
+    Parameters
+    ----------
+    name : str
+        Name of its folder: ``beam``, or ``live-`` and the detector's id.
+    live_fraction : str or None
+        PV of the live fraction; None for the beam alone.
+    """
+
+    name: str
+    live_fraction: str | None = None
+
+
+BEAM_SERIES = Series("beam")
+
+
 class Fate(StrEnum):
     """What became of a proton, as far as one detector is concerned."""
 

@@ -37,6 +37,7 @@ from nualley.exposure.models import (
     sum_of_amounts,
 )
 from nualley.exposure.ports import KeptTraces, PvHistory, RecordedRun, Runs
+from nualley.exposure.row_reader import KeptRows
 from nualley.exposure.run_trace import average_run_trace
 from nualley.exposure.sources import DaqSources, beam_sources, daq_sources
 from nualley.physics import TraceRule
@@ -63,6 +64,8 @@ class Exposures:
         Cuts runs that go on.
     trace_rule : TraceRule
         What counts as a trip among the traces, and how these are aligned.
+    rows : KeptRows, optional
+        Rows, which spare reading samples.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Exposures:
         detectors: Mapping[str, Detector],
         clock: Clock,
         trace_rule: TraceRule = _PLAIN,
+        rows: KeptRows | None = None,
     ) -> None:
         self._trace_rule = trace_rule
         self._archive = archive
@@ -82,6 +86,7 @@ class Exposures:
         self._sources = beam_sources(beam)
         self._detectors = detectors
         self._clock = clock
+        self._rows = rows
 
     # -------------------------------------------------------------- runs
     def run_exposure(self, run: RecordedRun) -> RunExposure:
@@ -372,7 +377,7 @@ class Exposures:
 
     # -------------------------------------------------------------- what can be known
     def _reader(self) -> BeamReader:
-        return BeamReader(self._archive, self._sources)
+        return BeamReader(self._archive, self._sources, self._rows)
 
     def _until_ns(self, reader: BeamReader) -> int:
         return known_until_ns(self._clock.now_ns(), reader.alive_until_ns)

@@ -7,7 +7,7 @@ from nualley.physics.constants import (
     MUON_LIFETIME_NS,
     PION_LIFETIME_NS,
 )
-from nualley.physics.exact import exact_integral
+from nualley.physics.exact import exact_integral, exact_sums, float_parts
 from nualley.physics.history import (
     FOREVER,
     INVALID_SEVERITY,
@@ -61,6 +61,8 @@ __all__ = [
     "blackouts",
     "edge_shifts",
     "exact_integral",
+    "exact_sums",
+    "float_parts",
     "history_from_rows",
     "is_trip",
     "join_minute",

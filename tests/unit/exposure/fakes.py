@@ -9,6 +9,9 @@ import numpy as np
 from nualley.core import SECOND_NS
 from nualley.experiment import Beam, Detector
 from nualley.exposure import Exposures, TraceRows
+from nualley.exposure.models import Series
+from nualley.exposure.ports import PvFooting
+from nualley.exposure.rows import HOUR_NS, Rows, join_rows
 from nualley.physics import FOREVER, LinkChange, PvRows, TraceSums, proton_rate
 
 RATE = proton_rate(1e6, 1000.0)
@@ -32,6 +35,7 @@ class FakePv:
     alive_until_s: float | None = None
     labels: tuple[str, ...] = ()
     severities: Mapping[float, int] = field(default_factory=dict)
+    recent_s: float | None = None
 
 
 class FakeArchive:
@@ -96,6 +100,60 @@ class FakeArchive:
 
     def labels(self, pv: str) -> tuple[str, ...]:
         return self.pvs[pv].labels if pv in self.pvs else ()
+
+    def footing(self, pv: str, start_ns: int, stop_ns: int) -> PvFooting | None:
+        found = self.pvs.get(pv, FakePv([]))
+        if any(isinstance(value, str) for _, value in found.samples):
+            return None
+        times = np.array([at(s) for s, _ in found.samples], dtype=np.int64)
+        values = np.array([value for _, value in found.samples], dtype=np.float64)
+        severity = np.array([found.severities.get(s, 0) for s, _ in found.samples], dtype=np.int8)
+        is_good = (severity < 3) & np.isfinite(values)
+        good = np.where(is_good, values, np.nan)
+        # one entry a sample: whoever reads it must put those of an hour together
+        n = (times >= at(-(10**9))).astype(np.int64)
+        return PvFooting(
+            (pv,) if pv in self.pvs else (),
+            times // HOUR_NS * HOUR_NS,
+            n,
+            is_good.astype(np.int64),
+            times,
+            times,
+            good,
+            good,
+            severity,
+            self._links(found, start_ns, stop_ns),
+            self.alive_until_ns(pv),
+            FOREVER.stop_ns if found.recent_s is None else at(found.recent_s),
+        )
+
+
+class FakeRowFiles:
+    """The port RowFiles in memory."""
+
+    def __init__(self) -> None:
+        self.of_hours: dict[Series, dict[int, Rows]] = {}
+        self.of_minutes: dict[Series, dict[int, Rows]] = {}
+        self.damages: list[str] = []
+
+    def hours(self, series: Series, start_ns: int, stop_ns: int) -> Rows | None:
+        days = self.of_hours.get(series, {})
+        return join_rows([days[day] for day in sorted(days)]).within(start_ns, stop_ns) if days else None
+
+    def minutes(self, series: Series, day_ns: int) -> Rows | None:
+        return self.of_minutes.get(series, {}).get(day_ns)
+
+    def days(self, series: Series) -> set[int]:
+        return set(self.of_minutes.get(series, {}))
+
+    def put_minutes(self, series: Series, day_ns: int, rows: Rows) -> None:
+        self.of_minutes.setdefault(series, {})[day_ns] = rows
+
+    def put_hours(self, series: Series, rows: Mapping[int, Rows]) -> None:
+        self.of_hours.setdefault(series, {}).update(rows)
+
+    def size_B(self, series: Series) -> int:
+        return 0
 
 
 @dataclass(frozen=True)

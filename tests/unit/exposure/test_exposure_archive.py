@@ -118,6 +118,9 @@ class FakeReader:
 
     history = read
 
+    def complete_since_ns(self, pv: str) -> int | None:
+        return None
+
     def alive_until_ns(self, pv: str) -> int:
         self.read(pv, 0, 0)
         return 77

@@ -1,6 +1,7 @@
 """The archive's tables as exposure reads them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nualley.archive import PvNotArchivedError
-from nualley.exposure.ports import TraceRows
+from nualley.exposure.ports import PvFooting, TraceRows
 from nualley.physics import FOREVER, LinkChange, PvRows, TraceSums
 
 
@@ -34,6 +35,18 @@ class Reader(Protocol):
 
     def alive_until_ns(self, pv: str) -> int:
         """Return up to when the last value is known to have held [ns since 1970 UTC]."""
+        ...
+
+    def complete_since_ns(self, pv: str) -> int | None:
+        """Return the time of the first sample of which older ones are gone; None where all are there."""
+        ...
+
+    def footing(self, pv: str, start_ns: int, stop_ns: int) -> Any:
+        """Return ``names``, ``cells`` of an hour each and ``recent_ns``; None where cells cannot tell."""
+        ...
+
+    def connections(self, pv: str, start_ns: int, stop_ns: int) -> Any:
+        """Return connection rows: inside, the last one before and the first one behind, by time."""
         ...
 
     def record(self, pv: str) -> Any:
@@ -69,6 +82,12 @@ class NoHistory:
         """Return no labels."""
         return ()
 
+    def footing(self, pv: str, start_ns: int, stop_ns: int) -> PvFooting:  # noqa: ARG002  # the port's
+        """Return that there is not one sample."""
+        whole, real = np.empty(0, dtype=np.int64), np.empty(0)
+        columns = (whole, whole, whole, whole, whole, real, real, whole.astype(np.int8))
+        return PvFooting((), *columns, links=(), alive_until_ns=FOREVER.start_ns, recent_ns=FOREVER.stop_ns)
+
 
 _NOTHING = NoHistory()
 
@@ -88,7 +107,9 @@ class ArchiveHistory:
     def read(self, pv: str, start_ns: int, stop_ns: int) -> PvRows:
         """Return samples and connection changes of a scalar PV."""
         try:
-            return rows_from_table(self._reader.history(pv, start_ns, stop_ns))
+            rows = rows_from_table(self._reader.history(pv, start_ns, stop_ns))
+            complete_ns = self._reader.complete_since_ns(pv)
+            return rows if complete_ns is None or complete_ns <= start_ns else _thinned(rows, complete_ns)
         except PvNotArchivedError:
             return _NOTHING.read(pv, start_ns, stop_ns)
 
@@ -119,6 +140,31 @@ class ArchiveHistory:
             return self._reader.alive_until_ns(pv)
         except PvNotArchivedError:
             return _NOTHING.alive_until_ns(pv)
+
+    def footing(self, pv: str, start_ns: int, stop_ns: int) -> PvFooting | None:
+        """Return what the archive says of a PV without looking at its samples; None where that cannot be told."""
+        try:
+            found = self._reader.footing(pv, start_ns, stop_ns)
+            links, alive_ns = self._reader.connections(pv, start_ns, stop_ns), self._reader.alive_until_ns(pv)
+        except PvNotArchivedError:
+            return _NOTHING.footing(pv, start_ns, stop_ns)
+        if found is None:
+            return None
+        cells = found.cells
+        return PvFooting(
+            names=found.names,
+            start_ns=cells.start_ns,
+            n=cells.n,
+            n_good=cells.n_good,
+            first_ns=cells.first_ns,
+            last_ns=cells.last_ns,
+            lowest=cells.min,
+            highest=cells.max,
+            severity=cells.severity,
+            links=tuple(LinkChange(row.time_ns, row.kind.name.lower(), row.last_heard_ns) for row in links),
+            alive_until_ns=alive_ns,
+            recent_ns=FOREVER.stop_ns if found.recent_ns is None else found.recent_ns,
+        )
 
     def labels(self, pv: str) -> tuple[str, ...]:
         """Return the labels of an enum PV, empty where it is none."""
@@ -153,6 +199,13 @@ def rows_from_table(table: Any) -> PvRows:
             for row in table.filter(pc.invert(is_sample)).select(["time_ns", "kind", "last_heard_ns"]).to_pylist()
         ),
     )
+
+
+def _thinned(rows: PvRows, complete_ns: int) -> PvRows:
+    """Say that nothing is known while samples are gone: the last one that is left must not seem to hold."""
+    links = (link for link in rows.links if link.time_ns > complete_ns)
+    gone = LinkChange(FOREVER.start_ns, "gap"), LinkChange(complete_ns, "reconnect")
+    return replace(rows, links=(*gone, *links))
 
 
 def traces_from_table(table: Any, start_ns: int, stop_ns: int) -> TraceRows:
