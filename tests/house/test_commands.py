@@ -17,7 +17,7 @@ WITHOUT_DATA = {"init", "up"}
 PROMISED = {
     "init", "check", "schema", "doctor", "up", "service", "demo", "runs ingest", "runs list", "runs show",
     "runs settings", "runs diff", "runs note", "archive pvs", "archive last", "archive get", "beam exposure",
-    "beam ledger", "beam trace", "beam plot", "drives list", "catalog backup", "catalog restore",
+    "beam ledger", "beam trace", "beam plot", "beam rows", "drives list", "catalog backup", "catalog restore",
 }  # fmt: skip
 
 

@@ -123,8 +123,8 @@ class World:
     clock: FakeClock
     runs: list[FakeRun] = field(default_factory=list)
 
-    def ask(self, start_ns: int, stop_ns: int, *, with_rows: bool) -> dict[str, Any]:
-        service = Exposures(
+    def service(self, *, with_rows: bool) -> Exposures:
+        return Exposures(
             self.archive,
             FakeRuns(self.runs),
             beam=Beam.model_validate(BEAM),
@@ -132,11 +132,18 @@ class World:
             clock=self.clock,
             rows=self.kept if with_rows else None,
         )
+
+    def ask(self, start_ns: int, stop_ns: int, *, with_rows: bool) -> dict[str, Any]:
+        service = self.service(with_rows=with_rows)
         return {
             "delivered": service.delivered(start_ns, stop_ns).to_json(),
             "ledger": service.ledger(start_ns, stop_ns).to_json(),
             "runs": service.exposures().to_json(),
-            "total": [(curve.total_pot, curve.total_GWh, curve.unknown_s) for curve in service.cumulative()],
+            "total": [
+                (curve.total_pot, curve.total_GWh, curve.unknown_s)
+                for n_points in (2000, 200, 4)
+                for curve in service.cumulative(n_points=n_points)
+            ],
         }
 
     def update(self) -> None:
@@ -198,6 +205,19 @@ def test_answers_are_the_same_with_rows_and_without(world: World, one: float, ot
     world.update()
     start, stop = min(at(one), at(other)), max(at(one), at(other)) + SECOND_NS
     assert world.ask(start, stop, with_rows=True) == world.ask(start, stop, with_rows=False)
+
+
+@settings(deadline=None, max_examples=60)  # machines differ
+@given(worlds(), st.sampled_from([2000, 200, 4]))
+def test_a_curve_from_rows_lies_on_the_one_from_samples(world: World, n_points: int) -> None:
+    world.update()
+    curves, exact = (world.service(with_rows=with_rows) for with_rows in (True, False))
+    for curve, from_samples in zip(curves.cumulative(n_points=n_points), exact.cumulative(n_points=10**6), strict=True):
+        expected = np.interp(curve.time_ns - T0, from_samples.time_ns - T0, from_samples.pot)
+        assert curve.time_ns.size <= n_points
+        assert (np.diff(curve.time_ns) > 0).all()
+        assert np.allclose(curve.pot, expected, rtol=1e-9, atol=1e-9 * from_samples.total_pot)
+        assert (from_samples.unknown - curve.unknown).duration_ns == 0
 
 
 @settings(deadline=None, max_examples=60)  # machines differ

@@ -1,4 +1,4 @@
-"""The process that takes in what DAQs drop."""
+"""The process that takes in what DAQs drop, and keeps the rows of the beam and the average traces of runs."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ _log = structlog.get_logger()
 
 
 class Worker:
-    """Looks at the drop directories again and again.
+    """Looks at the drop directories, and at what the archive has sealed, again and again.
 
     Parameters
     ----------
@@ -34,11 +34,18 @@ class Worker:
         stop : asyncio.Event
             Ends it.
         """
-        keeping = asyncio.create_task(keep_run_traces(self._site, stop))
+        from nualley.app.rows import RowsRoutine  # NumPy and pyarrow are heavy
+
+        # in threads of their own: years of rows to make must not keep files waiting
+        beside = [
+            asyncio.create_task(RowsRoutine(self._site).run(stop)),
+            asyncio.create_task(keep_run_traces(self._site, stop)),
+        ]
         try:
             await self._watch(stop)
         finally:
-            await keeping
+            stop.set()
+            await asyncio.gather(*beside)
         _log.info("worker stopped")
 
     async def _watch(self, stop: asyncio.Event) -> None:

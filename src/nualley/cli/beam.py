@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from nualley.app.beam import draw_cumulative
 from nualley.app.site import Site, open_site
+from nualley.cli.beam_rows import rows
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, bounds_ns, stretch_ns
 from nualley.cli.output import print_json, print_note, print_table, print_text, shown_number, shown_time
@@ -16,6 +17,7 @@ from nualley.core import IntervalSet, format_duration
 from nualley.exposure import Amounts, DefectKind, ExposureReport, ProtonLedger, RunExposure
 
 app = App(name="beam", help="Beam on every detector: exposure, protons, plots.")
+app.command(rows)
 From = Annotated[Time, Parameter(name="--from")]
 
 

@@ -32,4 +32,8 @@ def told_losses(site: Site) -> ExitCode:
         print_note(f"a file of the archive is damaged, and left out here: {damage}")
     if damages:
         print_note("  do:    put a backup of it back (nualley archive verify lists all and their sha256)")
+    for damage in site.row_damages():
+        # the answer is right all the same: it took longer
+        print_note(f"rows of the beam are damaged, and samples were read instead: {damage}")
+        print_note("  do:    nualley beam rows makes them anew")
     return ExitCode.NOT_INTACT if losses or damages else ExitCode.DONE

@@ -1,5 +1,7 @@
 """Cumulative beam against time: vertices of a curve that is straight between them."""
 
+from collections import deque
+from collections.abc import Iterable
 from fractions import Fraction
 
 import numpy as np
@@ -8,7 +10,8 @@ from numpy.typing import NDArray
 from nualley.core import SECOND_NS, Interval, IntervalSet
 from nualley.exposure.integral import Segments, Sums, integrate
 from nualley.exposure.models import CumulativeBeam
-from nualley.physics import JOULE_PER_GWH
+from nualley.exposure.rows import Rows
+from nualley.physics import FOREVER, JOULE_PER_GWH
 
 _J_PER_GWH = Fraction(JOULE_PER_GWH)
 
@@ -22,9 +25,12 @@ class CurveBuilder:
         Its id.
     n_points : int
         Vertices to keep at most, >= 2.
+    pieces : iterable of tuple of (Rows, Interval), optional
+        What of its stretches is taken from rows; `add` gives the rest.
     """
 
-    def __init__(self, detector: str, n_points: int) -> None:
+    def __init__(self, detector: str, n_points: int, pieces: Iterable[tuple[Rows, Interval]] = ()) -> None:
+        self._pieces = deque(sorted(pieces, key=lambda piece: piece[1]))
         self._detector = detector
         self._n_points = n_points
         self._sums = Sums()
@@ -34,8 +40,36 @@ class CurveBuilder:
 
     def add(self, steps: Segments, within: IntervalSet) -> None:
         """Go on over the stretches of a day; days come in order of time."""
-        before, after = self._sums, self._sums + integrate(steps, within)
+        left = deque(within)
+        while left:
+            self._add_rows_before(left[0].start_ns)
+            next_ns = self._pieces[0][1].start_ns if self._pieces else left[-1].stop_ns
+            together = [left.popleft()]
+            while left and left[0].start_ns < next_ns:
+                together.append(left.popleft())
+            self._add_steps(steps, IntervalSet(together))
+
+    def _add_rows_before(self, time_ns: int) -> None:
+        while self._pieces and self._pieces[0][1].start_ns < time_ns:
+            self._add_rows(*self._pieces.popleft())
+
+    def _add_rows(self, rows: Rows, part: Interval) -> None:
+        sums, rows = rows.between(part.start_ns, part.stop_ns), rows.within(part.start_ns, part.stop_ns)
+        if sums is None:
+            raise ValueError(f"rows do not cover {part}")
+        each = np.stack([rows.sums["pot"].rounded(), rows.sums["energy"].rounded() / JOULE_PER_GWH]) / SECOND_NS
+        columns = np.concatenate([np.zeros((2, 1)), np.cumsum(each, axis=1)], axis=1)
+        self._append(np.append(rows.start_ns, part.stop_ns), columns, self._sums + sums)
+        is_unknown = rows.times_ns["unknown_ns"] > 0
+        self._unknown += [Interval(at_ns, at_ns + rows.width_ns) for at_ns in rows.start_ns[is_unknown].tolist()]
+
+    def _add_steps(self, steps: Segments, within: IntervalSet) -> None:
         times_ns, columns = _vertices(steps, within)
+        self._append(times_ns, columns, self._sums + integrate(steps, within))
+        self._unknown += _unknown(steps, within, self._n_points)
+
+    def _append(self, times_ns: NDArray[np.int64], columns: NDArray[np.float64], after: Sums) -> None:
+        before = self._sums
         begin = np.array([_pot(before), _energy_GWh(before)])
         end = np.array([_pot(after), _energy_GWh(after)])
         # float64 sums within a day, the exact ones at its end: errors do not grow over the years
@@ -45,10 +79,10 @@ class CurveBuilder:
         self._times_ns.append(times_ns[kept])
         self._columns.append(columns[:, kept])
         self._sums = after
-        self._unknown += _unknown(steps, within, self._n_points)
 
     def curve(self) -> CumulativeBeam:
-        """Return the curve so far."""
+        """Return the curve so far, with all that is taken from rows."""
+        self._add_rows_before(FOREVER.stop_ns)
         times_ns = np.concatenate([np.empty(0, dtype=np.int64), *self._times_ns])
         pot, energy_GWh = np.concatenate([np.empty((2, 0)), *self._columns], axis=1)
         is_new = np.append(times_ns[1:] != times_ns[:-1], True)[

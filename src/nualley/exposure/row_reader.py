@@ -220,6 +220,33 @@ class _CountingRows:
                 used.append(part)
         return total, within - IntervalSet(used)
 
+    def drawn(self, within: IntervalSet, grain_ns: int) -> list[tuple[Rows, Interval]]:
+        """Return rows for a curve whose vertices may lie a grain apart.
+
+        Parameters
+        ----------
+        within : IntervalSet
+            The stretches of the curve.
+        grain_ns : int
+            Rows that are wider are not taken [ns].
+
+        Returns
+        -------
+        list of tuple of (Rows, Interval)
+            Disjoint intervals, and the rows that cover each; the beam is known throughout each of these rows, or not at
+            all: of any other, samples must tell when it was.
+        """
+        if grain_ns < MINUTE_NS:
+            return []
+        found: list[tuple[Rows, Interval]] = []
+        for rows, part in self.pieces(within, most_ns=grain_ns):
+            inside = rows.within(part.start_ns, part.stop_ns)
+            unknown_ns = inside.times_ns["unknown_ns"]
+            plain = inside.start_ns[(unknown_ns == 0) | (unknown_ns == rows.width_ns)]
+            stretches = IntervalSet(Interval(at_ns, at_ns + rows.width_ns) for at_ns in plain.tolist())
+            found += [(rows, stretch) for stretch in stretches]
+        return found
+
 
 def _shrunk(part: Interval, width_ns: int) -> Interval | None:
     """Return what whole rows cover of a stretch."""

@@ -37,7 +37,8 @@ from nualley.exposure.models import (
     sum_of_amounts,
 )
 from nualley.exposure.ports import KeptTraces, PvHistory, RecordedRun, Runs
-from nualley.exposure.row_reader import KeptRows
+from nualley.exposure.row_reader import KeptRows, RowReader
+from nualley.exposure.rows import Rows
 from nualley.exposure.run_trace import average_run_trace
 from nualley.exposure.sources import DaqSources, beam_sources, daq_sources
 from nualley.physics import TraceRule
@@ -292,10 +293,13 @@ class Exposures:
             if interval and interval.duration_ns:
                 times.setdefault(run.detector, []).append(interval)
         stretches = {name: IntervalSet(times[name]) for name in sorted(times, key=self._order)}
-        curves = {name: CurveBuilder(name, n_points) for name in stretches}
-        for window, beam in reader.beams(IntervalSet(interval for part in stretches.values() for interval in part)):
+        rows = reader.rows(IntervalSet(interval for part in stretches.values() for interval in part))
+        pieces = {name: _drawn(rows, part, n_points) if rows else [] for name, part in stretches.items()}
+        curves = {name: CurveBuilder(name, n_points, pieces[name]) for name in stretches}
+        left = {name: part - IntervalSet(piece for _, piece in pieces[name]) for name, part in stretches.items()}
+        for window, beam in reader.beams(IntervalSet(interval for part in left.values() for interval in part)):
             steps = segments(beam, self._sources.beam_on_min_W)
-            for name, part in stretches.items():
+            for name, part in left.items():
                 if within := part & IntervalSet((window,)):
                     curves[name].add(steps, within)
         return [curve.curve() for curve in curves.values()]
@@ -398,6 +402,11 @@ class Exposures:
     def _order(self, detector: str) -> tuple[int, str]:
         names = list(self._detectors)
         return (names.index(detector) if detector in names else len(names), detector)
+
+
+def _drawn(rows: RowReader, within: IntervalSet, n_points: int) -> list[tuple[Rows, Interval]]:
+    grain_ns = (within.intervals[-1].stop_ns - within.intervals[0].start_ns) // n_points
+    return rows.of(None).drawn(within, grain_ns)
 
 
 def _without_times(run: RecordedRun, reason: str) -> RunExposure:
