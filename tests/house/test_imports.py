@@ -11,7 +11,7 @@ import pytest
 
 # cyclopts brings rich; SQLAlchemy comes with the catalog, pydantic with the configuration
 HEAVY = (
-    "numpy", "pyarrow", "h5py", "matplotlib", "aioca", "epicscorelibs", "llvmlite", "zmq", "fastapi", "starlette",
+    "numpy", "p4p", "pyarrow", "h5py", "matplotlib", "aioca", "epicscorelibs", "llvmlite", "zmq", "fastapi", "starlette",
     "uvicorn", "jinja2", "alembic", "structlog", "softioc", "tree_sitter",
 )  # fmt: skip
 CATALOG = ("sqlalchemy", "pydantic", "asyncio", "nualley.config", "nualley.catalog")

@@ -137,7 +137,7 @@ def type_info(found: Facts, appliance: Appliance) -> Row | None:
             "samplingMethod": policy.mode.upper(),
             "samplingPeriod": _period(policy),
             "controllingPV": policy.only_while,
-            "usePVAccess": "false",
+            "usePVAccess": str(policy.protocol == "pva").lower(),
         }
     if record is not None:
         metadata = record.metadata

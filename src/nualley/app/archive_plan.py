@@ -48,7 +48,7 @@ def pv_request(pv: str, policy: PvPolicy) -> PvRequest:
     place = None
     if policy.topic:
         place = MqttPlace(**{field.name: getattr(policy, field.name) for field in fields(MqttPlace)})
-    return PvRequest(pv, policy.events, policy.unit, place, policy.expression)
+    return PvRequest(pv, policy.events, queue=policy.queue, unit=policy.unit, mqtt=place, expression=policy.expression)
 
 
 def check_expression(plan: Plan, change: Change) -> None:

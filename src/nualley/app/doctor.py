@@ -19,7 +19,9 @@ from nualley.ingest import QuarantineCheck, RunTimesCheck, WaitingCheck
 from nualley.ingest.adapters.posix import PosixDropFiles
 from nualley.storage import DriveCheck
 
-_LIBRARIES = ("epicscorelibs", "llvmlite", "aiomqtt", "pyarrow", "sqlalchemy", "h5py", "pyzmq", "fastapi", "matplotlib")
+_LIBRARIES = (
+    "epicscorelibs", "llvmlite", "p4p", "aiomqtt", "pyarrow", "sqlalchemy", "h5py", "pyzmq", "fastapi", "matplotlib",
+)  # fmt: skip
 _OPTIONAL = {"softioc": "nualley demo needs it: pip install 'nualley[demo]'"}
 _MIN_FREE_FRACTION = 0.03
 _N_SHOWN = 5

@@ -14,6 +14,7 @@ from nualley.pv.adapters.ca import CaSource
 from nualley.pv.adapters.computed import ComputedSource
 from nualley.pv.adapters.mqtt import N_RECEIPTS, MqttSource
 from nualley.pv.adapters.push import PushSource
+from nualley.pv.adapters.pva import PvaSource
 from nualley.pv.adapters.receipts import ReceiptFile
 from nualley.pv.feed import Known
 
@@ -78,7 +79,13 @@ def open_sources(site: Site, recorder: Recorder, plan: Plan) -> Sources:
         computed.take(event)
 
     # what is computed begins first, so that it misses nothing of the others
-    ordered: tuple[Source, ...] = (computed, CaSource(configuration.epics, clock=clock), pushed, mqtt)
+    ordered: tuple[Source, ...] = (
+        computed,
+        CaSource(configuration.epics, clock=clock),
+        PvaSource(configuration.epics, clock=clock),
+        pushed,
+        mqtt,
+    )
     return Sources(ordered, pushed, computed, receive)
 
 

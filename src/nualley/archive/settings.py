@@ -89,6 +89,7 @@ _PROTOCOLS_BY_KEY: Mapping[str, tuple[str, ...]] = {
     "payload_not_available": ("mqtt",),
     "expression": ("computed",),
     "unit": ("mqtt", "computed"),
+    "queue": ("pva",),
 }
 """Keys of a policy that only some protocols know."""
 
@@ -124,10 +125,10 @@ class PvPolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    protocol: Literal["ca", "http", "mqtt", "computed"] = Field(
+    protocol: Literal["ca", "pva", "http", "mqtt", "computed"] = Field(
         default="ca",
-        description="How its values come: ca (Channel Access), http (a program pushes them: web.push_tokens_file), "
-        "mqtt (from the broker of [mqtt]), computed (by an expression over other archived PVs).",
+        description="How its values come: ca (Channel Access), pva (PV Access), http (a program pushes them: "
+        "web.push_tokens_file), mqtt (from the broker of [mqtt]), computed (by an expression over other archived PVs).",
     )
     mode: Literal["monitor", "scan"] = Field(
         default="monitor",
@@ -143,6 +144,13 @@ class PvPolicy(BaseModel):
     events: Literal["value", "archive"] = Field(
         default="value",
         description="Which dead band of the record applies: value (MDEL) or archive (ADEL); alarms always arrive.",
+    )
+    queue: int | None = Field(
+        default=None,
+        ge=4,
+        le=65_536,
+        description="With protocol = pva: so many updates may wait for the archive, and as many again at the IOC, "
+        "before the IOC merges them. Left out: 1024, and fewer of large ones (4 MiB together, but at least 4).",
     )
     dead_band: float = Field(
         default=0.0,
@@ -240,7 +248,7 @@ class PvPolicy(BaseModel):
 
     @field_validator(*_PROTOCOLS_BY_KEY)
     @classmethod
-    def _check_protocol(cls, value: str, info: ValidationInfo) -> str:
+    def _check_protocol(cls, value: str | int | None, info: ValidationInfo) -> str | int | None:
         protocol, key = info.data.get("protocol"), str(info.field_name)
         if protocol is None:  # its own mistake is told
             return value
@@ -264,7 +272,7 @@ class PvDefaults(PvPolicy):
 
     @field_validator(*_PROTOCOLS_BY_KEY)
     @classmethod
-    def _check_protocol(cls, value: str) -> str:
+    def _check_protocol(cls, value: str | int | None) -> str | int | None:
         return value
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Live process variables: sources (CA, MQTT, HTTP, computed), connection and life of IOCs, the live bus; reads only."""
+"""Live process variables: sources (CA, PVA, MQTT, HTTP, computed), life of IOCs, the live bus; reads only."""
 
 from nualley.pv.environment import epics_environment
 from nualley.pv.errors import (

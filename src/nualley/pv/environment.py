@@ -1,4 +1,4 @@
-"""The environment variables that Channel Access is steered by, from the settings."""
+"""The environment variables that Channel Access and PV Access are steered by, from the settings."""
 
 from collections.abc import Mapping
 
@@ -7,6 +7,15 @@ from nualley.pv.settings import EpicsSettings
 # A hung IOC must be noticed within seconds (EPICS' default is half a minute), and one that comes back after hours
 # must be found without a beacon: libca otherwise searches only every five minutes; 60 s is the least that it takes.
 _UNLESS_SET = {"EPICS_CA_CONN_TMO": "3", "EPICS_PVA_CONN_TMO": "2", "EPICS_CA_MAX_SEARCH_PERIOD": "60"}
+
+_VARIABLES = {
+    "addr_list": "EPICS_CA_ADDR_LIST",
+    "auto_addr_list": "EPICS_CA_AUTO_ADDR_LIST",
+    "name_servers": "EPICS_CA_NAME_SERVERS",
+    "pva_addr_list": "EPICS_PVA_ADDR_LIST",
+    "pva_auto_addr_list": "EPICS_PVA_AUTO_ADDR_LIST",
+    "pva_name_servers": "EPICS_PVA_NAME_SERVERS",
+}
 
 
 def epics_environment(settings: EpicsSettings, environ: Mapping[str, str]) -> dict[str, str]:
@@ -22,7 +31,7 @@ def epics_environment(settings: EpicsSettings, environ: Mapping[str, str]) -> di
     Returns
     -------
     dict of str to str
-        ``EPICS_CA_*`` and ``EPICS_PVA_CONN_TMO``; only what has to be set.
+        ``EPICS_CA_*`` and ``EPICS_PVA_*``; only what has to be set.
 
     Examples
     --------
@@ -31,13 +40,10 @@ def epics_environment(settings: EpicsSettings, environ: Mapping[str, str]) -> di
     {'EPICS_CA_MAX_SEARCH_PERIOD': '60', 'EPICS_CA_ADDR_LIST': '10.0.0.1:5064', 'EPICS_CA_AUTO_ADDR_LIST': 'NO'}
     """
     found = {key: value for key, value in _UNLESS_SET.items() if key not in environ}
-    named = settings.model_fields_set
-    if "addr_list" in named:
-        found["EPICS_CA_ADDR_LIST"] = " ".join(settings.addr_list)
-    if "auto_addr_list" in named:
-        found["EPICS_CA_AUTO_ADDR_LIST"] = "YES" if settings.auto_addr_list else "NO"
-    if "name_servers" in named:
-        found["EPICS_CA_NAME_SERVERS"] = " ".join(settings.name_servers)
+    for key, variable in _VARIABLES.items():
+        if key in settings.model_fields_set:
+            value = getattr(settings, key)
+            found[variable] = ("YES" if value else "NO") if isinstance(value, bool) else " ".join(value)
     if settings.max_array_bytes is not None:
         found["EPICS_CA_MAX_ARRAY_BYTES"] = str(settings.max_array_bytes)
         found["EPICS_CA_AUTO_ARRAY_BYTES"] = "NO"  # otherwise libca (3.16 and later) ignores the line above

@@ -92,6 +92,9 @@ class PvRequest:
         Where an MQTT broker has it.
     expression : str
         What it is computed by; see `nualley.pv.Expression`.
+    queue : int or None
+        PV Access: how many updates may wait for us, and as many again at the IOC, before the IOC merges them, >= 4.
+        None: by the size of an update.
     """
 
     pv: str
@@ -99,6 +102,7 @@ class PvRequest:
     unit: str = ""
     mqtt: MqttPlace | None = None
     expression: str = ""
+    queue: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ def _address(text: str) -> str:
     host, colon, port = text.partition(":")
     if not _is_host(host) or (colon and not _is_port(port)):
         raise UsageError(
-            f"{text!r} is no address of Channel Access", do='write "HOST" or "HOST:PORT", such as "127.0.0.1:5064"'
+            f"{text!r} is no address of an IOC", do='write "HOST" or "HOST:PORT", such as "127.0.0.1:5064"'
         )
     return text
 
@@ -47,25 +47,43 @@ Addresses = Annotated[tuple[Annotated[str, AfterValidator(_address)], ...], Befo
 class EpicsSettings(BaseModel):
     """Where PVs are searched and how IOCs are watched.
 
-    What is written here wins over ``EPICS_CA_*`` in the environment; what is left out leaves the environment as it is.
+    What is written here wins over ``EPICS_CA_*`` and ``EPICS_PVA_*`` in the environment; what is left out leaves the
+    environment as it is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     addr_list: Addresses = Field(
-        default=(), description="Addresses that PVs are searched at: host or host:port (EPICS_CA_ADDR_LIST)."
+        default=(),
+        description="Channel Access: addresses that PVs are searched at, host or host:port (EPICS_CA_ADDR_LIST).",
     )
     auto_addr_list: bool = Field(
-        default=True, description="Whether PVs are also searched on every attached network (EPICS_CA_AUTO_ADDR_LIST)."
+        default=True,
+        description="Channel Access: whether PVs are also searched on every attached network "
+        "(EPICS_CA_AUTO_ADDR_LIST).",
     )
     name_servers: Addresses = Field(
-        default=(), description="Name servers asked over TCP: host or host:port (EPICS_CA_NAME_SERVERS)."
+        default=(),
+        description="Channel Access: name servers asked over TCP, host or host:port (EPICS_CA_NAME_SERVERS).",
     )
     max_array_bytes: int | None = Field(
         default=None,
         ge=16384,
         le=2**31 - 1,
-        description="Largest array taken [B] (EPICS_CA_MAX_ARRAY_BYTES); left out: as large as the IOC sends.",
+        description="Largest array taken over Channel Access [B] (EPICS_CA_MAX_ARRAY_BYTES); left out: as large as "
+        "the IOC sends.",
+    )
+    pva_addr_list: Addresses = Field(
+        default=(),
+        description="PV Access: addresses that PVs are searched at, host or host:port (EPICS_PVA_ADDR_LIST).",
+    )
+    pva_auto_addr_list: bool = Field(
+        default=True,
+        description="PV Access: whether PVs are also searched on every attached network (EPICS_PVA_AUTO_ADDR_LIST).",
+    )
+    pva_name_servers: Addresses = Field(
+        default=(),
+        description="PV Access: name servers asked over TCP, host or host:port (EPICS_PVA_NAME_SERVERS).",
     )
     life_s: float = Field(
         default=2.0, ge=0.2, le=4.0, description="How often every IOC is asked for a sign of life [s]."

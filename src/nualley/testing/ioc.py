@@ -1,4 +1,4 @@
-"""A real IOC in a child process, on loopback and on ports of its own, in two implementations.
+"""A real IOC in a child process, on loopback and on ports of its own, in three implementations.
 
 libca reads its environment once a process. A test therefore listens through `nualley.testing.listener.Listener`, which
 is a child process, or hands `Ioc.environment` to the program that it starts; it never opens Channel Access itself.
@@ -17,9 +17,9 @@ from nualley.testing.processes import Child, ChildError
 
 Kind: TypeAlias = Literal[
     "float", "int", "string", "enum", "long-string", "float64-array", "float32-array", "int32-array", "string-array",
-    "never",
+    "never", "bool", "uint64", "int64-array", "table", "image", "structure",
 ]  # fmt: skip
-Implementation: TypeAlias = Literal["softioc", "caproto"]
+Implementation: TypeAlias = Literal["softioc", "caproto", "p4p"]
 
 _LOOPBACK = "127.0.0.1"
 _ATTEMPTS = 100
@@ -35,7 +35,7 @@ class Record:
         Its PV.
     kind : str
         What it holds; ``never`` is a number that was never processed (softioc only), ``long-string`` an lso record
-        whose whole text is at ``NAME.VAL$`` (softioc only).
+        whose whole text is at ``NAME.VAL$`` (softioc only); from ``bool`` on p4p only.
     value : object
         Its first value, JSON-able.
     labels : tuple of str
@@ -43,7 +43,8 @@ class Record:
     length : int
         Largest number of elements of an array, > 1.
     fields : mapping of str to str, int or float
-        EPICS fields, such as EGU, PREC, HIHI, HHSV, MDEL, ADEL (softioc; of them caproto takes EGU and PREC).
+        EPICS fields, such as EGU, PREC, HIHI, HHSV, MDEL, ADEL (softioc; of them caproto takes EGU and PREC,
+        p4p EGU, PREC and HIHI).
     """
 
     name: str
@@ -140,8 +141,9 @@ class Ioc:
     ----------
     records : sequence of Record
         What it serves.
-    implementation : {"softioc", "caproto"}
-        EPICS base with Channel Access and PV Access, or a server in Python with Channel Access only.
+    implementation : {"softioc", "caproto", "p4p"}
+        EPICS base with Channel Access and PV Access, a server in Python with Channel Access only, or one with PV Access
+        only and structures that no record has.
     ports : EpicsPorts, optional
         Its ports; free ones otherwise. They stay the same over a `restart`.
 
@@ -165,8 +167,13 @@ class Ioc:
 
     @property
     def address(self) -> str:
-        """``host:port`` as connection events say it."""
+        """``host:port`` as connection events of Channel Access say it."""
         return f"{_LOOPBACK}:{self.ports.ca}"
+
+    @property
+    def pva_address(self) -> str:
+        """``host:port`` as connection events of PV Access say it."""
+        return f"{_LOOPBACK}:{self.ports.pva}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -180,7 +187,13 @@ class Ioc:
 
     def settings(self, **others: object) -> EpicsSettings:
         """Return the table ``[epics]`` by which the product finds it, with ``others`` beside."""
-        return EpicsSettings.model_validate({"addr_list": [self.address], "auto_addr_list": False, **others})
+        found = {
+            "addr_list": [self.address],
+            "auto_addr_list": False,
+            "pva_addr_list": [f"{_LOOPBACK}:{self.ports.pva_broadcast}"],
+            "pva_auto_addr_list": False,
+        }
+        return EpicsSettings.model_validate({**found, **others})
 
     def start(self) -> Self:
         """Start it and wait until it serves."""
@@ -198,12 +211,16 @@ class Ioc:
         self._running.call(do="set", pv=pv, value=value, time_ns=time_ns)
 
     def set_alarm(self, pv: str, severity: int, status: int) -> None:
-        """Set severity and status while the value rests (softioc only)."""
+        """Set severity and status while the value rests (softioc and p4p)."""
         self._running.call(do="alarm", pv=pv, severity=severity, status=status)
 
-    def set_field(self, pv: str, name: str, value: str | float) -> None:
-        """Set a field such as EGU (softioc; caproto: EGU and PREC)."""
+    def set_field(self, pv: str, name: str, value: object) -> None:
+        """Set a field such as EGU (softioc; caproto: EGU and PREC; p4p: these, HIHI and the ``labels`` of an enum)."""
         self._running.call(do="field", pv=pv, field=name, value=value)
+
+    def open(self, record: Record) -> None:
+        """Serve a PV as another record from now on, while the server runs (p4p only)."""
+        self._running.call(do="open", pv=record.name, record=asdict(record))
 
     def kill(self) -> None:
         """End it at once, as ``kill -9`` does."""

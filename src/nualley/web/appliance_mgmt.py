@@ -169,8 +169,6 @@ def _wishes(request: Request, body: bytes) -> list[Mapping[str, Any]]:
 
 
 def _archive(appliance: Appliance, wish: Mapping[str, Any], note: str) -> dict[str, str]:
-    if wish["pv"].startswith("pva://"):
-        raise UsageError(f"{wish['pv'][:60]!r} over pvAccess", where="pv", do="archive it by Channel Access")
     pv = checked_name(wish["pv"])
     if appliance.plan().policy(pv) is not None:
         return {"pvName": pv, "status": "Already submitted"}
@@ -182,7 +180,7 @@ def _policy(wish: Mapping[str, Any]) -> dict[str, object]:
     method = str(wish.get("samplingmethod") or "MONITOR")
     if method not in ("MONITOR", "SCAN"):
         raise UsageError(f"{method[:20]!r}", where="samplingmethod", do="write MONITOR or SCAN")
-    policy: dict[str, object] = {}
+    policy: dict[str, object] = {"protocol": "pva"} if wish["pv"].startswith("pva://") else {}
     if method == "SCAN":
         policy |= {"mode": "scan", "period_s": _seconds(str(wish.get("samplingperiod") or "1.0"))}
     if wish.get("controllingPV"):

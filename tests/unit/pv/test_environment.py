@@ -24,6 +24,9 @@ def test_what_the_table_names_wins_over_the_environment():
             "auto_addr_list": False,
             "name_servers": ["10.0.0.3"],
             "max_array_bytes": 1_000_000,
+            "pva_addr_list": ["10.0.0.4:5076", "10.0.0.5"],
+            "pva_auto_addr_list": False,
+            "pva_name_servers": ["10.0.0.6:5075"],
         }
     )
     found = epics_environment(settings, {"EPICS_CA_ADDR_LIST": "elsewhere"})
@@ -34,6 +37,9 @@ def test_what_the_table_names_wins_over_the_environment():
         "EPICS_CA_NAME_SERVERS": "10.0.0.3",
         "EPICS_CA_MAX_ARRAY_BYTES": "1000000",
         "EPICS_CA_AUTO_ARRAY_BYTES": "NO",
+        "EPICS_PVA_ADDR_LIST": "10.0.0.4:5076 10.0.0.5",
+        "EPICS_PVA_AUTO_ADDR_LIST": "NO",
+        "EPICS_PVA_NAME_SERVERS": "10.0.0.6:5075",
     }
 
 

@@ -6,13 +6,13 @@ from pydantic import ValidationError
 from nualley.pv import EpicsSettings
 
 
-@pytest.mark.parametrize("key", ["addr_list", "name_servers"])
+@pytest.mark.parametrize("key", ["addr_list", "name_servers", "pva_addr_list", "pva_name_servers"])
 @pytest.mark.parametrize(
     "address", ["127.0.0.1:999999", "127.0.0.1:0", "127.0.0.1:", "127.0.0.1:+1", "127.0.0.256", "1.2.3", "", "é", "a b",
                 "a:b", "[::1]:1", "-a", "a,b", "a:" + "1" * 5000],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(key: str, address: str) -> None:
-    with pytest.raises(ValidationError, match=r'is no address of Channel Access\n.*"HOST:PORT"'):
+    with pytest.raises(ValidationError, match=r'is no address of an IOC\n.*"HOST:PORT"'):
         EpicsSettings.model_validate({key: ["127.0.0.1", address]})
 
 

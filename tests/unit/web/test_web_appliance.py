@@ -432,6 +432,14 @@ async def test_changes_with_a_token(site):
     assert resumed["status"] == "ok"
 
 
+async def test_a_pv_is_asked_for_over_pv_access_by_its_prefix(site):
+    authorized = {"headers": {"Authorization": f"Bearer {TOKEN}"}}
+    for pv, told in (("pva://LAB:A", "true"), ("ca://LAB:B", "false")):
+        await ask(site, f"/mgmt/bpl/archivePV?pv={pv}", **authorized)
+        found = strict(await ask(site, f"/mgmt/bpl/getPVTypeInfo?pv={pv[-5:]}"))
+        assert (found["pvName"], found["usePVAccess"]) == (pv[-5:], told)
+
+
 async def test_nobody_may_change_where_no_tokens_are_kept(tmp_path):
     site = Site(load(write_experiment(tmp_path), {"NUALLEY_STORE": str(tmp_path / "store")}), FakeClock(NOW_NS))
     answer = await ask(site, "/mgmt/bpl/archivePV?pv=X", code=401, headers={"Authorization": f"Bearer {TOKEN}"})
@@ -441,7 +449,6 @@ async def test_nobody_may_change_where_no_tokens_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("pv=pva://X", "over pvAccess"),
         ("pv=X&samplingmethod=OFTEN", "'OFTEN'"),
         ("pv=X&samplingmethod=SCAN&samplingperiod=x", "'x'"),
         ("pv=..%2Fx", "cannot be the name"),

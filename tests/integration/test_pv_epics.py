@@ -1,7 +1,9 @@
-"""Real Channel Access against a real IOC: what the source emits is what the records did."""
+"""Real Channel Access and real PV Access against real IOCs: what the source emits is what the records did."""
 
 import math
 import time
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,24 +29,53 @@ RECORDS = [
 ]
 
 
-@pytest.fixture(params=["softioc", "caproto"])
-def ioc(request):
-    with Ioc(RECORDS, implementation=request.param) as running:
-        yield running
+@dataclass(frozen=True)
+class Way:
+    """A source, and how it finds an IOC."""
+
+    source: str
+    protocol: str
+
+    def address(self, ioc):
+        return ioc.pva_address if self.protocol == "pva" else ioc.address
 
 
-SOURCES = ("nualley.pv.adapters.ca:CaSource", "tests.integration.aioca_source:AiocaSource")
+OURS = Way("nualley.pv.adapters.ca:CaSource", "ca")
+AIOCA = Way("tests.integration.aioca_source:AiocaSource", "ca")
+PVA = Way("nualley.pv.adapters.pva:PvaSource", "pva")
+WAYS = {
+    "softioc-ours": ("softioc", OURS), "softioc-aioca": ("softioc", AIOCA), "softioc-pva": ("softioc", PVA),
+    "caproto-ours": ("caproto", OURS), "caproto-aioca": ("caproto", AIOCA), "p4p-pva": ("p4p", PVA),
+}  # fmt: skip
 
 
-@pytest.fixture(params=SOURCES, ids=["ours", "aioca"])
-def listen(request):
-    """Listen to an IOC with ours and with aioca; every listener is ended after the test."""
+@pytest.fixture(params=WAYS.values(), ids=WAYS.keys())
+def served(request):
+    """Return an IOC of one implementation and one way to listen to it."""
+    implementation, way = request.param
+    with Ioc(RECORDS, implementation=implementation) as running:
+        yield running, way
+
+
+@pytest.fixture
+def ioc(served):
+    return served[0]
+
+
+@pytest.fixture
+def way(served):
+    return served[1]
+
+
+@pytest.fixture
+def listening():
+    """Listen to an IOC; every listener is ended after the test."""
     open_ = []
 
-    def start(ioc, requests, **options):
+    def start(way, ioc, requests, **options):
         environ = {**ioc.environment, "PYTHONPATH": str(REPOSITORY)}
         settings = ioc.settings(**options.pop("epics", {}))
-        open_.append(Listener(settings, requests, environ=environ, source=request.param, **options))
+        open_.append(Listener(settings, requests, environ=environ, source=way.source, **options))
         return open_[-1]
 
     yield start
@@ -52,12 +83,17 @@ def listen(request):
         listener.stop()
 
 
+@pytest.fixture
+def listen(listening, way):
+    return partial(listening, way)
+
+
 def values(listener, pv, n, limit_s=30.0):
     listener.wait_for(Sample, pv, after=n - 1, limit_s=limit_s)
     return [sample.value for sample in listener.found(Sample, pv)]
 
 
-def test_every_type_arrives_with_its_exact_stamp_from_both_implementations(ioc, listen):
+def test_every_type_arrives_with_its_exact_stamp_from_every_implementation(ioc, listen, way):
     listener = listen(ioc, [record.name for record in RECORDS])
     for record in RECORDS:
         listener.wait_for(Sample, record.name)
@@ -76,11 +112,11 @@ def test_every_type_arrives_with_its_exact_stamp_from_both_implementations(ioc, 
         sample = listener.wait_for(Sample, record.name, after=1)
         assert sample.time_ns == NS + number * SECOND_NS
         assert np.array_equal(sample.value, value)
-        assert (sample.severity, sample.status, sample.protocol) == (0, 0, "ca")
+        assert (sample.severity, sample.status, sample.protocol) == (0, 0, way.protocol)
     kinds = [listener.found(Sample, record.name)[0].value_type for record in RECORDS]
     assert kinds == ["float64", "int64", "enum", "string", "float32-array", "float64-array", "int32-array"]
     connections = listener.found(Connection)
-    assert {event.ioc for event in connections} == {ioc.address}
+    assert {event.ioc for event in connections} == {way.address(ioc)}
     assert all(event.is_connected for event in connections)
     assert len(connections) == len(RECORDS)
 
@@ -104,11 +140,11 @@ def test_labels_and_units_arrive_and_their_change_in_flight_too(ioc, listen):
     assert listener.wait_for(Metadata, "T:FLOAT", after=1).unit == "kW"
 
 
-def test_an_alive_ioc_says_so_every_life_s(ioc, listen):
+def test_an_alive_ioc_says_so_every_life_s(ioc, listen, way):
     listener = listen(ioc, ["T:FLOAT"], epics={"life_s": 0.5})
     listener.wait_for(Life, after=2)
     lives = listener.found(Life)
-    assert {life.ioc for life in lives} == {ioc.address}
+    assert {life.ioc for life in lives} == {way.address(ioc)}
     heard = [life.last_heard_ns for life in lives]
     assert heard == sorted(heard)
     assert heard[-1] > heard[0]
@@ -137,6 +173,16 @@ def test_pvs_are_added_and_removed_while_it_runs(ioc, listen):
 
 
 # ---------------------------------------------------------------- what only EPICS base does
+@pytest.fixture(params=[OURS, AIOCA, PVA], ids=["ours", "aioca", "pva"])
+def way_to_base(request):
+    return request.param
+
+
+@pytest.fixture
+def listen_to_base(listening, way_to_base):
+    return partial(listening, way_to_base)
+
+
 @pytest.fixture
 def base_ioc():
     records = [
@@ -152,8 +198,8 @@ def base_ioc():
         yield running
 
 
-def test_dead_bands_are_those_of_the_events_asked_for(base_ioc, listen):
-    listener = listen(base_ioc, [PvRequest("T:DEAD", "value"), PvRequest("T:DEAD2", "archive")])
+def test_dead_bands_are_those_of_the_events_asked_for(base_ioc, listen_to_base):
+    listener = listen_to_base(base_ioc, [PvRequest("T:DEAD", "value"), PvRequest("T:DEAD2", "archive")])
     for pv in ("T:DEAD", "T:DEAD2"):
         listener.wait_for(Sample, pv)
         for value in range(1, 50):
@@ -166,25 +212,34 @@ def test_dead_bands_are_those_of_the_events_asked_for(base_ioc, listen):
     assert by_archive == [0, 21, 42, 49]
 
 
-def test_severity_and_status_arrive_also_while_the_value_rests(base_ioc, listen):
-    listener = listen(base_ioc, ["T:LIMIT"])
+# status: Channel Access has the kind of alarm, PV Access where it comes from (1 device, 3 record, 6 UDF ...)
+STATUS = {"ca": (4, 3, 17, 0, 9), "pva": (1, 1, 2, 0, 2)}
+
+
+def test_severity_and_status_arrive_also_while_the_value_rests(base_ioc, listen_to_base, way_to_base):
+    listener = listen_to_base(base_ioc, ["T:LIMIT"])
     listener.wait_for(Sample, "T:LIMIT")
     for value in (4.0, 6.0, math.nan, 1.0):
         base_ioc.set("T:LIMIT", value)
     base_ioc.set_alarm("T:LIMIT", 3, 9)
     samples = [listener.wait_for(Sample, "T:LIMIT", after=number) for number in range(1, 6)]
-    assert [(sample.severity, sample.status) for sample in samples] == [(1, 4), (2, 3), (3, 17), (0, 0), (3, 9)]
+    assert [sample.severity for sample in samples] == [1, 2, 3, 0, 3]
+    assert tuple(sample.status for sample in samples) == STATUS[way_to_base.protocol]
     assert math.isnan(samples[2].value)
     assert samples[4].value == 1.0
 
 
-def test_a_record_that_was_never_processed_is_passed_on_as_it_is(base_ioc, listen):
-    sample = listen(base_ioc, ["T:NEVER"]).wait_for(Sample, "T:NEVER")
-    assert (sample.time_ns, sample.severity, sample.status) == (631_152_000 * SECOND_NS, 3, 17)
+def test_a_record_that_was_never_processed_is_passed_on_as_it_is(base_ioc, listen_to_base, way_to_base):
+    sample = listen_to_base(base_ioc, ["T:NEVER"]).wait_for(Sample, "T:NEVER")
+    assert (sample.time_ns, sample.severity, sample.status) == (
+        631_152_000 * SECOND_NS,
+        3,
+        STATUS[way_to_base.protocol][2],
+    )
 
 
-def test_long_texts_arrive_whole(base_ioc, listen):
-    listener = listen(base_ioc, ["T:LONG.VAL$", "T:LONG.DESC$", "T:STRINGS"])
+def test_long_texts_arrive_whole(base_ioc, listen_to_base):
+    listener = listen_to_base(base_ioc, ["T:LONG.VAL$", "T:LONG.DESC$", "T:STRINGS"])
     sample = listener.wait_for(Sample, "T:LONG.VAL$")
     assert (sample.value, sample.value_type) == ("text " * 100, "string")
     assert listener.wait_for(Sample, "T:LONG.DESC$").value == "forty characters, more than a string ok"
@@ -192,8 +247,8 @@ def test_long_texts_arrive_whole(base_ioc, listen):
     assert (sample.value, sample.value_type) == (["a", "bc"], "string-array")
 
 
-def test_labels_and_limits_change_in_flight(base_ioc, listen):
-    listener = listen(base_ioc, ["T:LABELS", "T:LIMIT"])
+def test_labels_and_limits_change_in_flight(base_ioc, listen_to_base):
+    listener = listen_to_base(base_ioc, ["T:LABELS", "T:LIMIT"])
     listener.wait_for(Metadata, "T:LABELS")
     assert listener.wait_for(Metadata, "T:LIMIT").limits.alarm_high == 5.0
     base_ioc.set_field("T:LABELS", "ONST", "Running")
@@ -202,8 +257,8 @@ def test_labels_and_limits_change_in_flight(base_ioc, listen):
     assert listener.wait_for(Metadata, "T:LIMIT", after=1).limits.alarm_high == 8.0
 
 
-def test_nothing_is_lost_of_a_quick_counter(base_ioc, listen):
-    listener = listen(base_ioc, ["T:LIMIT"])
+def test_nothing_is_lost_of_a_quick_counter(base_ioc, listen_to_base):
+    listener = listen_to_base(base_ioc, ["T:LIMIT"])
     listener.wait_for(Sample, "T:LIMIT")
     for value in range(1, 1001):
         base_ioc.set("T:LIMIT", value / 1000)

@@ -1,0 +1,383 @@
+"""Live values over PV Access: p4p's threads note which PVs have news, forty times a second these are taken."""
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from nualley.core import SECOND_NS, Clock, SystemClock
+from nualley.pv.adapters.pva_channel import Channel
+from nualley.pv.adapters.pva_questions import Questions
+from nualley.pv.adapters.pva_rows import Rows
+from nualley.pv.adapters.pva_values import alarm_of, form_of, is_column, metadata_of, sample_of, stamp_ns
+from nualley.pv.decide import Connections, proof_ns
+from nualley.pv.environment import epics_environment
+from nualley.pv.models import Life, Metadata, PvEvent, PvProtocol, PvRequest, Samples
+from nualley.pv.ports import Emit
+from nualley.pv.settings import EpicsSettings
+
+if TYPE_CHECKING:
+    from nualley.pv.adapters.pva_client import PvaClient
+
+_DRAIN_S = 0.025
+_TICK_S = 0.25
+_SUSPENDED_S = 2 * _TICK_S  # a tick that comes later than this found us asleep: no silence of an IOC
+_LATE_S = 1.0
+_RETRY_S = 10.0  # a server that refuses a subscription, or ends it, is asked again after this time
+_TURN = 4  # of a PV that sends without end, so many windows are taken before it is the others' turn
+_log = structlog.get_logger(__name__)
+
+
+def _connect() -> "PvaClient":
+    # heavy (20 MB): only where a PV comes over it
+    from nualley.pv.adapters.pva_client import PvaClient  # noqa: PLC0415
+
+    return PvaClient()
+
+
+class PvaSource:
+    """Listens to PVs over PV Access; reads only.
+
+    Parameters
+    ----------
+    settings : EpicsSettings
+        Where to search, and how to watch IOCs. They are written to this process's environment when the first PV is
+        listened to.
+    clock : Clock, optional
+        Our clock. Updates are stamped with the time of the look that takes them, up to 25 ms after they came.
+    search_s : float
+        After this time [s] without an answer a PV is reported as not connected, > 0; the search goes on.
+    connect : callable, optional
+        Makes the client; another one in tests.
+
+    Attributes
+    ----------
+    n_failed : int
+        Updates that could not be taken, because of a mistake of ours: logged each.
+    n_dropped : int
+        How often a PV's updates may have been merged by its server, because ours waited too long: what was missed is
+        told as a disconnect of this PV.
+    lag_s : float
+        How long the oldest update of the last look had waited [s].
+
+    Notes
+    -----
+    What waits is bounded by the protocol: a server sends a window of updates, and more only when we have taken some.
+    Where the server itself cannot send fast enough it merges before us, and nothing tells; see `pva_queue`.
+    """
+
+    protocol: str = PvProtocol.PVA
+
+    def __init__(
+        self,
+        settings: EpicsSettings,
+        *,
+        clock: Clock | None = None,
+        search_s: float = 5.0,
+        connect: Callable[[], "PvaClient"] = _connect,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._search_s = search_s
+        self._connect = connect
+        self._client: PvaClient | None = None
+        self._channels: dict[str, Channel] = {}
+        self._silent: frozenset[str] = frozenset()  # heartbeats that nobody asked for
+        self._connections = self._new_connections()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._emit: Emit = _drop
+        # by index: a channel keeps its own for ever, so that what was noted is never taken for another's
+        self._names: list[str] = []
+        self._by_index: list[Channel | None] = []
+        self._rows = Rows(self._names)
+        # written by p4p's threads; a PV is noted again only after it was emptied
+        self._news: deque[tuple[int, int]] = deque()
+        self._questions = Questions()
+        self._servers: dict[str, str] | None = None
+        self._proven_ns: dict[str, int] = {}
+        self.n_failed = 0
+        self.n_dropped = 0
+        self.lag_s = 0.0
+
+    async def start(self, requests: Sequence[PvRequest], emit: Emit) -> None:
+        """Subscribe to every PV; see `nualley.pv.Source`. PV Access itself begins with the first PV.
+
+        Raises
+        ------
+        PvRefusedError
+            Where PV Access does not take a name.
+        """
+        self._emit = emit
+        if requests:
+            self._begin({request.pv for request in requests})
+        for request in requests:
+            self._open(request)
+
+    async def add(self, request: PvRequest) -> None:
+        """Subscribe to one more PV; see `nualley.pv.Source`."""
+        self._begin({request.pv})
+        self._close(request.pv)
+        self._silent -= {request.pv}
+        self._open(request)
+
+    async def remove(self, pv: str) -> None:
+        """Unsubscribe from a PV; a declared heartbeat is still listened to, without samples."""
+        was_open = pv in self._channels
+        self._close(pv)
+        if was_open and pv in self._settings.heartbeats:
+            self._silent |= {pv}
+            self._open(PvRequest(pv))
+
+    async def stop(self) -> None:
+        """Take what has gathered, and unsubscribe from everything."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        self._drain()
+        self._emit = _drop
+        self._questions.close()
+        for pv in list(self._channels):
+            self._close(pv)
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self._connections = self._new_connections()
+
+    def _new_connections(self) -> Connections:
+        return Connections(
+            protocol=self.protocol,
+            life_ns=round(self._settings.life_s * SECOND_NS),
+            heartbeats=self._settings.heartbeats,
+        )
+
+    def _begin(self, wanted: set[str]) -> None:
+        if self._client is not None:
+            return
+        os.environ.update(epics_environment(self._settings, os.environ))
+        self._client = self._connect()
+        self._silent = frozenset(self._settings.heartbeats) - wanted
+        for pv in sorted(self._silent):
+            self._open(PvRequest(pv))
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._drain_for_ever()), loop.create_task(self._tick_for_ever())]
+
+    @property
+    def _running(self) -> "PvaClient":
+        assert self._client is not None  # `_begin` comes before every channel
+        return self._client
+
+    # ---------------------------------------------------------------- subscriptions
+    def _open(self, request: PvRequest) -> None:
+        channel = Channel(request, len(self._names), time.monotonic())
+        self._names.append(request.pv)
+        self._by_index.append(channel)
+        channel.subscription = self._subscription(channel)
+        self._channels[request.pv] = channel
+
+    def _subscription(self, channel: Channel) -> Any:
+        queue, events = channel.begin_queue(), channel.request.events
+        return self._running.monitor(channel.pv, partial(self._note, channel.index), queue=queue, events=events)
+
+    def _note(self, index: int) -> None:
+        """Note that a PV has news (in a thread of p4p)."""
+        self._news.append((index, self._clock.now_ns()))
+
+    def _subscribe_anew(self, channel: Channel, now_ns: int) -> None:
+        """Begin another subscription before the old one is emptied and ended: what overlaps is a repeat, not a loss."""
+        before, channel.subscription = channel.subscription, self._subscription(channel)
+        while (update := before.pop()) is not None:
+            self._take_or_log(channel, update, now_ns)
+        before.close()
+
+    def _close(self, pv: str) -> None:
+        channel = self._channels.pop(pv, None)
+        if channel is None:
+            return
+        self._by_index[channel.index] = None
+        channel.subscription.close()
+        self._connections.remove(pv)
+
+    # ---------------------------------------------------------------- what comes in
+    async def _drain_for_ever(self) -> None:
+        while True:
+            self._drain()
+            await asyncio.sleep(_DRAIN_S)
+
+    def _drain(self) -> None:
+        now_ns = self._clock.now_ns()
+        self._servers = None
+        self._proven_ns.clear()
+        if self._news:
+            self._note_lag(self._news[0][1], now_ns)
+        for _ in range(len(self._news)):
+            channel = self._by_index[self._news.popleft()[0]]
+            if channel is not None:  # None: was noted before we unsubscribed
+                self._empty(channel, now_ns)
+        self._flush()
+        for ioc, asked_ns in self._questions.answers():
+            self._send(self._connections.answered(ioc, asked_ns, now_ns))
+
+    def _note_lag(self, noted_ns: int, now_ns: int) -> None:
+        before_s, self.lag_s = self.lag_s, max(0.0, (now_ns - noted_ns) / SECOND_NS)
+        if self.lag_s > _LATE_S >= before_s:
+            _log.warning("pva.late", lag_s=round(self.lag_s, 3), do="look what else this machine does")
+
+    def _empty(self, channel: Channel, now_ns: int) -> None:
+        """Take what waits of a PV."""
+        taken, last, most = 0, None, _TURN * channel.queue
+        while (update := channel.subscription.pop()) is not None:
+            if last is not None:
+                self._take_or_log(channel, last, now_ns)
+            taken, last = taken + 1, update
+            if taken >= most:
+                self._note(channel.index)
+                break
+        if channel.backlog.took(taken):
+            self._tell_merged(channel, now_ns)
+        # the newest one is what the PV holds, whatever was merged before it
+        if last is not None:
+            self._take_or_log(channel, last, now_ns)
+        if channel.is_queue_too_large:
+            self._subscribe_anew(channel, now_ns)
+
+    def _take_or_log(self, channel: Channel, update: Any, now_ns: int) -> None:
+        try:
+            self._take(channel, update, now_ns)
+        except Exception:  # noqa: BLE001  # the outermost loop: one odd value must not take the others along
+            self.n_failed += 1
+            _log.exception("pva.update_failed", pv=channel.pv, n_failed=self.n_failed)
+
+    def _take(self, channel: Channel, update: Any, now_ns: int) -> None:
+        if isinstance(update, Exception):
+            self._lose(channel, update, now_ns)
+            return
+        form, is_first = channel.form, channel.form is None
+        if form is None:
+            form = channel.form = form_of(update, channel.pv)
+            self._tell_connected(channel, now_ns)
+        time_ns = stamp_ns(update, form, now_ns)
+        self._prove(channel, time_ns, now_ns)
+        if channel.pv in self._silent:
+            return
+        changed = update.changedSet()
+        if is_first or not form.is_plain(changed):
+            self._take_metadata(channel, metadata_of(update, channel.pv, form, now_ns))
+            if not is_first and not form.has_value(changed):
+                return
+        if form.loses:
+            channel.warn_once(form.loses)
+        if not form.is_number:
+            sample = sample_of(update, channel.pv, form, now_ns)
+            channel.measure(sample.value)
+            self._tell(sample)
+        elif is_column(value := form.read(update)):
+            self._rows.add(form.kind, (channel.index, time_ns, value, *alarm_of(update, form), now_ns))
+        else:
+            channel.warn_once("numbers beyond 2**63 are quarantined: no column holds them")
+            self._tell(sample_of(update, channel.pv, form, now_ns))
+
+    def _take_metadata(self, channel: Channel, found: Metadata) -> None:
+        known = channel.metadata
+        # a connection brings them again; NaN limits are equal here, which == would deny
+        if known is None or repr(replace(found, time_ns=0)) != repr(replace(known, time_ns=0)):
+            channel.metadata = found
+            self._tell(found)
+
+    # ---------------------------------------------------------------- who is connected, and who lives
+    def _tell_connected(self, channel: Channel, now_ns: int) -> None:
+        if self._servers is None:
+            self._servers = self._running.servers()
+        # it is missing where the connection has ended by now: that is told next, of the IOC that was known
+        channel.ioc = self._servers.get(channel.pv, channel.ioc)
+        self._send(self._connections.connected(channel.pv, channel.ioc, now_ns))
+
+    def _prove(self, channel: Channel, time_ns: int, now_ns: int) -> None:
+        """Tell of an IOC that came back to life before its updates are told."""
+        proven_ns = proof_ns(time_ns, now_ns)
+        if proven_ns > self._proven_ns.get(channel.ioc, 0):
+            self._proven_ns[channel.ioc] = proven_ns
+            self._send(self._connections.heard(channel.ioc, proven_ns, now_ns))
+        if channel.pv in self._settings.heartbeats:
+            self._connections.beat(channel.pv, now_ns)
+
+    def _lose(self, channel: Channel, trouble: Exception, now_ns: int) -> None:
+        channel.form = None
+        self._send(self._connections.lost(channel.pv, now_ns))
+        if not self._running.is_lost(trouble):
+            channel.retry_s = time.monotonic() + _RETRY_S
+            do = f"look at its server's rules of access; it is asked again every {_RETRY_S:g} s"
+            _log.warning("pva.refused", pv=channel.pv, what=str(trouble), do=do)
+
+    def _tell_merged(self, channel: Channel, now_ns: int) -> None:
+        """Say that updates were missed."""
+        self.n_dropped += 1
+        _log.error(
+            "pva.dropped",
+            pv=channel.pv,
+            queue=channel.queue,
+            do="set a larger queue of this PV in pvs/*.toml, or look what else this machine does",
+        )
+        if channel.form is not None:
+            self._send(self._connections.lost(channel.pv, now_ns))
+            self._send(self._connections.connected(channel.pv, channel.ioc, now_ns))
+
+    def _send(self, events: Iterable[PvEvent]) -> None:
+        for event in events:
+            if isinstance(event, Life) or getattr(event, "pv", "") not in self._silent:
+                self._tell(event)
+
+    def _tell(self, event: PvEvent) -> None:
+        self._flush()
+        self._hand_over(event)
+
+    def _flush(self) -> None:
+        """Tell the numbers that have gathered: before whatever else comes behind them."""
+        for samples in self._rows.take():
+            self._hand_over(samples)
+
+    def _hand_over(self, event: PvEvent) -> None:
+        try:
+            self._emit(event)
+        except Exception:  # noqa: BLE001  # the outermost boundary: whoever takes the events must not end the listening
+            self.n_failed += len(event) if isinstance(event, Samples) else 1
+            _log.exception("pva.event_failed", event_type=type(event).__name__, n_failed=self.n_failed)
+
+    # ---------------------------------------------------------------- life
+    async def _tick_for_ever(self) -> None:
+        before_s = time.monotonic()
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now_s = time.monotonic()
+            awake_ns = round(min(now_s - before_s, _SUSPENDED_S) * SECOND_NS)
+            before_s = now_s
+            try:
+                self._tick(now_s, awake_ns)
+            except Exception:  # noqa: BLE001  # the watch over IOCs must outlive whatever an upper part raises
+                self.n_failed += 1
+                _log.exception("pva.life_failed", n_failed=self.n_failed)
+
+    def _tick(self, now_s: float, awake_ns: int) -> None:
+        now_ns = self._clock.now_ns()
+        for channel in self._channels.values():
+            if channel.form is None and now_s - channel.opened_s >= self._search_s:
+                self._send(self._connections.lost(channel.pv, now_ns))  # told once
+            if channel.retry_s is not None and now_s >= channel.retry_s:
+                channel.retry_s = None
+                self._subscribe_anew(channel, now_ns)
+        tick = self._connections.tick(now_ns, awake_ns)
+        self._send(tick.events)
+        for question in tick.questions:
+            asked = self._channels.get(question.pv)
+            if asked is not None and asked.form is not None:
+                self._questions.ask(self._running, question, now_ns)
+
+
+def _drop(_event: Any) -> None:
+    """Take nothing: the source does not run."""

@@ -1,0 +1,75 @@
+"""One PV that is listened to over PV Access."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import structlog
+
+from nualley.pv.adapters.pva_queue import QUEUE, Backlog, queue_for
+from nualley.pv.adapters.pva_values import Form
+from nualley.pv.models import Metadata, PvRequest, PvValue
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Channel:
+    """One PV that is listened to.
+
+    Parameters
+    ----------
+    request : PvRequest
+        What is listened to.
+    index : int
+        Its own for ever.
+    opened_s : float
+        When it was, by the clock that only grows [s].
+    """
+
+    request: PvRequest
+    index: int
+    opened_s: float
+    subscription: Any = None
+    queue: int = QUEUE
+    backlog: Backlog = field(default_factory=lambda: Backlog(QUEUE))
+    form: Form | None = None  # None: not connected
+    metadata: Metadata | None = None
+    ioc: str = ""
+    retry_s: float | None = None
+    _size_B: int = 0  # of the largest update
+    _said: set[str] = field(default_factory=set)
+
+    @property
+    def pv(self) -> str:
+        """Its name."""
+        return self.request.pv
+
+    @property
+    def _wanted_queue(self) -> int:
+        return self.request.queue or queue_for(self._size_B)
+
+    @property
+    def is_queue_too_large(self) -> bool:
+        """Whether its updates have proven so large that fewer of them should wait."""
+        return 2 * self._wanted_queue <= self.queue
+
+    def begin_queue(self) -> int:
+        """Return how many updates may wait in a subscription that begins now."""
+        self.queue = self._wanted_queue
+        self.backlog = Backlog(self.queue)
+        return self.queue
+
+    def measure(self, value: PvValue) -> None:
+        """Note how large a text or an array is."""
+        if isinstance(value, np.ndarray):
+            size_B = value.nbytes
+        else:
+            size_B = len(value) if isinstance(value, str) else sum(map(len, value)) if isinstance(value, list) else 0
+        self._size_B = max(self._size_B, size_B)
+
+    def warn_once(self, what: str) -> None:
+        """Say something about its values once, and not with every update."""
+        if what not in self._said:
+            self._said.add(what)
+            _log.warning("pva.value", pv=self.pv, what=what)
