@@ -11,8 +11,8 @@ import pytest
 
 # cyclopts brings rich; SQLAlchemy comes with the catalog, pydantic with the configuration
 HEAVY = (
-    "numpy", "p4p", "pyarrow", "h5py", "matplotlib", "aioca", "epicscorelibs", "llvmlite", "zmq", "fastapi", "starlette",
-    "uvicorn", "jinja2", "alembic", "structlog", "softioc", "tree_sitter",
+    "numpy", "pyarrow", "h5py", "matplotlib", "aioca", "epicscorelibs", "llvmlite", "zmq", "fastapi", "starlette",
+    "uvicorn", "jinja2", "alembic", "structlog", "softioc", "p4p", "tree_sitter",
 )  # fmt: skip
 CATALOG = ("sqlalchemy", "pydantic", "asyncio", "nualley.config", "nualley.catalog")
 

@@ -76,6 +76,7 @@ def write_repository(directory: Path, *, addr_list: Sequence[str], port: int) ->
     for table, key, value in (
         ("epics", "addr_list", f"[{addresses}]"),
         ("epics", "auto_addr_list", "false"),
+        ("epics", "pva_auto_addr_list", "false"),
         ("ingest", "settle_s", SETTLE_S),
         ("ingest", "poll_s", 0.5),
         ("web", "port", port),

@@ -35,7 +35,7 @@ def test_a_daq_pv_that_no_group_archives(repository: Broken) -> None:
 
 
 def test_a_heartbeat_need_not_be_archived_but_must_be_a_name(repository: Broken) -> None:
-    repository.replace("experiment.toml", "auto_addr_list = false", 'heartbeats = ["X:BEAT", "../x"]')
+    repository.replace("experiment.toml", "\nauto_addr_list = false", '\nheartbeats = ["X:BEAT", "../x"]')
     mistake = repository.only()
     assert (mistake.key, mistake.found) == ("epics.heartbeats[1]", '"../x"')
     assert "the name of a PV" in mistake.expected

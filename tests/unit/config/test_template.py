@@ -29,6 +29,7 @@ def test_it_works_unedited(tmp_path: Path) -> None:
     daq = configuration.detectors[drop.detector].daq
     assert daq is not None
     assert daq.format == "wavedump"
+    assert configuration.epics.pva_auto_addr_list is False
     assert configuration.epics.auto_addr_list is False  # nothing is broadcast before somebody says so
 
 

@@ -8,6 +8,7 @@ def test_the_example_is_told_where_the_ioc_is(tmp_path):
     configuration = write_repository(tmp_path, addr_list=["127.0.0.1:5099"], port=9001)
     assert configuration.epics.addr_list == ("127.0.0.1:5099",)
     assert not configuration.epics.auto_addr_list
+    assert not configuration.epics.pva_auto_addr_list
     assert (configuration.web.port, configuration.ingest.settle_s) == (9001, 2.0)
     assert configuration.experiment.name == "COHERENT demo"
     assert check(tmp_path, {}) == []
