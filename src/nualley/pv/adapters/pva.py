@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +31,7 @@ _TICK_S = 0.25
 _SUSPENDED_S = 2 * _TICK_S  # a tick that comes later than this found us asleep: no silence of an IOC
 _LATE_S = 1.0
 _RETRY_S = 10.0  # a server that refuses a subscription, or ends it, is asked again after this time
+_LOOK = 4000  # updates, in a tenth of a second
 _TURN = 4  # of a PV that sends without end, so many windows are taken before it is the others' turn
 _log = structlog.get_logger(__name__)
 
@@ -88,6 +90,7 @@ class PvaSource:
         self._connect = connect
         self._client: PvaClient | None = None
         self._channels: dict[str, Channel] = {}
+        self._n_pvs = 0
         self._silent: frozenset[str] = frozenset()  # heartbeats that nobody asked for
         self._connections = self._new_connections()
         self._tasks: list[asyncio.Task[None]] = []
@@ -114,6 +117,7 @@ class PvaSource:
             Where PV Access does not take a name.
         """
         self._emit = emit
+        self._n_pvs = len(requests)
         if requests:
             self._begin({request.pv for request in requests})
         for request in requests:
@@ -140,7 +144,7 @@ class PvaSource:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        self._drain()
+        self._drain(most=sys.maxsize)  # once: who goes on sending does not keep us
         self._emit = _drop
         self._questions.close()
         for pv in list(self._channels):
@@ -176,13 +180,14 @@ class PvaSource:
     # ---------------------------------------------------------------- subscriptions
     def _open(self, request: PvRequest) -> None:
         channel = Channel(request, len(self._names), time.monotonic())
+        self._n_pvs = max(self._n_pvs, len(self._channels) + 1)
         self._names.append(request.pv)
         self._by_index.append(channel)
         channel.subscription = self._subscription(channel)
         self._channels[request.pv] = channel
 
     def _subscription(self, channel: Channel) -> Any:
-        queue, events = channel.begin_queue(), channel.request.events
+        queue, events = channel.begin_queue(self._n_pvs), channel.request.events
         return self._running.monitor(channel.pv, partial(self._note, channel.index), queue=queue, events=events)
 
     def _note(self, index: int) -> None:
@@ -207,45 +212,50 @@ class PvaSource:
     # ---------------------------------------------------------------- what comes in
     async def _drain_for_ever(self) -> None:
         while True:
-            self._drain()
-            await asyncio.sleep(_DRAIN_S)
+            has_more = self._drain()
+            await asyncio.sleep(0 if has_more else _DRAIN_S)
 
-    def _drain(self) -> None:
+    def _drain(self, most: int = _LOOK) -> bool:
+        """Take what waits, but not for long, as others wait for the loop; return whether there is more."""
         now_ns = self._clock.now_ns()
         self._servers = None
         self._proven_ns.clear()
         if self._news:
             self._note_lag(self._news[0][1], now_ns)
-        for _ in range(len(self._news)):
-            channel = self._by_index[self._news.popleft()[0]]
+        n_noted, n_taken = len(self._news), 0
+        while n_noted and n_taken < most:
+            index, noted_ns = self._news.popleft()
+            channel, n_noted = self._by_index[index], n_noted - 1
             if channel is not None:  # None: was noted before we unsubscribed
-                self._empty(channel, now_ns)
+                n_taken += self._empty(channel, noted_ns, now_ns)
         self._flush()
         for ioc, asked_ns in self._questions.answers():
             self._send(self._connections.answered(ioc, asked_ns, now_ns))
+        return n_noted > 0
 
     def _note_lag(self, noted_ns: int, now_ns: int) -> None:
         before_s, self.lag_s = self.lag_s, max(0.0, (now_ns - noted_ns) / SECOND_NS)
         if self.lag_s > _LATE_S >= before_s:
             _log.warning("pva.late", lag_s=round(self.lag_s, 3), do="look what else this machine does")
 
-    def _empty(self, channel: Channel, now_ns: int) -> None:
-        """Take what waits of a PV."""
+    def _empty(self, channel: Channel, noted_ns: int, now_ns: int) -> int:
+        """Take what waits of a PV, and return how many updates that was."""
         taken, last, most = 0, None, _TURN * channel.queue
         while (update := channel.subscription.pop()) is not None:
             if last is not None:
                 self._take_or_log(channel, last, now_ns)
             taken, last = taken + 1, update
             if taken >= most:
-                self._note(channel.index)
+                self._news.append((channel.index, noted_ns))
                 break
         if channel.backlog.took(taken):
             self._tell_merged(channel, now_ns)
         # the newest one is what the PV holds, whatever was merged before it
         if last is not None:
             self._take_or_log(channel, last, now_ns)
-        if channel.is_queue_too_large:
+        if channel.is_queue_too_large(self._n_pvs):
             self._subscribe_anew(channel, now_ns)
+        return taken
 
     def _take_or_log(self, channel: Channel, update: Any, now_ns: int) -> None:
         try:

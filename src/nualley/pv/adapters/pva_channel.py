@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import structlog
 
-from nualley.pv.adapters.pva_queue import QUEUE, Backlog, queue_for
+from nualley.pv.adapters.pva_queue import QUEUE_MIN, Backlog, queue_for
 from nualley.pv.adapters.pva_values import Form
 from nualley.pv.models import Metadata, PvRequest, PvValue
 
@@ -31,8 +31,8 @@ class Channel:
     index: int
     opened_s: float
     subscription: Any = None
-    queue: int = QUEUE
-    backlog: Backlog = field(default_factory=lambda: Backlog(QUEUE))
+    queue: int = QUEUE_MIN
+    backlog: Backlog = field(default_factory=lambda: Backlog(QUEUE_MIN))
     form: Form | None = None  # None: not connected
     metadata: Metadata | None = None
     ioc: str = ""
@@ -45,20 +45,18 @@ class Channel:
         """Its name."""
         return self.request.pv
 
-    @property
-    def _wanted_queue(self) -> int:
-        return self.request.queue or queue_for(self._size_B)
+    def is_queue_too_large(self, n_pvs: int) -> bool:
+        """Whether updates have proven so large, or PVs so many, that fewer should wait."""
+        return 2 * self._wanted_queue(n_pvs) <= self.queue
 
-    @property
-    def is_queue_too_large(self) -> bool:
-        """Whether its updates have proven so large that fewer of them should wait."""
-        return 2 * self._wanted_queue <= self.queue
-
-    def begin_queue(self) -> int:
-        """Return how many updates may wait in a subscription that begins now."""
-        self.queue = self._wanted_queue
+    def begin_queue(self, n_pvs: int) -> int:
+        """Return how many updates may wait in a subscription that begins now, beside those of so many PVs."""
+        self.queue = self._wanted_queue(n_pvs)
         self.backlog = Backlog(self.queue)
         return self.queue
+
+    def _wanted_queue(self, n_pvs: int) -> int:
+        return self.request.queue or queue_for(self._size_B, n_pvs)
 
     def measure(self, value: PvValue) -> None:
         """Note how large a text or an array is."""

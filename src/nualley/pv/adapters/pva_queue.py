@@ -6,7 +6,7 @@ but it is seen by what waits: first our window was full, and behind it came all 
 """
 
 QUEUE = 1024
-"""Updates that may wait where neither the policy nor their size says otherwise."""
+"""The most updates that wait of one PV where its policy says nothing."""
 
 QUEUE_MIN = 4
 """The least that a server takes for a queue that flows."""
@@ -14,21 +14,29 @@ QUEUE_MIN = 4
 QUEUE_B = 1 << 22
 """What may wait for us of one PV [B], and as much again at its server."""
 
+TOTAL_B = 1 << 28
+"""What may wait for us of all PVs together [B]."""
 
-def queue_for(update_B: int) -> int:
-    """Return how many updates of a PV may wait, by the size of one.
+_STRUCTURE_B = 2048  # what a number takes with its alarm, stamp and limits, each time
+
+
+def queue_for(update_B: int, n_pvs: int) -> int:
+    """Return how many updates of a PV may wait.
 
     Parameters
     ----------
     update_B : int
-        What one holds [B], >= 0.
+        What the value of one holds [B], >= 0.
+    n_pvs : int
+        How many PVs share the room, >= 1.
 
     Examples
     --------
-    >>> queue_for(8), queue_for(400_000), queue_for(8_000_000)
-    (1024, 10, 4)
+    >>> queue_for(8, 10), queue_for(8, 2000), queue_for(400_000, 10), queue_for(8_000_000, 10)
+    (1024, 65, 10, 4)
     """
-    return max(QUEUE_MIN, min(QUEUE, QUEUE_B // max(update_B, 1)))
+    each_B = min(QUEUE_B, TOTAL_B // max(n_pvs, 1))
+    return max(QUEUE_MIN, min(QUEUE, each_B // (update_B + _STRUCTURE_B)))
 
 
 class Backlog:
