@@ -31,8 +31,8 @@ _TICK_S = 0.25
 _SUSPENDED_S = 2 * _TICK_S  # a tick that comes later than this found us asleep: no silence of an IOC
 _LATE_S = 1.0
 _RETRY_S = 10.0  # a server that refuses a subscription, or ends it, is asked again after this time
+_N_SAID = 5
 _LOOK = 4000  # updates, in a tenth of a second
-_TURN = 4  # of a PV that sends without end, so many windows are taken before it is the others' turn
 _log = structlog.get_logger(__name__)
 
 
@@ -104,6 +104,7 @@ class PvaSource:
         self._questions = Questions()
         self._servers: dict[str, str] | None = None
         self._proven_ns: dict[str, int] = {}
+        self._merged: list[str] = []
         self.n_failed = 0
         self.n_dropped = 0
         self.lag_s = 0.0
@@ -229,6 +230,7 @@ class PvaSource:
             if channel is not None:  # None: was noted before we unsubscribed
                 n_taken += self._empty(channel, noted_ns, now_ns)
         self._flush()
+        self._say_merged()
         for ioc, asked_ns in self._questions.answers():
             self._send(self._connections.answered(ioc, asked_ns, now_ns))
         return n_noted > 0
@@ -240,12 +242,12 @@ class PvaSource:
 
     def _empty(self, channel: Channel, noted_ns: int, now_ns: int) -> int:
         """Take what waits of a PV, and return how many updates that was."""
-        taken, last, most = 0, None, _TURN * channel.queue
+        taken, last = 0, None
         while (update := channel.subscription.pop()) is not None:
             if last is not None:
                 self._take_or_log(channel, last, now_ns)
             taken, last = taken + 1, update
-            if taken >= most:
+            if taken >= channel.queue:  # it may send without end: the others' turn
                 self._news.append((channel.index, noted_ns))
                 break
         if channel.backlog.took(taken):
@@ -327,16 +329,17 @@ class PvaSource:
 
     def _tell_merged(self, channel: Channel, now_ns: int) -> None:
         """Say that updates were missed."""
-        self.n_dropped += 1
-        _log.error(
-            "pva.dropped",
-            pv=channel.pv,
-            queue=channel.queue,
-            do="set a larger queue of this PV in pvs/*.toml, or look what else this machine does",
-        )
+        self._merged.append(channel.pv)
         if channel.form is not None:
             self._send(self._connections.lost(channel.pv, now_ns))
             self._send(self._connections.connected(channel.pv, channel.ioc, now_ns))
+
+    def _say_merged(self) -> None:
+        if self._merged:
+            self.n_dropped += len(self._merged)
+            do = "set a larger queue of these PVs in pvs/*.toml, or look what else this machine does"
+            _log.error("pva.dropped", n=len(self._merged), pvs=self._merged[:_N_SAID], do=do)
+            self._merged.clear()
 
     def _send(self, events: Iterable[PvEvent]) -> None:
         for event in events:
