@@ -272,7 +272,7 @@ class PvDefaults(PvPolicy):
 
     @field_validator(*_PROTOCOLS_BY_KEY)
     @classmethod
-    def _check_protocol(cls, value: str | int | None) -> str | int | None:
+    def _check_protocol(cls, value: str | int | None, info: ValidationInfo) -> str | int | None:  # noqa: ARG003  # as above
         return value
 
     @model_validator(mode="after")

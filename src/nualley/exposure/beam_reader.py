@@ -6,7 +6,7 @@ from functools import cache
 
 from nualley.core import DAY_NS, SECOND_NS, Interval, IntervalSet
 from nualley.exposure.integral import BeamHistory, Segments, Sums, integrate, segments
-from nualley.exposure.ports import PvHistory
+from nualley.exposure.ports import ScalarHistory
 from nualley.exposure.row_reader import KeptRows, RowReader
 from nualley.exposure.sources import BeamSources, ScaledPv
 from nualley.physics import History, history_from_rows
@@ -42,7 +42,7 @@ class BeamReader:
 
     Parameters
     ----------
-    archive : PvHistory
+    archive : ScalarHistory
         The archive.
     sources : BeamSources
         Which PVs.
@@ -50,7 +50,7 @@ class BeamReader:
         Rows, which spare reading samples; without them, all is read.
     """
 
-    def __init__(self, archive: PvHistory, sources: BeamSources, kept: KeptRows | None = None) -> None:
+    def __init__(self, archive: ScalarHistory, sources: BeamSources, kept: KeptRows | None = None) -> None:
         self._archive = archive
         self.sources = sources
         self._kept = kept

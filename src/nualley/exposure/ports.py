@@ -35,8 +35,8 @@ class TraceRows:
     samples: NDArray[np.float64] | NDArray[np.float32]
 
 
-class PvHistory(Protocol):
-    """The archive, as far as exposure sees it. A PV that it does not know has no rows and was never alive."""
+class ScalarHistory(Protocol):
+    """Archived numbers. A PV that is not known has no rows and was never alive."""
 
     def read(self, pv: str, start_ns: int, stop_ns: int) -> PvRows:
         """Return samples and connection changes of a scalar PV.
@@ -56,6 +56,14 @@ class PvHistory(Protocol):
             inside.
         """
         ...
+
+    def alive_until_ns(self, pv: str) -> int:
+        """Return up to when the last value is known to have held [ns since 1970 UTC]."""
+        ...
+
+
+class PvHistory(ScalarHistory, Protocol):
+    """The archive, as far as exposure sees it."""
 
     def read_traces(self, pv: str, start_ns: int, stop_ns: int) -> TraceRows:
         """Return the arrays that a PV posted in ``[start_ns, stop_ns)``."""
@@ -80,10 +88,6 @@ class PvHistory(Protocol):
 
     def count_traces(self, pv: str, start_ns: int, stop_ns: int) -> int:
         """Return about how many arrays and kept averages there are in an interval; 0 where there are none."""
-        ...
-
-    def alive_until_ns(self, pv: str) -> int:
-        """Return up to when the last value is known to have held [ns since 1970 UTC]."""
         ...
 
     def labels(self, pv: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from nualley.exposure.beam_reader import BeamReader
 from nualley.exposure.footing import SeriesFooting, rows_stop_ns
 from nualley.exposure.integral import segments
 from nualley.exposure.models import BEAM_SERIES, Series
-from nualley.exposure.ports import PvHistory, TraceRows
+from nualley.exposure.ports import ScalarHistory
 from nualley.exposure.row_reader import KeptRows, read_footing, row_days
 from nualley.exposure.rows import Rows, hours_of, make_rows
 from nualley.exposure.sources import BeamSources, ScaledPv
@@ -115,7 +115,7 @@ class RowKeeper:
 
     Parameters
     ----------
-    archive : PvHistory
+    archive : ScalarHistory
         Archived PVs.
     sources : BeamSources
         What ``beam.toml`` says.
@@ -125,7 +125,7 @@ class RowKeeper:
         Says which hours are over.
     """
 
-    def __init__(self, archive: PvHistory, sources: BeamSources, kept: KeptRows, clock: Clock) -> None:
+    def __init__(self, archive: ScalarHistory, sources: BeamSources, kept: KeptRows, clock: Clock) -> None:
         self._archive, self._sources, self._kept, self._clock = archive, sources, kept, clock
 
     @property
@@ -285,11 +285,11 @@ class RowKeeper:
 
 
 class _CountedHistory:
-    """The port `PvHistory` that notes of which PVs it could not give all samples that were ever stored.
+    """The port `ScalarHistory` that notes of which PVs it could not give all samples that were ever stored.
 
     Parameters
     ----------
-    archive : PvHistory
+    archive : ScalarHistory
         The archive.
     footing : SeriesFooting
         How many samples there should be.
@@ -297,7 +297,7 @@ class _CountedHistory:
         What is read.
     """
 
-    def __init__(self, archive: PvHistory, footing: SeriesFooting, day: Interval) -> None:
+    def __init__(self, archive: ScalarHistory, footing: SeriesFooting, day: Interval) -> None:
         self._archive = archive
         self._n_samples = footing.n_samples(day.start_ns, day.stop_ns)
         self._held_ns = footing.held_ns(day.start_ns)
@@ -316,17 +316,9 @@ class _CountedHistory:
             self.missing.add(pv)
         return rows
 
-    def read_traces(self, pv: str, start_ns: int, stop_ns: int) -> TraceRows:
-        """Return the arrays that a PV posted."""
-        return self._archive.read_traces(pv, start_ns, stop_ns)
-
     def alive_until_ns(self, pv: str) -> int:
         """Return up to when the last value is known to have held [ns since 1970 UTC]."""
         return self._archive.alive_until_ns(pv)
-
-    def labels(self, pv: str) -> tuple[str, ...]:
-        """Return the labels of an enum PV."""
-        return self._archive.labels(pv)
 
 
 def _are_same(one: Sequence[Rows], other: Sequence[Rows]) -> bool:

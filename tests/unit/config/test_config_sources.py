@@ -30,7 +30,7 @@ PV = "pvs/lab.toml"
         ('protocol = "computed", expression = "\\"a b\\" + 1"', "expression", "cannot be the name of a PV"),
         ('protocol = "computed", expression = "X * 2"', "expression", "X is not among them"),
         ('protocol = "computed", expression = "LAB:X * 2"', "expression", "LAB:X <- LAB:X"),
-        ('protocol = "mqt"', "protocol", "one of ca, http, mqtt, computed"),
+        ('protocol = "mqt"', "protocol", "one of ca, pva, http, mqtt, computed"),
     ],
 )
 def test_what_does_not_belong_together_is_refused(repository: Broken, policy: str, key: str, expected: str) -> None:
