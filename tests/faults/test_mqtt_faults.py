@@ -15,7 +15,7 @@ from tests.archive_child import ArchiveChild
 
 pytestmark = [pytest.mark.fault, pytest.mark.enable_socket, pytest.mark.timeout(900)]
 
-LIMIT_S = 40
+LIMIT_S = 120
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """What happens to a sample, and how a PV stands."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,13 @@ def test_a_sample_is_judged_by_its_stamp_and_the_one_before(stamp_ns, before, re
 
 def test_a_changed_alarm_is_no_repeat():
     assert judge(sample(NOW_NS, severity=2), tail(NOW_NS), LIMIT_NS) is None
+
+
+@pytest.mark.parametrize("stamp_ns", [EPICS_EPOCH_NS, NOW_NS - 1, NOW_NS])
+def test_what_its_source_could_not_read_is_kept_aside_whatever_its_stamp(stamp_ns):
+    unreadable = replace(sample(stamp_ns), unreadable="no JSON")
+    assert judge(unreadable, tail(NOW_NS), LIMIT_NS) is Reason.UNREADABLE
+    assert Reason.UNREADABLE in QUARANTINED
 
 
 def test_repeats_are_left_out_and_never_kept_aside():
