@@ -70,6 +70,7 @@ def open_sources(site: Site, recorder: Recorder, plan: Plan) -> Sources:
         known=_known(recorder),
         receipt=lambda: recorder.received.seq,
         receipts=ReceiptFile(site.archive_folder / RECEIPTS, N_RECEIPTS),
+        saved_ns=recorder.registry.account.time_ns,
         clock=clock,
     )
     recorder.synced.subscribe(lambda synced: mqtt.durable(synced.seq))

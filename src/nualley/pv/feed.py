@@ -113,6 +113,8 @@ class Feed:
         What stands in the place of an IOC: ``mqtt:host:port``.
     known : callable
         Returns what is stored of a PV.
+    unsaved_ns : tuple of (int, int)
+        From when to when what reached an earlier process of ours was not made durable [ns since 1970 UTC].
 
     Attributes
     ----------
@@ -122,9 +124,10 @@ class Feed:
         Samples that could not be read.
     """
 
-    def __init__(self, broker: str, known: AskKnown) -> None:
+    def __init__(self, broker: str, known: AskKnown, unsaved_ns: tuple[int, int] = (0, 0)) -> None:
         self._broker = broker
         self._known = known
+        self._unsaved_ns = unsaved_ns
         self._pvs: dict[str, _Pv] = {}
         self._topics: dict[str, list[str]] = {}
         self.n_repeated = 0
@@ -258,7 +261,8 @@ class Feed:
 
     def _is_stored(self, name: str, pv: _Pv, message: Message, reading: Reading, time_ns: int) -> bool:
         """Say whether a message that is retained or sent again brings nothing new."""
-        if not message.is_retained and not message.first_ns:
+        begin_ns, end_ns = self._unsaved_ns
+        if not message.is_retained and (not message.first_ns or begin_ns < message.first_ns < end_ns):
             return False
         known = self._known(name)
         if known is not None and (message.first_ns or reading.time_ns is not None):

@@ -105,6 +105,17 @@ def test_a_message_that_came_before_has_its_first_stamp_and_is_stored_once(bench
     assert bench.values(b"2", is_again=True) == [2.0]
 
 
+def test_what_an_earlier_process_did_not_make_durable_is_news_whatever_its_stamp():
+    bench = Bench()
+    bench.feed = Feed(BROKER, bench.stored.get, (650, 900))
+    bench.add("S", "s", member="v", time_member="at")
+    bench.stored["S"] = Known(100, 1.0)
+    old = b'{"v": 9, "at": 50}'
+    assert bench.values(old, topic="s", is_again=True, first_ns=600) == []
+    assert bench.values(old, topic="s", is_again=True, first_ns=700) == [9.0], "the recorder says that it is backward"
+    assert bench.values(old, topic="s", is_again=True, first_ns=950) == []
+
+
 def test_what_cannot_be_read_is_told_once_where_it_is_retained(bench):
     (sample,) = bench.take(b"\xff")
     assert (sample.value, sample.value_type, sample.unreadable) == ("\\xff", "string", "byte 0 is not UTF-8")

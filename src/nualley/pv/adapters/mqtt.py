@@ -50,6 +50,8 @@ class MqttSource:
         Returns the receipt number of what was emitted last; `durable` says when it is on disk.
     receipts : Receipts
         When messages reached us.
+    saved_ns : int
+        When an earlier process of ours made durable what it had, for the last time [ns since 1970 UTC]; 0: never.
     clock : Clock, optional
         Our clock: the stamp of messages that bring none.
 
@@ -79,6 +81,7 @@ class MqttSource:
         known: AskKnown,
         receipt: Callable[[], int],
         receipts: Receipts,
+        saved_ns: int = 0,
         clock: Clock | None = None,
     ) -> None:
         self._settings = settings
@@ -88,7 +91,8 @@ class MqttSource:
         self._receipts = receipts
         self._clock = clock or SystemClock()
         self._known = known
-        self._feed = Feed(self._broker, known)
+        self._saved_ns = saved_ns
+        self._feed = self._new_feed()
         self._emit: Emit = _drop
         self._client: MqttClient | None = None
         self._running: asyncio.Task[None] | None = None
@@ -148,7 +152,8 @@ class MqttSource:
             await self._drain()
         self._running = self._client = None
         self._emit = _drop
-        self._feed = Feed(self._broker, self._known)
+        self._saved_ns = self._clock.now_ns()
+        self._feed = self._new_feed()
         self._under_way.clear()
         self._waiting.clear()
         self._receipts.close()
@@ -161,6 +166,9 @@ class MqttSource:
             self._under_way.pop(key, None)
             if self._client is not None:
                 self._client.acknowledge(mid)
+
+    def _new_feed(self) -> Feed:
+        return Feed(self._broker, self._known, (self._saved_ns, self._clock.now_ns()) if self._saved_ns else (0, 0))
 
     def _note_wanted(self) -> None:
         if self._feed.topics:
