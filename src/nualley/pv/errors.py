@@ -31,10 +31,6 @@ class PayloadError(UsageError):
     """What an MQTT message holds says nothing of a PV that can be read."""
 
 
-class MqttTopicError(ConfigurationError):
-    """A topic that cannot be listened to."""
-
-
 class MqttSecretError(ConfigurationError):
     """The password for the MQTT broker cannot be used."""
 
