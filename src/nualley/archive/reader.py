@@ -272,7 +272,7 @@ class ArchiveReader:
         return any(self._is_thinned(name, start_ns) for name in self._names().get(pv, (pv,)))
 
     def _is_thinned(self, pv: str, start_ns: int) -> bool:
-        cell_ns = self._view.sealed.first_ns(pv, Level.MINUTE)
+        cell_ns = self._view.sealed.first_ns(pv, Level.MINUTE) or self._view.sealed.first_ns(pv, Level.WAVE)
         if cell_ns is None:
             return False
         raw_ns = self._view.sealed.first_ns(pv, Level.RAW)

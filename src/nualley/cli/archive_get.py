@@ -120,7 +120,8 @@ def _show_rows(site: Site, pv: str, stretch_ns: tuple[int, int], output: History
             right=(1,),
         )
     if site.archive().is_thinned(pv, stretch_ns[0]):
-        print_note(f"samples of {pv} are kept for a while only: --bins reaches further back")
+        further = "--bins" if table["value"].type.num_fields == 0 else f"nualley archive trace {pv}"
+        print_note(f"samples of {pv} are kept for a while only: {further} reaches further back")
     elif not len(table):
         print_note(f"no rows: {pv} was {'never connected' if not record.has_connected else 'not archived then'}")
 

@@ -173,6 +173,8 @@ def test_arrays_by_the_minute(run, capsys, tmp_path):
     assert len(columns["mean"][0]) == len(columns["rms"][0]) == 200
     compact()
     assert json.loads(told(capsys, "archive", "trace", "LAB:TRACE", *stretch, "--json").out) == before
+    gone = told(capsys, "archive", "get", "LAB:TRACE", *stretch)
+    assert "kept for a while only: nualley archive trace LAB:TRACE reaches further back" in gone.err
     out = tmp_path / "minutes.parquet"
     told(capsys, "archive", "trace", "LAB:TRACE", *stretch, "--format", "parquet", "--out", str(out))
     assert pq.read_table(out)["n"].to_pylist() == columns["n"]
