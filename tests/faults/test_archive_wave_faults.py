@@ -61,7 +61,7 @@ def check(folder: Path) -> int:
     table = reader.read("T", 0, 2**62)
     is_sample = np.array(table["kind"].to_pylist()) == "sample"
     times = table["time_ns"].to_numpy()[is_sample]
-    minutes = reader.trace_minutes("T", 0, 2**62, recent=TraceRule())
+    minutes = reader.traces.minutes("T", 0, 2**62, recent=TraceRule())
     found = Counter({one.start_ns: one.n + one.n_bad for one in minutes if not one.is_low})
     for low in (one for one in minutes if one.is_low):
         found[low.start_ns] += low.n

@@ -79,9 +79,9 @@ def _tables(reader: ArchiveReader, pv: str, start_ns: int, stop_ns: int, rule: T
     stop_ns = -(-stop_ns // MINUTE_NS) * MINUTE_NS
     for begin_ns in range(max(start_ns, _first_ns(reader, pv)), stop_ns, _WINDOW_NS):
         end_ns = min(begin_ns + _WINDOW_NS, stop_ns)
-        if not reader.count_traces(pv, begin_ns, end_ns):
+        if not reader.count_rows(pv, begin_ns, end_ns) + reader.traces.count_minutes(pv, begin_ns, end_ns):
             continue
-        told = reader.trace_minutes(pv, begin_ns, end_ns, recent=rule)
+        told = reader.traces.minutes(pv, begin_ns, end_ns, recent=rule)
         for first_ns, last_ns in _untold(told, begin_ns, end_ns):
             if reader.has_rows(pv, first_ns, last_ns):
                 told += sums_of_table(reader.read(pv, first_ns, last_ns), (first_ns, last_ns), rule)
@@ -90,7 +90,7 @@ def _tables(reader: ArchiveReader, pv: str, start_ns: int, stop_ns: int, rule: T
 
 
 def _first_ns(reader: ArchiveReader, pv: str) -> int:
-    kept = reader.trace_minutes_from(pv)
+    kept = reader.traces.first_ns(pv)
     first_ns = min(reader.first_ns(pv), reader.first_ns(pv) if kept is None else kept)
     return first_ns // MINUTE_NS * MINUTE_NS
 

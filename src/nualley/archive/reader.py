@@ -36,11 +36,10 @@ from nualley.archive.registry import Registry
 from nualley.archive.rows import add_connections, common_type, convert, cut, last_sample_ns, narrow, relevant, union
 from nualley.archive.sealing import connection_rows
 from nualley.archive.tail import LogTail
-from nualley.archive.trace_reader import read_trace_minutes
+from nualley.archive.trace_reader import TraceReader
 from nualley.archive.view import TRIES, ArchiveView, busy
-from nualley.archive.waves import MINUTE_NS
 from nualley.core import SECOND_NS, Clock, IntervalSet, nearest
-from nualley.physics import LinkChange, TraceRule, TraceSums, blackouts
+from nualley.physics import LinkChange, blackouts
 from nualley.pv import Metadata, ValueType
 
 _LINK_KINDS: Mapping[RowKind, Literal["disconnect", "reconnect", "pause", "gap"]] = {
@@ -81,6 +80,7 @@ class ArchiveReader:
         self._view = ArchiveView(index, log, files, clock)
         self._clock = clock
         self._names = names
+        self.traces = TraceReader(self._view, self._records)
 
     # -------------------------------------------------------------- what is known
     def registry(self) -> Registry:
@@ -443,54 +443,6 @@ class ArchiveReader:
             }
             return {value_type: table for value_type, table in found.items() if table.num_rows}
         raise busy("")
-
-    def trace_minutes(
-        self, pv: str, start_ns: int, stop_ns: int, *, recent: TraceRule | None = None
-    ) -> list[TraceSums]:
-        """Return the averages of a PV's arrays that are kept for good.
-
-        Parameters
-        ----------
-        pv : str
-            Its name.
-        start_ns, stop_ns : int
-            Half-open stretch [ns since 1970 UTC]; a minute that reaches into it is told of as a whole.
-        recent : TraceRule, optional
-            How arrays are averaged that are not sealed yet; by default these are left out.
-
-        Returns
-        -------
-        list of TraceSums
-            By minute and length; those far below the others apart. None where no averages are kept of it.
-
-        Raises
-        ------
-        PvNotArchivedError
-            Where the archive does not know the PV.
-        """
-        for _ in range(TRIES):
-            tail = self._view.refresh()
-            try:
-                return read_trace_minutes(
-                    self._view, tail, self._records(tail.registry, pv), (start_ns, stop_ns), recent
-                )
-            except FileNotFoundError:
-                continue
-        raise busy(pv)
-
-    def trace_minutes_from(self, pv: str) -> int | None:
-        """Return the begin of the first minute of a PV of which averages are kept; None where none are."""
-        records = self._records(self._view.refresh().registry, pv)
-        found = [self._view.sealed.first_ns(each.name, Level.WAVE) for each in records]
-        return min((first_ns for first_ns in found if first_ns is not None), default=None)
-
-    def count_traces(self, pv: str, start_ns: int, stop_ns: int) -> int:
-        """Return about how many rows and kept averages tell of a PV in a stretch; 0 where none does."""
-        n_minutes = sum(
-            self._view.sealed.count_rows(each.name, Level.WAVE, start_ns - MINUTE_NS, stop_ns)
-            for each in self._records(self._view.refresh().registry, pv)
-        )
-        return self.count_rows(pv, start_ns, stop_ns) + n_minutes
 
     def _refused(self, tail: LogTail, names: Sequence[str]) -> dict[ValueType, list[pa.Table]]:
         found: dict[ValueType, list[pa.Table]] = {}

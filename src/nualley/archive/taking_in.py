@@ -162,7 +162,7 @@ class Importer:
         told, stored = Counter[int](), Counter[int]()
         if sums and pv in self._reader.registry().by_name:
             stretch = sums[0].start_ns, sums[-1].start_ns + MINUTE_NS
-            for one in self._reader.trace_minutes(pv, *stretch):
+            for one in self._reader.traces.minutes(pv, *stretch):
                 told[one.start_ns] += one.n_all
             known = self._known(pv, *stretch)
             if known is not None:

@@ -36,7 +36,7 @@ class WaveBench(ArchiveBench):
         self.emit(self.sample(pv, value, value_type, **changes))
 
     def minutes(self, *, recent: TraceRule | None = None) -> list[TraceSums]:
-        return self.reader().trace_minutes("TRACE", 0, 2**62, recent=recent)
+        return self.reader().traces.minutes("TRACE", 0, 2**62, recent=recent)
 
     def compact(self, kept_ns=None, *, is_all=False):
         compactor = open_compactor(self.folder, self.clock, kept_ns, rules=self.rules)
@@ -213,7 +213,7 @@ def test_only_what_a_rule_names_is_averaged(waves):
     waves.commit()
     waves.seal()
     assert waves.files() == []
-    assert waves.reader().trace_minutes("OTHER", 0, 2**62) == []
+    assert waves.reader().traces.minutes("OTHER", 0, 2**62) == []
 
 
 def test_imported_and_late_samples_join_their_minute(waves):
@@ -268,7 +268,7 @@ def test_bit_rot_is_named_and_the_rest_is_answered(waves):
     found = verify_archive(waves.folder)
     assert [named for named, _ in found.damaged] == [str(path.relative_to(waves.folder))]
     reader = waves.reader()
-    minutes = reader.trace_minutes("TRACE", 0, 2**62)
+    minutes = reader.traces.minutes("TRACE", 0, 2**62)
     assert 60 < sum(one.n for one in minutes) < 180
     assert any(str(path) in damage for damage in reader.damages())
 
@@ -328,4 +328,4 @@ def test_the_policy_says_whether(bench):
 
 def test_a_reader_that_nobody_told_of_rules_sees_what_is_kept(waves):
     fill(waves, 5)
-    assert total(open_archive_reader(waves.folder, waves.clock).trace_minutes("TRACE", 0, 2**62))[0] == 5
+    assert total(open_archive_reader(waves.folder, waves.clock).traces.minutes("TRACE", 0, 2**62))[0] == 5

@@ -25,12 +25,13 @@ class Reader(Protocol):
         """Return the same, with the connection rows next to the interval."""
         ...
 
-    def trace_minutes(self, pv: str, start_ns: int, stop_ns: int) -> Sequence[TraceSums]:
-        """Return the averages over minutes of the arrays of a PV that are kept for good."""
+    def count_rows(self, pv: str, start_ns: int, stop_ns: int) -> int:
+        """Return about how many rows there are."""
         ...
 
-    def count_traces(self, pv: str, start_ns: int, stop_ns: int) -> int:
-        """Return about how many rows and averages there are."""
+    @property
+    def traces(self) -> Any:
+        """Averages of arrays over minutes: ``minutes`` returns them, ``count_minutes`` says about how many."""
         ...
 
     def alive_until_ns(self, pv: str) -> int:
@@ -123,14 +124,16 @@ class ArchiveHistory:
     def read_trace_minutes(self, pv: str, start_ns: int, stop_ns: int) -> Sequence[TraceSums]:
         """Return the averages over minutes that are kept for good of the arrays of a PV."""
         try:
-            return self._reader.trace_minutes(pv, start_ns, stop_ns)
+            found: Sequence[TraceSums] = self._reader.traces.minutes(pv, start_ns, stop_ns)
         except PvNotArchivedError:
             return ()
+        return found
 
     def count_traces(self, pv: str, start_ns: int, stop_ns: int) -> int:
         """Return about how many arrays and kept averages there are in an interval; 0 where there are none."""
         try:
-            return self._reader.count_traces(pv, start_ns, stop_ns)
+            n_minutes: int = self._reader.traces.count_minutes(pv, start_ns, stop_ns)
+            return n_minutes + self._reader.count_rows(pv, start_ns, stop_ns)
         except PvNotArchivedError:
             return 0
 
