@@ -224,8 +224,8 @@ def test_a_damaged_file_is_told_or_made_again(tmp_path) -> None:
     bench = Kept(tmp_path, told)
     bench.keep()
     (path,) = tmp_path.rglob("*.parquet")
-    whole = path.read_bytes()
-    for place in range(4, len(whole), max(len(whole) // 60, 1)):
+    whole, expected = path.read_bytes(), bench.exposures.trace("a-1").to_json()
+    for place in range(4, len(whole), max(len(whole) // 400, 1)):
         data = bytearray(whole)
         data[place] ^= 0x08
         path.write_bytes(bytes(data))
@@ -235,7 +235,7 @@ def test_a_damaged_file_is_told_or_made_again(tmp_path) -> None:
             pass
         else:  # a bit that says nothing
             assert found is not None
-            np.testing.assert_array_equal(found.trace.mean, bench.exposures.trace("a-1").mean)
+            assert found.trace.to_json() == expected
     path.write_bytes(whole[: len(whole) // 2])
     assert bench.answer().source is TraceSource.RAW
     bench.archive.pvs["TRACE"] = FakePv([])
