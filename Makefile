@@ -113,6 +113,10 @@ bench-archive: install  ## what a real IOC gives, and a year of a PV, beside aio
 bench-storage: install  ## drives: how good forecasts of their fill are
 	$(BIN)/python -m benchmarks.forecast
 
+.PHONY: bench-beam
+bench-beam: install  ## protons of a year with rows and without, and whether they are the same (half an hour; ARGS="--quick" takes a week)
+	$(BIN)/python -m benchmarks.exposure_year $(ARGS)
+
 .PHONY: check
 check: lint types test docs  ## all that CI asks for
 

@@ -142,6 +142,7 @@ class RowsRoutine:
         self._keeper: RowKeeper | None = None
         self._seen: tuple[object, ...] = ()
         self._day = -1
+        self._told: set[str] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look again and again until ``stop`` is set; a day under way is finished first.
@@ -187,7 +188,7 @@ class RowsRoutine:
             return None
         if not should_stop():
             self._seen, self._day = state, now_ns // DAY_NS
-        _tell(report)
+        self._tell(report)
         return report
 
     def _update(self, now_ns: int, should_stop: Callable[[], bool]) -> RowsReport:
@@ -195,6 +196,14 @@ class RowsRoutine:
         # once a day all files are read: one that is damaged is found and made anew
         look = Look.AT_NAMES if now_ns // DAY_NS == self._day else Look.INTO_FILES
         return self._keeper.update(look, should_stop=should_stop)
+
+    def _tell(self, report: RowsReport) -> None:
+        for damage in set(report.damages) - self._told:
+            _log.warning("rows damaged and not used", what=damage)
+        self._told |= set(report.damages)
+        for series in report.series:
+            if series.n_made or series.n_without:
+                _log.info("rows made", series=series.series.name, n_days=series.n_made, n_without=series.n_without)
 
 
 def _changes_of(archive: Path) -> list[tuple[int, int]]:
@@ -205,9 +214,3 @@ def _changes_of(archive: Path) -> list[tuple[int, int]]:
             stat = (archive / name).stat()
             found.append((stat.st_size, stat.st_mtime_ns))
     return found
-
-
-def _tell(report: RowsReport) -> None:
-    for series in report.series:
-        if series.n_made or series.n_without:
-            _log.info("rows made", series=series.series.name, n_days=series.n_made, n_without=series.n_without)

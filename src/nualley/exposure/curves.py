@@ -60,8 +60,9 @@ class CurveBuilder:
         each = np.stack([rows.sums["pot"].rounded(), rows.sums["energy"].rounded() / JOULE_PER_GWH]) / SECOND_NS
         columns = np.concatenate([np.zeros((2, 1)), np.cumsum(each, axis=1)], axis=1)
         self._append(np.append(rows.start_ns, part.stop_ns), columns, self._sums + sums)
-        is_unknown = rows.times_ns["unknown_ns"] > 0
-        self._unknown += [Interval(at_ns, at_ns + rows.width_ns) for at_ns in rows.start_ns[is_unknown].tolist()]
+        # a row says how long the beam was not known in it, which is less than a point of the curve, and not when
+        unknown = zip(rows.start_ns.tolist(), rows.times_ns["unknown_ns"].tolist(), strict=True)
+        self._unknown += [Interval(at_ns, at_ns + unknown_ns) for at_ns, unknown_ns in unknown if unknown_ns]
 
     def _add_steps(self, steps: Segments, within: IntervalSet) -> None:
         times_ns, columns = _vertices(steps, within)

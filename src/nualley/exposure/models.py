@@ -371,7 +371,8 @@ class CumulativeBeam:
     unknown_s : float
         Seconds of the runs in which the beam is not known.
     unknown : IntervalSet
-        When that was; stretches that lie close together for the length of the whole are joined.
+        When that was, to a point of the curve; stretches that lie close together for the length of the whole are
+        joined.
     """
 
     detector: str

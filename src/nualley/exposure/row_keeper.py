@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-import structlog
-
-from nualley.core import DAY_NS, Clock, Interval, format_time
+from nualley.core import DAY_NS, Clock, Interval
 from nualley.exposure.beam_reader import BeamReader
 from nualley.exposure.footing import SeriesFooting, rows_stop_ns
 from nualley.exposure.integral import segments
@@ -17,7 +15,6 @@ from nualley.exposure.rows import Rows, hours_of, make_rows
 from nualley.exposure.sources import BeamSources, ScaledPv
 from nualley.physics import FOREVER, PvRows
 
-_log = structlog.get_logger(__name__)
 _N_AT_ONCE = 16
 """Days whose hours are written together: a year is one file."""
 
@@ -240,7 +237,6 @@ class RowKeeper:
         )
         said = footing.digest(day.start_ns, day.stop_ns)
         if counted.missing or self._said_now(series, day) != said:
-            _log.info("no rows", series=series.name, day=format_time(day.start_ns, 0), missing=sorted(counted.missing))
             return None
         return make_rows(segments(beam, self._sources.beam_on_min_W, live), day.start_ns, day.stop_ns, said)
 

@@ -233,19 +233,9 @@ class _CountingRows:
         Returns
         -------
         list of tuple of (Rows, Interval)
-            Disjoint intervals, and the rows that cover each; the beam is known throughout each of these rows, or not at
-            all: of any other, samples must tell when it was.
+            Disjoint intervals, and the rows that cover each.
         """
-        if grain_ns < MINUTE_NS:
-            return []
-        found: list[tuple[Rows, Interval]] = []
-        for rows, part in self.pieces(within, most_ns=grain_ns):
-            inside = rows.within(part.start_ns, part.stop_ns)
-            unknown_ns = inside.times_ns["unknown_ns"]
-            plain = inside.start_ns[(unknown_ns == 0) | (unknown_ns == rows.width_ns)]
-            stretches = IntervalSet(Interval(at_ns, at_ns + rows.width_ns) for at_ns in plain.tolist())
-            found += [(rows, stretch) for stretch in stretches]
-        return found
+        return self.pieces(within, most_ns=grain_ns) if grain_ns >= MINUTE_NS else []
 
 
 def _shrunk(part: Interval, width_ns: int) -> Interval | None:

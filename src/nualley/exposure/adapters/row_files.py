@@ -9,15 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import structlog
 import xxhash
 from numpy.typing import NDArray
 
 from nualley.core import DAY_NS, format_time, make_folders, parse_time_ns, sync_folder
 from nualley.exposure.models import Series
 from nualley.exposure.rows import HOUR_NS, MINUTE_NS, Parts, Rows, join_rows, sum_names, time_names
-
-_log = structlog.get_logger(__name__)
 
 _FORMAT = b"1"
 _PER_S = 1e9
@@ -126,8 +123,7 @@ class RowFolder:
             _check_digest(said, _digest(table, series, width_ns, path.stem))
         # Arrow has no error of its own for a file that is not what its footer says
         except (pa.ArrowException, LookupError, ValueError, TypeError, OSError) as error:
-            self._damages[path] = f"{path}: {str(error).partition(chr(10))[0]}"
-            _log.warning("rows not used", where=str(path), what=str(error).partition("\n")[0])
+            self._damages[path] = f"{path}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
             return None
         self._damages.pop(path, None)
         return rows
