@@ -34,7 +34,7 @@ class Worker:
         stop : asyncio.Event
             Ends it.
         """
-        from nualley.app.rows import RowsRoutine  # NumPy and pyarrow are heavy
+        from nualley.app.row_care import RowsRoutine  # NumPy and pyarrow are heavy
 
         # in threads of their own: years of rows to make must not keep files waiting
         beside = [

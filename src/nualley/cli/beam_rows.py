@@ -30,7 +30,7 @@ def rows(
     verify : bool
         Change nothing; read all rows and compare them with the samples: damage or a difference is named, exit 5.
     """
-    from nualley.app.rows import look_after_rows  # NumPy and pyarrow are heavy
+    from nualley.app.row_care import look_after_rows  # NumPy and pyarrow are heavy
 
     if rebuild and verify:
         raise UsageError("--rebuild and --verify exclude each other", where="--verify", do="give one of them")

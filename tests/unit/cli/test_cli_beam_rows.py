@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nualley.app.locks import hold_role
-from nualley.app.rows import ROWS_ROLE, RowsRoutine
+from nualley.app.row_care import ROWS_ROLE, RowsRoutine
 from nualley.app.site import open_site
 from nualley.cli.main import main
 from nualley.core import ExitCode
