@@ -137,6 +137,24 @@ async def test_samples_become_durable_by_themselves_and_reach_the_bus(tmp_path):
     assert ledger == {"received": 1, "stored": 1, "quarantined": 0, "filtered": 0, "gaps": 0}
 
 
+async def test_a_source_that_never_pauses_keeps_it_neither_from_sealing_nor_from_its_end(tmp_path, monkeypatch):
+    bench = Bench(tmp_path, ArchiveSettings(sync_interval_ms=5, rotate_size_B=4096))
+    append, n_sent = bench.writer.log.append, 0
+
+    def append_while_more_comes(frame):
+        nonlocal n_sent
+        append(frame)
+        if not bench.source.is_stopped:
+            n_sent += 1
+            bench.source.send(float(n_sent))
+
+    monkeypatch.setattr(bench.writer.log, "append", append_while_more_comes)
+    async with bench.running():
+        bench.source.send(0.0)
+        await bench.until(lambda: list(tmp_path.glob("day/*/float64-*.parquet")))
+    assert bench.n_stored() == n_sent + 1
+
+
 async def test_nothing_is_made_ready_while_nobody_listens_and_nothing_is_missing_when_somebody_does(
     tmp_path, monkeypatch
 ):

@@ -137,7 +137,8 @@ class ArchiveProcess:
                 await source.stop()
 
     async def _commit(self) -> None:
-        while (frame := self._recorder.prepare()) is not None:
+        # once: a source that never pauses must not keep the process from sealing, or from its end
+        if (frame := self._recorder.prepare()) is not None:
             await asyncio.to_thread(self._writer.log.append, frame)
             self._recorder.confirm()
 
@@ -154,8 +155,8 @@ class ArchiveProcess:
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
         stop_s = loop.time() + DRAIN_S  # whatever the clock does meanwhile
-        while not await self._commit_or_log():
-            if loop.time() > stop_s:
+        while self._recorder.prepare() is not None:
+            if not await self._commit_or_log() and loop.time() > stop_s:
                 raise NotDrainedError(
                     f"stopped after {DRAIN_S:g} s of failed writes; what was received since the last synced receipt "
                     f"number {self._recorder.registry.account.seq} is lost",

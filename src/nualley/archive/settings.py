@@ -150,7 +150,7 @@ class PvPolicy(BaseModel):
         ge=4,
         le=65_536,
         description="With protocol = pva: so many updates may wait for the archive, and as many again at the IOC, "
-        "before the IOC merges them. Left out: 4 MiB of it and 256 MiB of all PVs together, 4 to 1024 updates.",
+        "before the IOC merges them. Left out: 4 MiB of it and 128 MiB of all PVs together, 4 to 1024 updates.",
     )
     dead_band: float = Field(
         default=0.0,

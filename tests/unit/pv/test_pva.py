@@ -164,6 +164,19 @@ async def test_numbers_of_many_pvs_are_columns(bench):
     assert [(sample.pv, sample.value) for sample in found["enum"]] == [("E", 1)]
 
 
+async def test_numbers_are_one_batch_also_where_many_pvs_connect(bench):
+    made = bench()
+    taken = []
+    made.take = taken.append
+    await made.start("A", "B", "C")
+    for pv in "ABC":
+        made.post(pv, 1.0)
+        made.post(pv, 2.0)
+    made.source._drain()
+    assert [type(event) for event in taken] == [Connection, Metadata] * 3 + [Samples]
+    assert len(taken[-1]) == 6
+
+
 async def test_metadata_are_told_when_they_change_and_are_no_sample(bench):
     made = bench()
     await made.start("A")
@@ -301,7 +314,7 @@ async def test_who_goes_on_sending_does_not_keep_it_from_ending(bench):
 async def test_many_pvs_share_the_room(bench):
     made = bench()
     await made.start(*(f"P{number}" for number in range(2000)))
-    assert {each.queue for each in made.pva.made} == {65}
+    assert {each.queue for each in made.pva.made} == {32}
 
 
 async def test_large_arrays_wait_in_a_shorter_queue(bench):

@@ -32,7 +32,7 @@ _SUSPENDED_S = 2 * _TICK_S  # a tick that comes later than this found us asleep:
 _LATE_S = 1.0
 _RETRY_S = 10.0  # a server that refuses a subscription, or ends it, is asked again after this time
 _N_SAID = 5
-_LOOK = 4000  # updates, in a tenth of a second
+_LOOK = 2000  # updates, in 50 ms
 _log = structlog.get_logger(__name__)
 
 
@@ -347,11 +347,13 @@ class PvaSource:
                 self._tell(event)
 
     def _tell(self, event: PvEvent) -> None:
-        self._flush()
+        channel = self._channels.get(getattr(event, "pv", ""))
+        if channel is not None and self._rows.has(channel.index):
+            self._flush()  # what came before it is told before it
         self._hand_over(event)
 
     def _flush(self) -> None:
-        """Tell the numbers that have gathered: before whatever else comes behind them."""
+        """Tell the numbers that have gathered."""
         for samples in self._rows.take():
             self._hand_over(samples)
 

@@ -14,7 +14,7 @@ QUEUE_MIN = 4
 QUEUE_B = 1 << 22
 """What may wait for us of one PV [B], and as much again at its server."""
 
-TOTAL_B = 1 << 28
+TOTAL_B = 1 << 27
 """What may wait for us of all PVs together [B]."""
 
 _STRUCTURE_B = 2048  # what a number takes with its alarm, stamp and limits, each time
@@ -33,7 +33,7 @@ def queue_for(update_B: int, n_pvs: int) -> int:
     Examples
     --------
     >>> queue_for(8, 10), queue_for(8, 2000), queue_for(400_000, 10), queue_for(8_000_000, 10)
-    (1024, 65, 10, 4)
+    (1024, 32, 10, 4)
     """
     each_B = min(QUEUE_B, TOTAL_B // max(n_pvs, 1))
     return max(QUEUE_MIN, min(QUEUE, each_B // (update_B + _STRUCTURE_B)))

@@ -22,13 +22,20 @@ class Rows:
     def __init__(self, pvs: Sequence[str]) -> None:
         self._pvs = pvs
         self._rows: dict[ValueType, list[tuple[Any, ...]]] = {}
+        self._gathered: set[int] = set()
 
     def add(self, kind: ValueType, row: tuple[Any, ...]) -> None:
         """Take one update: index, time stamp, value, severity, status and time of receipt."""
         self._rows.setdefault(kind, []).append(row)
+        self._gathered.add(row[0])
+
+    def has(self, index: int) -> bool:
+        """Say whether updates of a PV have gathered."""
+        return index in self._gathered
 
     def take(self) -> Iterator[Samples]:
         """Give away what has gathered, a batch for each type."""
+        self._gathered.clear()
         while self._rows:
             kind, rows = self._rows.popitem()
             index, time_ns, value, severity, status, received_ns = zip(*rows, strict=True)
