@@ -213,3 +213,11 @@ def test_nothing_is_written_without_a_token(server):
                 server.ask("POST", f"{path}?pv={word}", b'["Y"]')
     assert contents(folder) == before
     assert to_json(server.site.archive().ledger())["received"] == 100
+
+
+def test_what_is_too_long_is_refused_for_its_length_before_it_is_looked_at(server):
+    code, answer = server.ask("POST", "/retrieval/data/getDataAtTime", b"X" * HUGE)
+    assert code in {0, 400}
+    assert not code or b"more than 1048576 B" in answer
+    code, answer = server.ask("GET", f"/retrieval/bpl/searchForPVsRegex?regex={'X' * 30_000}")
+    assert (code, b"a pattern of 30000 characters" in answer) == (400, True)
