@@ -41,10 +41,12 @@ class Way:
 
 
 OURS = Way("nualley.pv.adapters.ca:CaSource", "ca")
+IN_PYTHON = Way("tests.integration.python_ca_source:PythonCaSource", "ca")
 AIOCA = Way("tests.integration.aioca_source:AiocaSource", "ca")
 PVA = Way("nualley.pv.adapters.pva:PvaSource", "pva")
 WAYS = {
     "softioc-ours": ("softioc", OURS), "softioc-aioca": ("softioc", AIOCA), "softioc-pva": ("softioc", PVA),
+    "softioc-python": ("softioc", IN_PYTHON),
     "caproto-ours": ("caproto", OURS), "caproto-aioca": ("caproto", AIOCA), "p4p-pva": ("p4p", PVA),
 }  # fmt: skip
 
@@ -173,7 +175,7 @@ def test_pvs_are_added_and_removed_while_it_runs(ioc, listen):
 
 
 # ---------------------------------------------------------------- what only EPICS base does
-@pytest.fixture(params=[OURS, AIOCA, PVA], ids=["ours", "aioca", "pva"])
+@pytest.fixture(params=[OURS, IN_PYTHON, AIOCA, PVA], ids=["ours", "python", "aioca", "pva"])
 def way_to_base(request):
     return request.param
 

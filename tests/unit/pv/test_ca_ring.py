@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 from epicscorelibs.ca import dbr
 
+from nualley.pv.adapters.ca_python import ca_callbacks, python_callbacks
 from nualley.pv.adapters.ca_ring import NoMachineCodeError, Ring, SlotKind, compile_callbacks
 from nualley.pv.adapters.ca_values import CTRL_OFFSET, TIME_OFFSET, long_sample, scalar_samples
 from nualley.pv.models import ValueType
 from tests.unit.pv.ca_fakes import ECA_DISCONN, call, control, timed
 
-CALLBACKS = compile_callbacks()  # its code lives as long as it does
+KINDS = {"compiled": compile_callbacks(), "python": python_callbacks()}  # their code lives as long as they do
+CALLBACKS = KINDS["compiled"]
+
+
+@pytest.fixture(params=KINDS, autouse=True)
+def callbacks(request, monkeypatch):
+    """Let every test call both, as libca does."""
+    monkeypatch.setitem(globals(), "CALLBACKS", KINDS[request.param])
 
 
 def send(ring, user, native, *values, status=1):
@@ -105,6 +113,13 @@ def test_metadata_come_whole():
     assert bytes(ring.payload(slot))[: len(sent)] == sent[: slot["payload_B"]]
 
 
-def test_a_machine_that_is_not_known_is_refused():
+def test_a_machine_that_is_not_known_has_callbacks_in_python(monkeypatch):
     with pytest.raises(NoMachineCodeError, match="'vax'"):
         compile_callbacks("vax")
+    monkeypatch.setattr("nualley.pv.adapters.ca_ring.platform.machine", lambda: "vax")
+    ca_callbacks.cache_clear()
+    ring, made = Ring(8, 4096), ca_callbacks()
+    ca_callbacks.cache_clear()
+    call(made.on_event, ring.user(3, SlotKind.UPDATE).ctypes.data, dbr.DBR_TIME_DOUBLE, 1, timed(dbr.DBR_DOUBLE, 2.5))
+    (samples,) = scalar_samples(ring.waiting(), ["A"] * 4)
+    assert samples.value.tolist() == [2.5]

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from nualley.core import SECOND_NS, Clock, SystemClock
 from nualley.pv.adapters.ca_hosts import Hosts
-from nualley.pv.adapters.ca_ring import Callbacks, Ring, SlotKind, compile_callbacks
+from nualley.pv.adapters.ca_python import ca_callbacks
+from nualley.pv.adapters.ca_ring import Callbacks, Ring, SlotKind
 from nualley.pv.adapters.ca_values import (
     CTRL_OFFSET,
     TIME_OFFSET,
@@ -65,11 +66,6 @@ class _Channel:
         return self.request.pv
 
 
-@cache
-def _callbacks() -> Callbacks:
-    return compile_callbacks()
-
-
 class CaSource:
     """Listens to PVs over Channel Access; reads only.
 
@@ -85,6 +81,8 @@ class CaSource:
         libca; another one in tests.
     ring : Ring, optional
         Where updates wait for us.
+    callbacks : Callbacks, optional
+        What libca calls; those for this machine otherwise: compiled where that is known, else in Python.
 
     Attributes
     ----------
@@ -112,12 +110,14 @@ class CaSource:
         search_s: float = 5.0,
         library: LibCa | None = None,
         ring: Ring | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._search_s = search_s
         self._library = library or LibCa()
         self._ring = ring or Ring()
+        self._given_callbacks = callbacks
         self._channels: dict[str, _Channel] = {}
         self._silent: frozenset[str] = frozenset()  # heartbeats that nobody asked for
         self._connections = self._new_connections()
@@ -190,6 +190,10 @@ class CaSource:
         self._questions.clear()
         self._connections = self._new_connections()
 
+    @cached_property
+    def _callbacks(self) -> Callbacks:
+        return self._given_callbacks or ca_callbacks()
+
     def _new_connections(self) -> Connections:
         return Connections(
             protocol=self.protocol,
@@ -224,7 +228,7 @@ class CaSource:
             self._is_plain = np.concatenate([self._is_plain, np.zeros(more, dtype=bool)])
             self._ioc_of = np.concatenate([self._ioc_of, np.full(more, -1, dtype=np.int32)])
         user = self._user(channel, SlotKind.UPDATE)
-        channel.channel = self._library.create_channel(request.pv, _callbacks().on_connection, user)
+        channel.channel = self._library.create_channel(request.pv, self._callbacks.on_connection, user)
         self._channels[request.pv] = channel
 
     def _user(self, channel: _Channel, kind: SlotKind) -> int:
@@ -247,7 +251,7 @@ class CaSource:
                 dbr_type=dbf_type + TIME_OFFSET,
                 count=1 if n_elements == 1 else 0,  # as many elements as the array has now
                 mask=_MASKS[channel.request.events],
-                on_event=_callbacks().on_event,
+                on_event=self._callbacks.on_event,
                 user=self._user(channel, SlotKind.UPDATE),
             )
         )
@@ -258,7 +262,7 @@ class CaSource:
                     dbr_type=dbf_type + CTRL_OFFSET,
                     count=1,  # metadata come with a value: no need to send a whole waveform along
                     mask=DBE_PROPERTY,
-                    on_event=_callbacks().on_event,
+                    on_event=self._callbacks.on_event,
                     user=self._user(channel, SlotKind.PROPERTIES),
                 )
             )
@@ -503,7 +507,7 @@ class CaSource:
             channel.channel,
             dbr_type=channel.native[0] + TIME_OFFSET,
             count=1,
-            on_event=_callbacks().on_event,
+            on_event=self._callbacks.on_event,
             user=int(user.ctypes.data),
         )
         if not is_sent:

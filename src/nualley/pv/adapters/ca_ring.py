@@ -51,7 +51,7 @@ class SlotKind(IntEnum):
     PROPERTIES = 4
 
 
-class _Control(IntEnum):
+class Control(IntEnum):
     """Words of the control block that Python and the callbacks share."""
 
     HEAD = 0
@@ -335,7 +335,7 @@ def compile_callbacks(machine: str = "") -> Callbacks:
             f"no callbacks of Channel Access can be compiled for {name!r}, expected one of "
             + ", ".join(sorted(_EVENT_ARGUMENTS)),
             where="this machine",
-            do="run the archive on an x86-64 or ARM64 machine",
+            do="use callbacks in Python: nualley.pv.adapters.ca_python",
         )
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -381,14 +381,14 @@ class Ring:
         library = ctypes.CDLL(get_lib("ca"))
         self._slots = np.zeros(n_slots, dtype=SLOT)
         self._arena = np.zeros(arena_B, dtype=np.uint8)
-        self._control = np.zeros(len(_Control), dtype=np.int64)
+        self._control = np.zeros(len(Control), dtype=np.int64)
         for word, value in (
-            (_Control.N_SLOTS, n_slots),
-            (_Control.SLOTS, self._slots.ctypes.data),
-            (_Control.ARENA_B, arena_B),
-            (_Control.ARENA, self._arena.ctypes.data),
-            (_Control.DBR_SIZE, ctypes.addressof(ctypes.c_ushort.in_dll(library, "dbr_size"))),
-            (_Control.DBR_VALUE_SIZE, ctypes.addressof(ctypes.c_ushort.in_dll(library, "dbr_value_size"))),
+            (Control.N_SLOTS, n_slots),
+            (Control.SLOTS, self._slots.ctypes.data),
+            (Control.ARENA_B, arena_B),
+            (Control.ARENA, self._arena.ctypes.data),
+            (Control.DBR_SIZE, ctypes.addressof(ctypes.c_ushort.in_dll(library, "dbr_size"))),
+            (Control.DBR_VALUE_SIZE, ctypes.addressof(ctypes.c_ushort.in_dll(library, "dbr_value_size"))),
         ):
             self._control[word] = value
         self._n_dropped = 0
@@ -402,7 +402,7 @@ class Ring:
 
     def waiting(self) -> NDArray[np.void]:
         """Return the slots that have gathered, oldest first, as a copy; `release` gives their room back."""
-        head, tail = int(self._control[_Control.HEAD]), int(self._control[_Control.TAIL])
+        head, tail = int(self._control[Control.HEAD]), int(self._control[Control.TAIL])
         size = self._slots.size
         first, last = tail % size, tail % size + head - tail
         if last <= size:
@@ -421,11 +421,11 @@ class Ring:
         filled = slots[slots["payload"] >= 0]
         if filled.size:
             stop = int(filled["payload"][-1]) + int(filled["payload_B"][-1])
-            self._control[_Control.ARENA_TAIL] = -(-stop // 8) * 8
-        self._control[_Control.TAIL] += slots.size
+            self._control[Control.ARENA_TAIL] = -(-stop // 8) * 8
+        self._control[Control.TAIL] += slots.size
 
     def take_dropped(self) -> int:
         """Return how many updates found no room since the last call."""
-        now = int(self._control[_Control.N_DROPPED])
+        now = int(self._control[Control.N_DROPPED])
         found, self._n_dropped = now - self._n_dropped, now
         return found
