@@ -14,7 +14,7 @@ from nualley.archive.cell_reader import PvSource, last_before, read_cells
 from nualley.archive.cells import distinct
 from nualley.archive.columns import file_schema
 from nualley.archive.directory import Snapshot
-from nualley.archive.errors import NoNumbersError, PvNotArchivedError
+from nualley.archive.errors import NoNumbersError
 from nualley.archive.footing import Footing, read_footing
 from nualley.archive.layouts import NUMBERS
 from nualley.archive.models import (
@@ -32,13 +32,15 @@ from nualley.archive.models import (
     ValueAt,
 )
 from nualley.archive.ports import ColumnFiles, Index, LogReader
+from nualley.archive.records import newest_record, records_of
 from nualley.archive.registry import Registry
-from nualley.archive.rows import add_connections, common_type, convert, cut, last_sample_ns, narrow, relevant, union
+from nualley.archive.row_reader import gap_rows, read_refused, read_rows
+from nualley.archive.rows import add_connections, common_type, convert, cut, relevant, union
 from nualley.archive.sealing import connection_rows
 from nualley.archive.tail import LogTail
 from nualley.archive.trace_reader import TraceReader
 from nualley.archive.view import TRIES, ArchiveView, busy
-from nualley.core import SECOND_NS, Clock, IntervalSet, nearest
+from nualley.core import SECOND_NS, Clock, IntervalSet
 from nualley.physics import LinkChange, blackouts
 from nualley.pv import Metadata, ValueType
 
@@ -49,7 +51,6 @@ _LINK_KINDS: Mapping[RowKind, Literal["disconnect", "reconnect", "pause", "gap"]
     RowKind.GAP: "gap",
 }
 _RATE_S = 3600
-_NEVER_NS = -(2**63)
 PIECE_ROWS = 200_000
 """A long stretch is read in pieces of about so many rows."""
 
@@ -104,11 +105,11 @@ class ArchiveReader:
         PvNotArchivedError
             Where the archive does not know it.
         """
-        return _newest(self._records(self._view.refresh().registry, pv))
+        return newest_record(self._records(self._view.refresh().registry, pv))
 
     def _records(self, registry: Registry, pv: str) -> list[PvRecord]:
         """Return the records of a PV's names, the present one last; at least one."""
-        return _records(registry, pv, self._names())
+        return records_of(registry, pv, self._names())
 
     def last(self, pvs: Sequence[str] = ()) -> list[LastValue]:
         """Return last values.
@@ -127,7 +128,7 @@ class ArchiveReader:
         names = pvs or sorted(registry.by_name)
         now_ns = self._clock.now_ns()
         others = self._names()
-        return [registry.last_value(_records(registry, name, others)[-1], now_ns) for name in names]
+        return [registry.last_value(records_of(registry, name, others)[-1], now_ns) for name in names]
 
     def ledger(self) -> Ledger:
         """Return the account of all samples."""
@@ -173,16 +174,16 @@ class ArchiveReader:
             tail = self._view.refresh()
             records = self._records(tail.registry, pv)
             try:
-                tables, lost = self._tables(tail, records, start_ns, stop_ns)
+                tables, lost = read_rows(self._view, tail, records, start_ns, stop_ns)
             except FileNotFoundError:  # sealed or replaced meanwhile: look again
                 continue
             tables = relevant(tables, start_ns)
-            table = cut(union(tables, _newest(records).value_type or ValueType.FLOAT64), start_ns, stop_ns)
+            table = cut(union(tables, newest_record(records).value_type or ValueType.FLOAT64), start_ns, stop_ns)
             # also what happened between the sample that comes first and the start: it may not hold any more
             since_ns = table["time_ns"][0].as_py() if table.num_rows else start_ns
             around = self.connections(pv, start_ns, stop_ns)
             links = [row for row in around if since_ns <= row.time_ns < stop_ns]
-            return add_connections(table, [*links, *_gaps(pv, table, lost)]), around
+            return add_connections(table, [*links, *gap_rows(pv, table, lost)]), around
         raise busy(pv)
 
     def bins(self, pv: str, start_ns: int, stop_ns: int, n_bins: int, *, is_exact: bool = False) -> pa.Table:
@@ -215,7 +216,7 @@ class ArchiveReader:
         for _ in range(TRIES):
             tail = self._view.refresh()
             records = self._records(tail.registry, pv)
-            _check_bins(_newest(records), start_ns, stop_ns, n_bins)
+            _check_bins(newest_record(records), start_ns, stop_ns, n_bins)
             try:
                 return self._bins(self._source(tail, records), pv, (start_ns, stop_ns), n_bins, is_exact=is_exact)
             except FileNotFoundError:
@@ -238,7 +239,9 @@ class ArchiveReader:
             Where the archive does not know one.
         """
         registry = self.registry()
-        return [self._at(pv, _newest(self._records(registry, pv)), time_ns) for pv in pvs or sorted(registry.by_name)]
+        return [
+            self._at(pv, newest_record(self._records(registry, pv)), time_ns) for pv in pvs or sorted(registry.by_name)
+        ]
 
     def _at(self, pv: str, record: PvRecord, time_ns: int) -> ValueAt:
         table, around = self._read(pv, time_ns, time_ns + 1)
@@ -328,7 +331,9 @@ class ArchiveReader:
         ]
         recent = {value_type for record in records for value_type in tail.tables(record)}
         n_rows = self.count_rows(pv, start_ns, stop_ns)
-        found = {group.value_type for group in groups} | recent or {_newest(records).value_type or ValueType.FLOAT64}
+        found = {group.value_type for group in groups} | recent or {
+            newest_record(records).value_type or ValueType.FLOAT64
+        }
         value_type = common_type(found)
         first_ns = min([group.start_ns for group in groups], default=start_ns)
         edges_ns = bin_edges(max(start_ns, min(first_ns, stop_ns - 1)), stop_ns, max(1, -(-n_rows // most_rows)))
@@ -431,7 +436,7 @@ class ArchiveReader:
             tail = self._view.refresh()
             names = sorted({each.name for pv in pvs for each in self._records(tail.registry, pv)})
             try:
-                tables = self._refused(tail, names or sorted(tail.registry.by_name))
+                tables = read_refused(self._view, tail, names or sorted(tail.registry.by_name))
             except FileNotFoundError:
                 continue
             is_inside = (pc.field("received_ns") >= start_ns) & (pc.field("received_ns") < stop_ns)
@@ -443,18 +448,6 @@ class ArchiveReader:
             }
             return {value_type: table for value_type, table in found.items() if table.num_rows}
         raise busy("")
-
-    def _refused(self, tail: LogTail, names: Sequence[str]) -> dict[ValueType, list[pa.Table]]:
-        found: dict[ValueType, list[pa.Table]] = {}
-        for name in names:
-            for group in self._view.sealed.groups(name, Level.QUARANTINE, -(2**63), 2**63 - 1):
-                table = self._view.rows(group)
-                if table is not None:
-                    schema = file_schema(group.value_type, is_quarantine=True)
-                    found.setdefault(group.value_type, []).append(table.cast(schema))
-        for value_type, table in tail.refused().items():
-            found.setdefault(value_type, []).append(table)
-        return found
 
     def history(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:
         """Read a stretch together with the connection rows outside of it that tell what is known inside.
@@ -521,42 +514,9 @@ class ArchiveReader:
         self._view.refresh()
         return self._view.sealed
 
-    def _tables(
-        self, tail: LogTail, records: Sequence[PvRecord], start_ns: int, stop_ns: int
-    ) -> tuple[dict[ValueType, list[pa.Table]], list[RowGroup]]:
-        found: dict[ValueType, list[pa.Table]] = {}
-        lost: list[RowGroup] = []
-        for record in records:
-            held_ns = _NEVER_NS
-            for group in self._groups(record.name, start_ns, stop_ns):
-                if group.stop_ns < start_ns and (group.last_sample_ns or 0) < held_ns:
-                    continue  # a file that reaches over the start has a newer sample
-                table = self._view.rows(group)
-                if table is None:
-                    lost.append(group)
-                else:
-                    part = narrow(table, start_ns, stop_ns)
-                    held_ns = max(held_ns, last_sample_ns(part, start_ns))
-                    found.setdefault(group.value_type, []).append(part)
-            for value_type, table in tail.tables(record).items():
-                found.setdefault(value_type, []).append(table)
-        return found, lost
-
-    def _groups(self, name: str, start_ns: int, stop_ns: int) -> list[RowGroup]:
-        """Return where a PV's rows of a stretch are; at the end, the row group before it that may be needed too."""
-        sealed = self._view.sealed
-        before = sealed.before(name, Level.RAW, start_ns)
-        return [*sealed.groups(name, Level.RAW, start_ns, stop_ns), *([before] if before else [])]
-
 
 def _latest(groups: Iterable[RowGroup | None]) -> RowGroup | None:
     return max((group for group in groups if group), key=lambda group: group.stop_ns, default=None)
-
-
-def _newest(records: Sequence[PvRecord]) -> PvRecord:
-    """Return the record of the present name; where nothing came under it yet, of the one before."""
-    known = [record for record in records if record.value_type is not None]
-    return (known or records)[-1]
 
 
 def _check_bins(record: PvRecord, start_ns: int, stop_ns: int, n_bins: int) -> None:
@@ -574,35 +534,3 @@ def _check_bins(record: PvRecord, start_ns: int, stop_ns: int, n_bins: int) -> N
             where=record.name,
             do="put its end behind its begin",
         )
-
-
-def _gaps(pv: str, table: pa.Table, lost: Sequence[RowGroup]) -> list[ConnectionRow]:
-    """Say that a PV is unknown where its rows cannot be read: until its next sample."""
-    if not lost:
-        return []
-    times_ns = table["time_ns"].to_numpy()
-    is_sample = table["kind"].cast(pa.string()).to_numpy() == "sample"
-    rows = []
-    for group in lost:
-        rows.append(ConnectionRow(pv, group.start_ns, RowKind.GAP, group.start_ns, -1, ""))
-        behind = times_ns[is_sample & (times_ns > group.stop_ns)]
-        if behind.size:
-            rows.append(ConnectionRow(pv, int(behind[0]), RowKind.RECONNECT, int(behind[0]), -1, ""))
-    return rows
-
-
-def _records(registry: Registry, pv: str, others: Mapping[str, Sequence[str]]) -> list[PvRecord]:
-    names = others.get(pv, (pv,))
-    return [registry.by_name[name] for name in names if name in registry.by_name] or [_record(registry, pv)]
-
-
-def _record(registry: Registry, pv: str) -> PvRecord:
-    try:
-        return registry.by_name[pv]
-    except KeyError:
-        near = nearest(pv, registry.by_name)
-        raise PvNotArchivedError(
-            f"{pv!r} is not archived",
-            where=pv,
-            do=f"did you mean {near!r}?" if near else "nualley archive pvs lists all",
-        ) from None
