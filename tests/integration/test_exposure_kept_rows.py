@@ -23,7 +23,7 @@ from nualley.exposure.row_keeper import Look, RowKeeper, RowsReport
 from nualley.exposure.row_reader import KeptRows
 from nualley.exposure.sources import beam_sources
 from nualley.physics import PvRows
-from nualley.pv import Connection, Sample, ValueType
+from nualley.pv import Connection, Life, Sample, ValueType
 from tests.unit.exposure.fakes import BEAM, FakeClock, FakeRun, FakeRuns, detector
 
 DAY0_NS = parse_time_ns("2026-11-20", 0)
@@ -329,6 +329,8 @@ def test_a_hang_that_is_noticed_after_the_hour_makes_its_rows_stale(tmp_path: Pa
         for pv in names:
             sample = Sample(pv, stamp_ns, pvs[pv], ValueType.FLOAT64, 0, 0, "ca", alley.clock.time_ns)
             writer.recorder.receive(sample)
+        # the IOC lives, for all of its PVs: a sample of old alone must make the difference
+        writer.recorder.receive(Life("ioc", alley.clock.time_ns))
         writer.recorder.commit()
 
     def link(seconds: float, heard_s: float | None = None) -> None:
@@ -429,3 +431,15 @@ def test_pauses_are_counted_apart(alley: Alley) -> None:
     assert first.livetime_s is not None
     paused_s = IntervalSet.of(ns(90_000), ns(93_000)).duration_s
     assert first.livetime_s < 95_000 - paused_s
+
+
+def test_minutes_of_another_making_than_the_hours_are_not_used(alley: Alley) -> None:
+    files = RowFolder(alley.rows)
+    minutes = files.minutes(BEAM_SERIES, ns(0))
+    assert minutes is not None
+    doubled = {name: column * 2 for name, column in minutes.times_ns.items()}
+    footing = ("0" * 32,) * len(minutes)
+    files.put_minutes(
+        BEAM_SERIES, ns(0), type(minutes)(minutes.width_ns, minutes.start_ns, footing, doubled, minutes.sums)
+    )
+    alley.check()
