@@ -343,13 +343,18 @@ def test_a_hang_that_is_noticed_after_the_hour_makes_its_rows_stale(tmp_path: Pa
 
     late = ("CHARGE",)
     link(0)
-    for seconds in range(10, 4 * HOUR_S + 30, 300):
+    for seconds in range(10, 4 * HOUR_S - 30, 300):
         post(seconds, names=tuple(pv for pv in pvs if pv not in late))
     assert alley.update().series[0].n_current == 0, "nothing is sealed yet"
     writer.seal()
-    post(4 * HOUR_S + 40, names=("POWER",))
+    post(4 * HOUR_S + 40, names=())
     assert alley.update().series[0].stop_ns == ns(4 * HOUR_S)
     alley.check()
+    # a sample of before the full hour comes behind it, and waits in the log: no cell tells of it
+    pvs["POWER"] = 0.0
+    post(4 * HOUR_S + 45, stamp_s=4 * HOUR_S - 100, names=("POWER",))
+    alley.check()
+    pvs["POWER"] = 1.0
     # the first sample of a PV is stored however old it is: it waits in the log, and no cell tells of it
     post(4 * HOUR_S + 50, stamp_s=2 * HOUR_S, names=late)
     alley.check()
