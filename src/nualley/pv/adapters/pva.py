@@ -31,6 +31,7 @@ _TICK_S = 0.25
 _SUSPENDED_S = 2 * _TICK_S  # a tick that comes later than this found us asleep: no silence of an IOC
 _LATE_S = 1.0
 _RETRY_S = 10.0  # a server that refuses a subscription, or ends it, is asked again after this time
+_SAY_S = 1.0
 _N_SAID = 5
 _LOOK = 2000  # updates, in 50 ms
 _log = structlog.get_logger(__name__)
@@ -105,6 +106,7 @@ class PvaSource:
         self._servers: dict[str, str] | None = None
         self._proven_ns: dict[str, int] = {}
         self._merged: list[str] = []
+        self._said_s = 0.0
         self.n_failed = 0
         self.n_dropped = 0
         self.lag_s = 0.0
@@ -144,7 +146,6 @@ class PvaSource:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
         self._drain(most=sys.maxsize)  # once: who goes on sending does not keep us
         self._emit = _drop
         self._questions.close()
@@ -152,7 +153,7 @@ class PvaSource:
             self._close(pv)
         if self._client is not None:
             self._client.close()
-            self._client = None
+            self._client, self._tasks = None, []
         self._connections = self._new_connections()
 
     def _new_connections(self) -> Connections:
@@ -213,8 +214,7 @@ class PvaSource:
     # ---------------------------------------------------------------- what comes in
     async def _drain_for_ever(self) -> None:
         while True:
-            has_more = self._drain()
-            await asyncio.sleep(0 if has_more else _DRAIN_S)
+            await asyncio.sleep(0 if self._drain() else _DRAIN_S)
 
     def _drain(self, most: int = _LOOK) -> bool:
         """Take what waits, but not for long, as others wait for the loop; return whether there is more."""
@@ -230,7 +230,6 @@ class PvaSource:
             if channel is not None:  # None: was noted before we unsubscribed
                 n_taken += self._empty(channel, noted_ns, now_ns)
         self._flush()
-        self._say_merged()
         for ioc, asked_ns in self._questions.answers():
             self._send(self._connections.answered(ioc, asked_ns, now_ns))
         return n_noted > 0
@@ -329,14 +328,16 @@ class PvaSource:
 
     def _tell_merged(self, channel: Channel, now_ns: int) -> None:
         """Say that updates were missed."""
+        self.n_dropped += 1
         self._merged.append(channel.pv)
         if channel.form is not None:
             self._send(self._connections.lost(channel.pv, now_ns))
             self._send(self._connections.connected(channel.pv, channel.ioc, now_ns))
 
-    def _say_merged(self) -> None:
-        if self._merged:
-            self.n_dropped += len(self._merged)
+    def _say_merged(self, now_s: float) -> None:
+        """Say which PVs that was, at most once a second: where one is late, all soon are."""
+        if self._merged and now_s - self._said_s >= _SAY_S:
+            self._said_s = now_s
             do = "set a larger queue of these PVs in pvs/*.toml, or look what else this machine does"
             _log.error("pva.dropped", n=len(self._merged), pvs=self._merged[:_N_SAID], do=do)
             self._merged.clear()
@@ -386,6 +387,7 @@ class PvaSource:
             if channel.retry_s is not None and now_s >= channel.retry_s:
                 channel.retry_s = None
                 self._subscribe_anew(channel, now_ns)
+        self._say_merged(now_s)
         tick = self._connections.tick(now_ns, awake_ns)
         self._send(tick.events)
         for question in tick.questions:
