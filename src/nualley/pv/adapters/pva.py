@@ -31,8 +31,7 @@ _TICK_S = 0.25
 _SUSPENDED_S = 2 * _TICK_S  # a tick that comes later than this found us asleep: no silence of an IOC
 _LATE_S = 1.0
 _RETRY_S = 10.0  # a server that refuses a subscription, or ends it, is asked again after this time
-_SAY_S = 1.0
-_N_SAID = 5
+_SAY_S, _N_SAID = 1.0, 5
 _LOOK = 2000  # updates, in 50 ms
 _log = structlog.get_logger(__name__)
 
@@ -214,7 +213,8 @@ class PvaSource:
     # ---------------------------------------------------------------- what comes in
     async def _drain_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(0 if self._drain() else _DRAIN_S)
+            has_more = self._drain()
+            await asyncio.sleep(0 if has_more else _DRAIN_S)
 
     def _drain(self, most: int = _LOOK) -> bool:
         """Take what waits, but not for long, as others wait for the loop; return whether there is more."""
