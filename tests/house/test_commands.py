@@ -16,8 +16,11 @@ WITHOUT_DATA = {"init", "up"}
 
 PROMISED = {
     "init", "check", "schema", "doctor", "up", "service", "demo", "runs ingest", "runs list", "runs show",
-    "runs settings", "runs diff", "runs note", "archive pvs", "archive last", "archive get", "beam exposure",
+    "runs settings", "runs diff", "runs note",
+    "runs flag", "runs flags", "runs validate", "archive pvs", "archive last", "archive get", "beam exposure",
     "beam ledger", "beam trace", "beam plot", "beam rows", "drives list", "catalog backup", "catalog restore",
+    "selection define", "selection list", "selection show", "selection diff", "selection freeze", "selection import",
+    "selection export",
 }  # fmt: skip
 
 

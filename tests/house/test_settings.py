@@ -8,7 +8,16 @@ import pytest
 from nualley.config import schemas
 
 SCHEMAS = schemas()
-FILES = {"experiment.toml", "beam.toml", "drives.toml", "people.toml", "detectors/*.toml", "pvs/*.toml"}
+FILES = {
+    "experiment.toml",
+    "beam.toml",
+    "drives.toml",
+    "people.toml",
+    "detectors/*.toml",
+    "pvs/*.toml",
+    "flags.toml",
+    "selections/*.toml",
+}
 
 
 def fields(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

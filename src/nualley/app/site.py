@@ -1,11 +1,13 @@
 """One experiment, opened: its configuration, and each part of the product when it is asked for."""
 
 import os
+import socket
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nualley import __version__
 from nualley.app.locks import ROLES, check_role, role_state
 from nualley.archive import ArchiveMissingError, Loss
 from nualley.config import Configuration, find_experiment, load
@@ -16,10 +18,12 @@ if TYPE_CHECKING:
     from nualley.archive.reader import ArchiveReader
     from nualley.catalog import Catalog, Run
     from nualley.exposure import KeptTraces
+    from nualley.exposure.adapters.archive import ArchiveHistory, NoHistory
     from nualley.exposure.adapters.row_files import RowFolder
     from nualley.exposure.row_keeper import RowKeeper
     from nualley.exposure.service import Exposures
     from nualley.pv import Push, Subscriber
+    from nualley.selection.service import Selections
     from nualley.storage import DriveUsage
 
 PUSH_S = 20.0
@@ -147,14 +151,9 @@ class Site:
         """Return protons, energy and live time of runs and intervals."""
         from nualley.app.rows import kept_rows  # NumPy and pyarrow are heavy
         from nualley.app.trace_rules import declared_rule
-        from nualley.exposure.adapters.archive import ArchiveHistory, NoHistory
         from nualley.exposure.service import Exposures
 
-        beam = self.configuration.beam
-        try:
-            history: ArchiveHistory | NoHistory = ArchiveHistory(self.archive())
-        except ArchiveMissingError:  # runs may be there before anything is archived: their beam is unknown
-            history = NoHistory()
+        beam, history = self.configuration.beam, self._history()
         return Exposures(
             history,
             self.catalog(),
@@ -194,6 +193,28 @@ class Site:
     def row_damages(self) -> list[str]:
         """Return which files of rows were found damaged while questions were answered: samples were read instead."""
         return self._row_files.damages if "_row_files" in self.__dict__ else []
+
+    def _history(self) -> "ArchiveHistory | NoHistory":
+        from nualley.exposure.adapters.archive import ArchiveHistory, NoHistory  # NumPy and pyarrow are heavy
+
+        try:
+            return ArchiveHistory(self.archive())
+        except ArchiveMissingError:  # runs may be there before anything is archived: their beam is unknown
+            return NoHistory()
+
+    def selections(self) -> "Selections":
+        """Return the selections of the experiment."""
+        from nualley.selection.service import Origin, Selections  # NumPy is heavy
+
+        return Selections(
+            self.catalog(),
+            archive=self._history(),
+            beam=self.exposures(),
+            files=self.configuration.selections,
+            vocabulary=self.configuration.vocabulary,
+            origin=Origin(self.configuration.experiment.name, f"nualley {__version__}", socket.gethostname()),
+            clock=self.clock,
+        )
 
     def drive_usages(self) -> "list[DriveUsage]":
         """Return how full every drive is; what is not the drive that was registered counts as missing."""

@@ -1,6 +1,7 @@
-"""The record of runs, files, replicas, notes and activities."""
+"""The record of runs, files, replicas, notes, flags, selections and activities."""
 
-from nualley.catalog.decide import diff_settings
+from nualley.catalog.decide import diff_settings, flat_settings
+from nualley.catalog.definitions import SelectionRevision, check_selection_name
 from nualley.catalog.errors import (
     CatalogDamaged,
     CatalogError,
@@ -8,10 +9,16 @@ from nualley.catalog.errors import (
     CatalogUnreachable,
     DriveConflict,
     FileConflict,
+    FlagNotFound,
+    FlagSuperseded,
+    LibraryMissing,
     ReplicaConflict,
     RunNotFound,
+    SelectionChanged,
+    SelectionFrozen,
     stops_too_early,
 )
+from nualley.catalog.flags import Flag, check_flag_name
 from nualley.catalog.models import (
     Activity,
     FileAdded,
@@ -22,14 +29,16 @@ from nualley.catalog.models import (
     Replica,
     ReplicaState,
     Run,
+    RunType,
     SettingDifference,
     Source,
     SourceState,
     TimeSource,
     Totals,
 )
-from nualley.catalog.ports import Catalog
-from nualley.catalog.settings import CatalogSettings
+from nualley.catalog.ports import Catalog, RunLists
+from nualley.catalog.run_table import RunList
+from nualley.catalog.settings import CatalogSettings, FlagWord, Vocabulary
 
 __all__ = [
     "Activity",
@@ -43,19 +52,34 @@ __all__ = [
     "FileAdded",
     "FileConflict",
     "FileRecord",
+    "Flag",
+    "FlagNotFound",
+    "FlagSuperseded",
+    "FlagWord",
     "Json",
+    "LibraryMissing",
     "Note",
     "Quarantined",
     "Replica",
     "ReplicaConflict",
     "ReplicaState",
     "Run",
+    "RunList",
+    "RunLists",
     "RunNotFound",
+    "RunType",
+    "SelectionChanged",
+    "SelectionFrozen",
+    "SelectionRevision",
     "SettingDifference",
     "Source",
     "SourceState",
     "TimeSource",
     "Totals",
+    "Vocabulary",
+    "check_flag_name",
+    "check_selection_name",
     "diff_settings",
+    "flat_settings",
     "stops_too_early",
 ]

@@ -129,12 +129,23 @@ def diff_settings(left: Mapping[str, Json], right: Mapping[str, Json]) -> list[S
     >>> diff_settings({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "c": 2})
     [SettingDifference(key='a.b', left=1, right=3)]
     """
-    mine, theirs = dict(_flatten(left)), dict(_flatten(right))
+    mine, theirs = flat_settings(left), flat_settings(right)
     return [
         SettingDifference(key, mine.get(key), theirs.get(key))
         for key in sorted(mine.keys() | theirs.keys())
         if key not in mine or key not in theirs or mine[key] != theirs[key]
     ]
+
+
+def flat_settings(settings: Mapping[str, Json]) -> dict[str, Json]:
+    """Return settings by dotted key.
+
+    Examples
+    --------
+    >>> flat_settings({"a": {"b": 1}, "c": 2})
+    {'a.b': 1, 'c': 2}
+    """
+    return dict(_flatten(settings))
 
 
 def _flatten(settings: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, Json]]:

@@ -55,6 +55,26 @@ class DriverMissing(ConfigurationError, ImportError):
     """The address asks for a database whose driver is not installed."""
 
 
+class LibraryMissing(NualleyError, ImportError):
+    """A library that is no part of the product is not installed."""
+
+
+class FlagNotFound(NualleyError, KeyError):
+    """No such flag is in the catalog."""
+
+
+class FlagSuperseded(CatalogError):
+    """Another flag stands in the place of this one already."""
+
+
+class SelectionFrozen(CatalogError):
+    """A frozen selection is never changed."""
+
+
+class SelectionChanged(CatalogError):
+    """Somebody defined the selection anew meanwhile."""
+
+
 class RunNotFound(NualleyError, KeyError):
     """No such run is in the catalog."""
 

@@ -19,6 +19,15 @@ class TimeSource(StrEnum):
     UNKNOWN = "unknown"
 
 
+class RunType(StrEnum):
+    """What a run was taken for."""
+
+    PHYSICS = "physics"
+    CALIBRATION = "calibration"
+    BACKGROUND = "background"
+    TEST = "test"
+
+
 class ReplicaState(StrEnum):
     """How a replica stands."""
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from nualley.catalog.definitions import SelectionRevision
+from nualley.catalog.flags import Flag
 from nualley.catalog.models import (
     Activity,
     FileAdded,
@@ -13,10 +15,57 @@ from nualley.catalog.models import (
     Replica,
     ReplicaState,
     Run,
+    RunType,
     Source,
     TimeSource,
     Totals,
 )
+from nualley.catalog.run_table import RunList
+
+
+class RunLists(Protocol):
+    """Flags and selections: entered, never changed, never deleted. What a call returns from is durable.
+
+    Every call may raise CatalogUnreachable (locked or not answering), CatalogUnwritable and CatalogDamaged.
+    """
+
+    def set_type(self, run_id: str, run_type: RunType, *, author: str) -> Run:
+        """Say what a run was taken for; a note keeps what was said before. RunNotFound names the nearest run."""
+        ...
+
+    def add_flag(self, flag: Flag) -> Flag:
+        """Enter a flag.
+
+        FlagNotFound where it supersedes none that is there, FlagSuperseded where another one did so before.
+        """
+        ...
+
+    def flags(self, detector: str | None = None) -> list[Flag]:
+        """Return every flag that was ever entered, oldest first, also those that do not count any more."""
+        ...
+
+    def define(self, revision: SelectionRevision) -> SelectionRevision:
+        """Enter a draft as the next revision of its selection; the same as the last one is not entered again.
+
+        SelectionFrozen where the selection is frozen.
+        """
+        ...
+
+    def freeze(self, revision: SelectionRevision, *, activity: Activity | None = None) -> SelectionRevision:
+        """Enter a revision with content as the last one of its selection, and the activity, in one transaction.
+
+        ``number`` is that of the draft which was resolved, 0 for none. SelectionChanged where the draft is no longer
+        the last revision, SelectionFrozen where the selection is frozen.
+        """
+        ...
+
+    def revisions(self, name: str) -> list[SelectionRevision]:
+        """Return the revisions of a selection, oldest first; none where there is no such selection."""
+        ...
+
+    def selections(self) -> list[SelectionRevision]:
+        """Return the last revision of every selection, by name."""
+        ...
 
 
 class Catalog(Protocol):
@@ -33,6 +82,11 @@ class Catalog(Protocol):
 
     def close(self) -> None:
         """Let go of the database."""
+        ...
+
+    @property
+    def run_lists(self) -> RunLists:
+        """Flags and selections, in the same database."""
         ...
 
     # ------------------------------------------------------------ writing
@@ -133,7 +187,7 @@ class Catalog(Protocol):
         start_ns: int | None = None,
         stop_ns: int | None = None,
         tag: str | None = None,
-    ) -> list[Run]:
+    ) -> RunList:
         """Return the runs that overlap ``[start_ns, stop_ns)``, by start.
 
         A run without a start is left out where a bound is asked for; one without a stop goes on.

@@ -1,10 +1,11 @@
-"""Settings of the catalog: where it is kept (``[catalog]`` of ``experiment.toml``)."""
+"""Settings of the catalog: where it is kept (``experiment.toml``), and the words of flags (``flags.toml``)."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from nualley.catalog.flags import check_flag_name
 from nualley.core import UsageError, nearest
 
 FILE_NAME = "catalog.sqlite"
@@ -56,3 +57,37 @@ class CatalogSettings(BaseModel):
         if self.url is None:
             return store / FILE_NAME
         return store / self.url.removeprefix(_SQLITE) if self.url.startswith(_SQLITE) else self.url
+
+
+Severity = Literal["good", "caution", "bad"]
+
+
+class FlagWord(BaseModel):
+    """A word that flags may use."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    severity: Severity = Field(description="How much it says against the data: good, caution or bad.")
+    meaning: str = Field(min_length=1, description="What it says, in a sentence.")
+
+
+class Vocabulary(BaseModel):
+    """The words that flags may use, so that all mean the same by them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flag: dict[Annotated[str, AfterValidator(check_flag_name)], FlagWord] = Field(
+        default={}, description="The words, by name: lower-case letters and digits, joined by single hyphens."
+    )
+
+    def check(self, name: str) -> None:
+        """Refuse a word that is not in the vocabulary; UsageError names the nearest one."""
+        if name in self.flag:
+            return
+        near = nearest(name, self.flag)
+        known = f"one of {', '.join(self.flag)}" if self.flag else "there is none yet"
+        raise UsageError(
+            f"{name!r} is no flag of this experiment, expected {known}",
+            where="flags.toml",
+            do=(f"did you mean {near!r}? " if near else "") + f"or describe it: [flag.{name}] in flags.toml",
+        )

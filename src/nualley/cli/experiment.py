@@ -72,8 +72,10 @@ def _warn(changes: Sequence[Pending], damages: Sequence[str]) -> None:
 
 
 def schema(*, output: Output = Output()) -> None:  # noqa: ARG001  # JSON by nature; the option is accepted
-    """Print the JSON Schema of every kind of file of an experiment repository.
+    """Print the JSON Schema of every kind of file of an experiment repository, and of frozen selections.
 
     Example: nualley schema > schema.json
     """
-    print_json(schemas())
+    from nualley.app.selections import document_schemas  # NumPy is heavy
+
+    print_json({**schemas(), **document_schemas()})

@@ -13,11 +13,17 @@ from cyclopts import App, Parameter
 from nualley import __version__
 from nualley.app.site import open_site
 from nualley.catalog import Activity, FileRecord, Run, Totals, diff_settings
+from nualley.cli import run_flags
 from nualley.cli.options import Output, Time, Whole, bounds_ns, full_run_id, time_ns
 from nualley.cli.output import print_json, print_note, print_table, print_text, shown_time
 from nualley.core import ExitCode, SystemClock, UsageError, format_duration, format_size
 
-app = App(name="runs", help="Runs of all detectors: ingest, list, show, compare, correct, note, tag.")
+app = App(name="runs", help="Runs of all detectors: ingest, list, show, compare, correct, flag, validate.")
+app.command(run_flags.flag_, name="flag")
+app.command(run_flags.unflag)
+app.command(run_flags.flags)
+app.command(run_flags.type_, name="type")
+app.command(run_flags.validate)
 _NOTHING = Totals()
 _TAG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 
@@ -164,7 +170,6 @@ def show(run: str, /, *, detector: str | None = None, output: Output = Output())
         print_json(
             {
                 **_summary(found, totals),
-                "run_type": found.run_type or None,
                 "start_reason": found.start_reason or None,
                 "stop_reason": found.stop_reason or None,
                 "files": shown_files,
@@ -402,6 +407,7 @@ def _summary(run: Run, totals: Totals) -> dict[str, object]:
         "size_B": totals.size_B,
         "n_verified_replicas": totals.n_verified_replicas,
         "n_defects": totals.n_defects,
+        "run_type": run.run_type or None,
         "tags": list(run.tags),
     }
 

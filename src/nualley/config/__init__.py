@@ -3,7 +3,7 @@
 from nualley.config.configuration import Configuration
 from nualley.config.errors import ConfigurationErrors, FolderNotEmptyError, NoExperimentError
 from nualley.config.mistakes import Mistake
-from nualley.config.service import check, find_experiment, load, schemas
+from nualley.config.service import check, check_file, find_experiment, load, schemas
 from nualley.config.settings import WebSettings
 from nualley.config.template import write_template
 
@@ -15,6 +15,7 @@ __all__ = [
     "NoExperimentError",
     "WebSettings",
     "check",
+    "check_file",
     "find_experiment",
     "load",
     "schemas",

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nualley.archive import ArchiveSettings, PvGroup
-from nualley.catalog import CatalogSettings
+from nualley.catalog import CatalogSettings, Vocabulary
 from nualley.config.settings import WebSettings
 from nualley.experiment import Beam, Detector, Experiment, People
 from nualley.ingest import IngestSettings
 from nualley.pv import EpicsSettings, MqttSettings
+from nualley.selection import SelectionFile
 from nualley.storage import StorageSettings
 
 
@@ -47,6 +48,10 @@ class Configuration:
         Where the record of runs is kept.
     web : WebSettings
         Where the status page listens.
+    vocabulary : Vocabulary
+        The words of flags.
+    selections : mapping of str to SelectionFile
+        Selections that are defined by text, by name.
     """
 
     directory: Path
@@ -63,3 +68,5 @@ class Configuration:
     ingest: IngestSettings
     catalog: CatalogSettings
     web: WebSettings
+    vocabulary: Vocabulary
+    selections: Mapping[str, SelectionFile]

@@ -10,6 +10,7 @@ from nualley.config.expressions import check_expressions
 from nualley.config.files import BEAM, DETECTORS, DRIVES, EXPERIMENT, PEOPLE, PVS, Repository
 from nualley.config.mistakes import Mistake
 from nualley.config.places import check_places
+from nualley.config.selections import check_selections
 from nualley.core import nearest
 
 _MOST_DIGITS = 10
@@ -147,4 +148,5 @@ _CHECKS: tuple[Callable[[Repository], Iterator[Mistake]], ...] = (
     _check_copies,
     _check_secrets,
     check_expressions,
+    check_selections,
 )

@@ -8,11 +8,13 @@ from types import MappingProxyType
 from pydantic import BaseModel
 
 from nualley.archive import PvGroup
+from nualley.catalog import Vocabulary
 from nualley.config.documents import Document, read
 from nualley.config.mistakes import KeyPath, Mistake
 from nualley.config.settings import ExperimentFile
 from nualley.core import nearest
 from nualley.experiment import Beam, Detector, People
+from nualley.selection import SelectionFile
 from nualley.storage import StorageSettings
 
 EXPERIMENT = "experiment.toml"
@@ -21,6 +23,8 @@ PEOPLE = "people.toml"
 DRIVES = "drives.toml"
 DETECTORS = "detectors/*.toml"
 PVS = "pvs/*.toml"
+FLAGS = "flags.toml"
+SELECTIONS = "selections/*.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ KINDS: Mapping[str, FileKind] = MappingProxyType(
         PEOPLE: FileKind(People, "who is who"),
         DETECTORS: FileKind(Detector, "one detector each", is_required=True, stem_key="id"),
         PVS: FileKind(PvGroup, "PVs that are archived"),
+        FLAGS: FileKind(Vocabulary, "the words of flags"),
+        SELECTIONS: FileKind(SelectionFile, "one selection each", stem_key="name"),
     }
 )
 

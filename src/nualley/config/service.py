@@ -8,8 +8,10 @@ from typing import TypeVar, cast
 from pydantic import BaseModel
 
 from nualley.archive import PvGroup
+from nualley.catalog import Vocabulary
 from nualley.config.configuration import Configuration
 from nualley.config.crosschecks import check_together
+from nualley.config.documents import read
 from nualley.config.environment import override
 from nualley.config.errors import ConfigurationErrors, NoExperimentError
 from nualley.config.files import (
@@ -17,9 +19,11 @@ from nualley.config.files import (
     DETECTORS,
     DRIVES,
     EXPERIMENT,
+    FLAGS,
     KINDS,
     PEOPLE,
     PVS,
+    SELECTIONS,
     Repository,
     kind_of,
     read_repository,
@@ -27,8 +31,10 @@ from nualley.config.files import (
 from nualley.config.mistakes import Mistake, order
 from nualley.config.settings import ExperimentFile
 from nualley.config.validation import validate
+from nualley.core import nearest
 from nualley.daq import format_names
 from nualley.experiment import Beam, Detector, People
+from nualley.selection import SelectionFile
 from nualley.storage import StorageSettings
 
 VARIABLE = "NUALLEY_EXPERIMENT"
@@ -125,6 +131,32 @@ def check(directory: Path, environ: Mapping[str, str], formats: Sequence[str] | 
     return _examine(directory, environ, formats)[1]
 
 
+def check_file(path: Path) -> list[Mistake]:
+    """Find the mistakes of one file alone: what stands in it, not what it says of others.
+
+    Parameters
+    ----------
+    path : Path
+        A file of an experiment repository.
+
+    Returns
+    -------
+    list of Mistake
+        By line; empty where all is well.
+    """
+    name = path.name if path.name in KINDS else f"{path.absolute().parent.name}/{path.name}"
+    pattern = kind_of(name)
+    if pattern not in KINDS:
+        expected = f"the name of one of {', '.join(KINDS)}"
+        return [Mistake(str(path), None, "", "a name that is not read", expected, nearest(name, KINDS))]
+    found = read(str(path), path)
+    if isinstance(found, Mistake):
+        return [found]
+    kind = KINDS[pattern]
+    _, mistakes = validate(found, kind.model, {kind.stem_key: path.stem} if kind.stem_key else {})
+    return order([*found.mistakes, *mistakes])
+
+
 def schemas() -> dict[str, dict[str, object]]:
     """Return the JSON Schema of each file of a repository, by file name or pattern."""
     return {pattern: _schema(pattern) for pattern in KINDS}
@@ -180,6 +212,8 @@ def _join(directory: Path, values: Mapping[str, BaseModel]) -> Configuration:
         ingest=experiment.ingest,
         catalog=experiment.catalog,
         web=experiment.web.resolve(directory),
+        vocabulary=cast("Vocabulary", values.get(FLAGS, Vocabulary())),
+        selections=_by_stem(values, SELECTIONS, SelectionFile),
     )
 
 

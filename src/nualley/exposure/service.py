@@ -193,7 +193,34 @@ class Exposures:
             defects=(*run_defects(sums), *overlaps.get(run.run_id, ())),
         )
 
+    def times(self, runs: Sequence[RecordedRun]) -> list[tuple[Interval | None, str]]:
+        """Return when each run was, one that goes on up to where the beam is known; or why that is not known."""
+        until_ns = self._until_ns(self._reader())
+        return [run_interval(run, until_ns) for run in runs]
+
     # -------------------------------------------------------------- intervals
+    def amounts(self, stretches: Sequence[tuple[str, IntervalSet]]) -> list[Amounts]:
+        """Return what detectors got of the beam in stretches of time; each day is read once.
+
+        Parameters
+        ----------
+        stretches : sequence of tuple of str and IntervalSet
+            A detector and when; they may overlap.
+
+        Returns
+        -------
+        list of Amounts
+            One for each.
+        """
+        spans = [self._span(detector, within) for detector, within in stretches]
+        sums = self._reader().integrate(spans)
+        return [self._run_amounts(detector, found) for (detector, _), found in zip(stretches, sums, strict=True)]
+
+    def _span(self, detector: str, within: IntervalSet) -> Span:
+        spans = [self._run_span(detector, interval) for interval in within]
+        pauses = IntervalSet(pause for span in spans for pause in span.pauses)
+        return Span(within, pauses, self._daq(detector).live_fraction)
+
     def delivered(self, start_ns: int, stop_ns: int) -> Delivered:
         """Return what the accelerator delivered in an interval, whoever recorded it.
 

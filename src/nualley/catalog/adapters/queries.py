@@ -9,13 +9,14 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Text, case, cast, 
 
 from nualley.catalog.adapters import rows, tables
 from nualley.catalog.decide import count_events
-from nualley.catalog.models import Activity, Json, ReplicaState, Run, Totals
+from nualley.catalog.models import Activity, Json, ReplicaState, Totals
+from nualley.catalog.run_table import RunList
 from nualley.core import strict_text
 
 
 def list_runs(
     connection: Connection, *, detector: str | None, start_ns: int | None, stop_ns: int | None, tag: str | None
-) -> list[Run]:
+) -> RunList:
     """Return the runs that overlap an interval, by start; those without a start by when they were entered."""
     table = tables.run
     conditions: list[ColumnElement[bool]] = []
@@ -34,7 +35,7 @@ def list_runs(
     query = query.order_by(func.coalesce(table.c.start_ns, table.c.created_ns), table.c.detector, table.c.number)
     found = connection.execute(query).mappings().all()
     tags = _tags_by_run(connection) if found else {}
-    return [rows.to_run(row, tags.get(row["run_id"], ())) for row in found]
+    return RunList(rows.to_run(row, tags.get(row["run_id"], ())) for row in found)
 
 
 def _tags_by_run(connection: Connection) -> Mapping[str, list[str]]:

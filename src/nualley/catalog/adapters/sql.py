@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 from nualley.catalog.adapters import queries, records, rows, tables
 from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, open_database
 from nualley.catalog.adapters.mounts import file_system_type
+from nualley.catalog.adapters.run_lists import SqlRunLists
 from nualley.catalog.adapters.sqlite_file import RESTORE
 from nualley.catalog.decide import check_correction, correction_note
 from nualley.catalog.errors import CatalogDamaged
@@ -28,6 +29,7 @@ from nualley.catalog.models import (
     TimeSource,
     Totals,
 )
+from nualley.catalog.run_table import RunList
 from nualley.core import Clock, NualleyError, SystemClock, UsageError, strict_text
 
 
@@ -45,6 +47,7 @@ class SqlCatalog:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self.run_lists = SqlRunLists(database, clock)
 
     def __enter__(self) -> Self:
         return self
@@ -266,7 +269,7 @@ class SqlCatalog:
         start_ns: int | None = None,
         stop_ns: int | None = None,
         tag: str | None = None,
-    ) -> list[Run]:
+    ) -> RunList:
         """Return the runs that overlap ``[start_ns, stop_ns)``, by start."""
         with self._reading() as connection:
             return queries.list_runs(connection, detector=detector, start_ns=start_ns, stop_ns=stop_ns, tag=tag)

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -159,4 +160,38 @@ source = Table(
     Column("inode", BigInteger, nullable=False),
     Column("time_ns", BigInteger, nullable=False),
     Index(None, "detector"),
+)
+
+flag = Table(
+    "flag",
+    metadata,
+    Column("flag_id", _NUMBER, primary_key=True),
+    Column("detector", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("start_ns", BigInteger),
+    Column("stop_ns", BigInteger),
+    Column("first_run", BigInteger),
+    Column("last_run", BigInteger),
+    Column("first_block", BigInteger),
+    Column("last_block", BigInteger),
+    Column("reason", Text, nullable=False),
+    Column("author", String, nullable=False),
+    Column("time_ns", BigInteger, nullable=False),
+    Column("supersedes", ForeignKey("flag.flag_id")),
+    Column("is_withdrawal", Boolean, nullable=False),
+    UniqueConstraint("supersedes"),
+    Index(None, "detector"),
+)
+
+selection_revision = Table(
+    "selection_revision",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("expression", Text),
+    Column("imported", JSON(none_as_null=True)),
+    Column("author", String, nullable=False),
+    Column("time_ns", BigInteger, nullable=False),
+    Column("content", Text),
+    Column("sha256", String(64)),
 )

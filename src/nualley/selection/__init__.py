@@ -1,0 +1,33 @@
+"""Selections of runs: expressions resolved to stretches, live time and protons; frozen, compared, exported."""
+
+from nualley.selection.canonical import canonical_json
+from nualley.selection.errors import (
+    ExpressionError,
+    ListUnreadable,
+    NotExpressible,
+    SelectionInText,
+    SelectionNotFound,
+)
+from nualley.selection.expression import Call, Node, Operand, format_expression, operands, texts, words
+from nualley.selection.formats import ListFormat
+from nualley.selection.parser import parse_expression
+from nualley.selection.settings import SelectionFile
+
+__all__ = [
+    "Call",
+    "ExpressionError",
+    "ListFormat",
+    "ListUnreadable",
+    "Node",
+    "NotExpressible",
+    "Operand",
+    "SelectionFile",
+    "SelectionInText",
+    "SelectionNotFound",
+    "canonical_json",
+    "format_expression",
+    "operands",
+    "parse_expression",
+    "texts",
+    "words",
+]
