@@ -41,30 +41,30 @@ def why_not(evaluator: Evaluator, node: Node, run: RunFacts, within: IntervalSet
         return [found for part in node.parts for found in why_not(evaluator, part, run, within)]
     truth = evaluator.truth(node, run, within)
     text = format_expression(node)
-    found = []
+    found: list[tuple[IntervalSet, Reason]] = []
     for kind, stretch in (("condition", truth.false), ("undecided", truth.unknown(within))):
-        flags = _flags(evaluator, node, run, stretch)
-        if stretch and flags and isinstance(node, Not):
-            found += [
-                (stretch & (_lies(flag, run) or stretch), Reason(kind="flag", text=text, flags=(flag,)))
-                for flag in flags
-            ]
-        elif stretch:
-            found.append((stretch, Reason(kind=kind, text=text, flags=tuple(flags))))
+        rest = stretch
+        # a flag keeps out what it lies on; what is left has another cause
+        for flag in _flags(evaluator, node, run, stretch) if isinstance(node, Not) else ():
+            lies = _lies(flag, run) & stretch
+            found.append((lies, Reason(kind="flag", text=text, flags=(flag,))))
+            rest = rest - lies
+        if rest:
+            found.append((rest, Reason(kind=kind, text=text)))
     return found
 
 
 def _flags(evaluator: Evaluator, node: Node, run: RunFacts, stretch: IntervalSet) -> list[Flag]:
     calls = [part for part in walk(node) if isinstance(part, Call) and part.kind != "tag"]
     meant = [flag for flag in run.flags if any(evaluator.bears(call, flag) for call in calls)]
-    return [flag for flag in meant if (lies := _lies(flag, run)) is not None and lies & stretch]
+    return [flag for flag in meant if _lies(flag, run) & stretch]
 
 
-def _lies(flag: Flag, run: RunFacts) -> IntervalSet | None:
+def _lies(flag: Flag, run: RunFacts) -> IntervalSet:
     if is_of_run(flag, run.number):
         return run.within
     timed = stretch_of(flag)
-    return None if timed is None else IntervalSet((timed,))
+    return IntervalSet() if timed is None else IntervalSet((timed,))
 
 
 def pieces_of(run: ListedRun, within: IntervalSet, reasons: Reasons, otherwise: Reason) -> list[Piece]:

@@ -48,6 +48,7 @@ class FrozenAmounts(_Part):
     livetime_s: float | None = Field(description="Seconds less pauses and dead time.")
     unknown_s: float | None = Field(description="Seconds in which the beam is not known.")
     n_pulses: int | None = Field(description="Pulses.")
+    pot_charge: float | None = Field(description="Protons by charge per pulse.")
 
     def to_amounts(self) -> Amounts:
         """Return them as exposure has them."""
@@ -85,7 +86,7 @@ class FrozenSum(_Part):
     n_unknown: int = Field(ge=0, description="Those of them that are in no sum.")
     duration_s: float = Field(ge=0, description="Length of the stretches [s].")
     undecided_s: float = Field(ge=0, description="How long it was not known whether the expression holds [s].")
-    amounts: FrozenAmounts = Field(description="Beam and live time.")
+    amounts: FrozenAmounts = Field(description="Beam and live time of the detector.")
 
 
 class FrozenFlag(_Part):
