@@ -200,7 +200,13 @@ _JSON = DOCS / "reference" / "json.md"
 # command -> why its answer is compared elsewhere
 _CHANGES = ("add", "pause", "resume", "rename", "alias", "remove")
 _ADD = "nualley archive add LAB:T3 2>/dev/null >&2 && "
-_BEFORE = {"alias": _ADD, "remove": _ADD, "resume": "nualley archive pause DEMO:BEAM:ENERGY 2>/dev/null >&2 && "}
+_FLAG = "nualley runs flag cenns-10-1 noise --reason x >/dev/null 2>&1; "
+_BEFORE = {
+    "unflag": _FLAG,
+    "alias": _ADD,
+    "remove": _ADD,
+    "resume": "nualley archive pause DEMO:BEAM:ENERGY 2>/dev/null >&2 && ",
+}
 _HISTORY = "printf 'day,used_B,written_B,capacity_B\\n' > data3.csv; for day in $(seq 0 89); do "
 _HISTORY += 'echo "$(date -d "2026-01-01 + $day days" +%F),$((day * 1000)),1000,99000" >> data3.csv; done; '
 _BEFORE["forecast"] = _HISTORY
@@ -274,6 +280,8 @@ def test_an_answer_in_json_is_as_documented(command: str, runner: Runner) -> Non
     first += "printf 'pv,time,value\\nOLD,2025-01-01,1\\n' > old.csv && " if " import" in command else ""
     # each change of what is archived begins with none
     first += "rm -f alley/experiment/store/archive/changes.jsonl; " if command.split()[1] in _CHANGES else ""
+    first += "echo '{\"1\": [[1, 1]]}' > golden.json; " if "golden.json" in command else ""
+    first += "nualley selection freeze ar-steady-state >/dev/null 2>&1; " if "selection export" in command else ""
     first += "rm alley/experiment/store/archive/index.sqlite; " if "restore-index" in command else ""
     first += _BEFORE.get(command.split()[1], "")
     done = subprocess.run(

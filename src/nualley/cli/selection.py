@@ -32,7 +32,7 @@ _N_SHOWN = 200
 def define(name: str, expression: str, /, *, author: str | None = None, output: Output = Output()) -> None:
     """Define a selection by an expression; a draft may be defined anew, and what it was stays in its history.
 
-    Example: nualley selection define ar-2026 'detector == "cenns-10" and not flag("beam-trip")'
+    Example: nualley selection define ar-2026 "run in 10..50 and time >= 2026-01-01"
 
     Parameters
     ----------

@@ -105,6 +105,7 @@ def test_schemas_are_json_and_know_the_keys_of_the_files() -> None:
     assert json.loads(json.dumps(found)) == found
     assert set(found) == {
         "experiment.toml", "beam.toml", "people.toml", "drives.toml", "detectors/*.toml", "pvs/*.toml",
+        "flags.toml", "selections/*.toml",
     }  # fmt: skip
     detector = found["detectors/*.toml"]
     properties, required = detector["properties"], detector["required"]

@@ -57,7 +57,7 @@ def test_an_expression_means_what_it_says(text, node):
         ("detector == 'x'", 12, "\"'\" begins nothing", "double quotes"),
         ('detector == "x', 12, "'\"' begins nothing", "close the text"),
         ("run == 1 && all", 9, "'&' begins nothing", "write and"),
-        ("run == 1 adn all", 9, "'adn' follows what is complete", "did you mean 'and'?"),
+        ("run == 1 anb all", 9, "'anb' follows what is complete", "did you mean 'and'?"),
         ("(run == 1", 9, "the expression ends, expected ) that closes", "write ) here"),
         ("run == 1)", 8, "')' follows what is complete", "join parts"),
         ('run == "1"', 7, '"1" beside run', "a whole number"),
@@ -93,10 +93,10 @@ def test_a_mistake_is_told_with_its_place_and_the_nearest_word(text, position, w
 
 
 def test_the_place_is_a_column_and_in_long_texts_a_line():
-    with pytest.raises(ExpressionError, match="where: column 10, at 'adn all'"):
-        parse_expression("run == 1 adn all")
-    with pytest.raises(ExpressionError, match="where: line 2, column 5, at 'flagg"):
-        parse_expression('run == 1\nand flagg("x")')
+    with pytest.raises(ExpressionError, match="where: column 10, at 'anb all'"):
+        parse_expression("run == 1 anb all")
+    with pytest.raises(ExpressionError, match="where: line 2, column 5, at 'flagx"):
+        parse_expression('run == 1\nand flagx("x")')
     with pytest.raises(ExpressionError, match="where: column 8, at the end"):
         parse_expression("run == ")
 

@@ -54,7 +54,7 @@ def _guard_sqlite() -> None:
         for verb in ("UPDATE", "DELETE"):
             op.execute(
                 f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table}: rows are never changed or deleted'); END"
+                f"BEGIN SELECT RAISE(ABORT, 'flags and selections are never changed or deleted'); END"
             )
     op.execute(
         f"CREATE TRIGGER selection_frozen BEFORE INSERT ON selection_revision WHEN {_FROZEN} "
@@ -65,7 +65,7 @@ def _guard_sqlite() -> None:
 def _guard_server() -> None:
     op.execute(
         "CREATE FUNCTION nualley_kept() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "RAISE EXCEPTION '%: rows are never changed or deleted', TG_TABLE_NAME; END $$"
+        "RAISE EXCEPTION 'flags and selections are never changed or deleted'; END $$"
     )
     op.execute(
         f"CREATE FUNCTION nualley_frozen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF {_FROZEN} THEN "
