@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nualley.catalog import Flag
+from nualley.catalog import Flag, SelectionRevision
+from nualley.catalog.adapters.sql import open_catalog
 from nualley.core import Interval, IntervalSet
 from nualley.exposure import TraceRows
 from nualley.physics import PvRows
@@ -275,3 +276,23 @@ def test_intervals_come_back_from_csv_to_the_nanosecond(intervals_by_run):
     again = read_list(text, "csv")
     assert write_list(again, "csv") == text
     assert {run.number: run.intervals for run in listed_runs(again, "csv", None)} == intervals_by_run
+
+
+goldens_of_99 = st.dictionaries(st.integers(0, 99).map(str), blocks, max_size=4)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.dictionaries(st.integers(0, 99).map(str), blocks, max_size=4), min_size=1, max_size=4, unique_by=repr)
+)
+def test_a_list_is_entered_once_however_often_it_is_imported(tmp_path, goldens):
+    import json
+
+    name = f"g{len(list(tmp_path.iterdir()))}"
+    with open_catalog(tmp_path / f"{name}.sqlite") as catalog:
+        for golden in goldens:
+            for _ in range(3):
+                origin = {"format": "cms-golden", "list": read_list(json.dumps(golden), "cms-golden")}
+                catalog.run_lists.define(SelectionRevision(name="g", imported=origin, author="a"))
+        kept = [revision.imported["list"] for revision in catalog.run_lists.revisions("g")]
+    assert kept == goldens

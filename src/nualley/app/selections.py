@@ -1,15 +1,16 @@
 """Selections of an experiment, put together; and files of them: read, written, checked."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nualley.catalog import Flag
 from nualley.config import ConfigurationErrors, Mistake, check_file
 from nualley.core import NualleyError, UsageError, escape_name, reason
-from nualley.selection import ListFormat, canonical_json
+from nualley.selection import ListFormat, canonical_json, parse_expression
 from nualley.selection.frozen import FORMAT, FrozenSelection, read_frozen
 from nualley.selection.lists import read_list
 from nualley.selection.models import Definition, Difference, Piece, Resolution
@@ -25,6 +26,7 @@ MIRROR = "selections/record"
 """Where the git mirror is written, below the experiment repository."""
 
 _FLAGS = "flags.json"
+_DRAFT = "nualley-draft-1"
 _FORMATS: dict[str, ListFormat] = {".yaml": "legend-yaml", ".yml": "legend-yaml", ".csv": "csv"}
 
 
@@ -164,7 +166,7 @@ def _exact(flag: Flag) -> dict[str, object]:
 
 
 def _draft_text(found: Definition) -> str:
-    head = {"format": "nualley-draft-1", "name": found.name, "author": found.author, "revision": found.revision}
+    head = {"format": _DRAFT, "name": found.name, "author": found.author, "revision": found.revision}
     listed = None if found.imported is None else canonical_json(found.imported)
     return canonical_json({**head, "expression": found.expression, "list": listed}) + "\n"
 
@@ -206,9 +208,11 @@ def _check(path: Path) -> list[Mistake]:
 
 
 def _check_json(path: Path, text: str) -> None:
-    if path.name == _FLAGS or '"nualley-draft-1"' in text[:4096]:
-        return
-    if f'"{FORMAT}"' in text:
+    if path.name == _FLAGS:
+        _check_flags(text)
+    elif f'"{_DRAFT}"' in text:
+        _check_draft(text)
+    elif f'"{FORMAT}"' in text:
         found = read_frozen(text)
         if found.name != path.stem:
             raise NualleyError(
@@ -216,8 +220,42 @@ def _check_json(path: Path, text: str) -> None:
                 where=escape_name(str(path)),
                 do=f"call it {found.name}.json",
             )
-        return
-    read_list(text, "cms-golden")
+    else:
+        read_list(text, "cms-golden")
+
+
+def _check_flags(text: str) -> None:
+    for number, entry in enumerate(_parsed(text, list), 1):
+        try:
+            first_run, last_run = entry.pop("runs") or (None, None)
+            first_block, last_block = entry.pop("blocks") or (None, None)
+            times = {
+                key: int(entry.pop(key)) for key in ("start_ns", "stop_ns", "time_ns") if entry.get(key) is not None
+            }
+            ends = {"first_run": first_run, "last_run": last_run, "first_block": first_block, "last_block": last_block}
+            Flag(**(entry | times | ends))
+        except UsageError:
+            raise
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise NualleyError(
+                f"entry {number} is no flag: {error}", where=_FLAGS, do="write the mirror anew"
+            ) from error
+
+
+def _check_draft(text: str) -> None:
+    found = _parsed(text, dict)
+    if isinstance(found.get("expression"), str):
+        parse_expression(found["expression"])
+
+
+def _parsed(text: str, kind: type) -> Any:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NualleyError(f"the file is no JSON: {error}", where="json", do="write the mirror anew") from error
+    if not isinstance(found, kind):
+        raise NualleyError(f"the file is a {type(found).__name__}", where="json", do=f"a {kind.__name__} is expected")
+    return found
 
 
 __all__ = [

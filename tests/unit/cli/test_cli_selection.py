@@ -227,6 +227,16 @@ def test_the_mirror_is_text_that_git_can_follow(experiment, detector, capsys):
     call(capsys, "check")
     files = [str(path) for path in sorted(folder.iterdir())]
     assert answer(capsys, "selection", "validate", *files, "flags.toml") == {"n_files": 4, "mistakes": []}
+    for name, old, new in (
+        ("flags.json", '"noise"', '"No ise"'),
+        ("flags.json", '"author"', '"who"'),
+        ("s2.json", "run ==", "rum =="),
+    ):
+        sound = (folder / name).read_text()
+        (folder / name).write_text(sound.replace(old, new, 1))
+        (mistake,) = answer(capsys, "selection", "validate", *files, code=3)["mistakes"]
+        assert mistake["file"] == str(folder / name)
+        (folder / name).write_text(sound)
 
 
 def test_validate_names_what_is_wrong_with_files(experiment, detector, capsys):

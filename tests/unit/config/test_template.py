@@ -76,4 +76,4 @@ def test_commented_keys_are_right_too(tmp_path: Path) -> None:
 def test_every_template_file_is_toml_or_gitignore() -> None:
     template = files("nualley.config") / "template"
     names = [entry.name for entry in template.iterdir() if entry.is_file()]
-    assert sorted(names) == ["beam.toml", "drives.toml", "experiment.toml", "gitignore", "people.toml"]
+    assert sorted(names) == ["beam.toml", "drives.toml", "experiment.toml", "flags.toml", "gitignore", "people.toml"]
