@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from nualley.testing.mosquitto import Broker, BrokerError
+from nualley.testing.postgres import PostgresServer, find_programs
 
 # how long an example takes says nothing on a machine that does other things too
 hypothesis.settings.register_profile("shared-machine", deadline=None)
@@ -36,6 +37,18 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder} (set NUALLEY_SHARED_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server at a Unix socket, one for each worker of the suite."""
+    if find_programs() is None:
+        reason = "PostgreSQL is not installed: sudo apt-get install postgresql"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with PostgresServer() as server:
+        yield server
 
 
 @pytest.fixture

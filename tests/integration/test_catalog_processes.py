@@ -13,7 +13,7 @@ N_PROCESSES = 4
 N_FILES = 40
 
 
-def write(location: Path, worker: int) -> int:
+def write(location: Path | str, worker: int) -> int:
     """Open a catalog that may not exist yet, and enter files: some of its own, some that all enter."""
     n_known = 0
     with open_catalog(location) as catalog:

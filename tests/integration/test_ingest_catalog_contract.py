@@ -1,5 +1,6 @@
 """The catalog in memory that the unit tests use keeps the promises of the real one that ingest relies on."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +23,11 @@ from nualley.catalog import (
     TimeSource,
 )
 from nualley.catalog.adapters.sql import open_catalog
+from nualley.catalog.settings import parse_url
+from nualley.testing.postgres import PostgresServer
 from tests.unit.ingest.world import NOW_NS, MemoryCatalog, StandingClock
 
+NUMBERS = itertools.count()
 RUN = Run(run_id="hpge-1", detector="hpge", number=1)
 FILE = FileRecord(
     run_id="hpge-1",
@@ -41,14 +45,18 @@ REPLICA = Replica(drive="data1", path="/data1/a", state=ReplicaState.VERIFIED, v
 ACTIVITY = Activity(kind="ingest", inputs=("/drop/a",), outputs=("file:hpge-1/wave0.dat",), start_ns=1, stop_ns=2)
 
 
-@pytest.fixture(params=["memory", "sql"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
     clock = StandingClock()
     if request.param == "memory":
         yield MemoryCatalog(clock)  # type: ignore[misc] # as much of it as ingest uses
-    else:
-        with open_catalog(tmp_path / "catalog.sqlite", clock=clock) as catalog:
-            yield catalog
+        return
+    location: Path | str = tmp_path / "catalog.sqlite"
+    if request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        location = parse_url(server.create(f"ingest{next(NUMBERS)}"))
+    with open_catalog(location, clock=clock) as catalog:
+        yield catalog
 
 
 def test_a_file_is_entered_once_and_its_run_completed(catalog: Catalog) -> None:

@@ -75,6 +75,10 @@ class SelectionChanged(CatalogError):
     """Somebody defined the selection anew meanwhile."""
 
 
+class ServerUnfit(ConfigurationError):
+    """The database on the server cannot hold a catalog."""
+
+
 class RunNotFound(NualleyError, KeyError):
     """No such run is in the catalog."""
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -11,23 +12,70 @@ from nualley.core import UsageError, nearest
 FILE_NAME = "catalog.sqlite"
 
 _SQLITE = "sqlite:///"
-_SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
+_SERVER = "postgresql+psycopg://"
+_SERVER_SCHEMES = ("postgresql", "postgresql+psycopg", "postgres")
+_SCHEMES = ("sqlite", *_SERVER_SCHEMES)
+_FORMS = "write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 
 
-def _url(url: str | None) -> str | None:
-    if url is None:
-        return None
+def parse_url(url: str) -> str:
+    """Return the address of a catalog, a server's with the driver that speaks to it.
+
+    Parameters
+    ----------
+    url : str
+        ``sqlite:///FILE`` or ``postgresql://USER@HOST:PORT/DATABASE``, with libpq's options behind a question mark.
+
+    Returns
+    -------
+    str
+        The same, as SQLAlchemy takes it.
+
+    Raises
+    ------
+    UsageError
+        Where it is none; its text never holds a password.
+
+    Examples
+    --------
+    >>> parse_url("postgresql://nualley@db.lab.org/nualley")
+    'postgresql+psycopg://nualley@db.lab.org/nualley'
+    """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in _SCHEMES:
         near = nearest(scheme, _SCHEMES)
         hint = f"did you mean {near!r}? " if near else ""
+        raise UsageError(f"{_without_password(url)!r} is not the address of a catalog", do=f"{hint}{_FORMS}")
+    if scheme == "sqlite":
+        if not rest.removeprefix("/"):
+            raise UsageError(
+                f"{url!r} names no file", do="write sqlite:///FILE, or leave it out for the one in the store"
+            )
+        return url
+    if not _is_server(rest):
         raise UsageError(
-            f"{url!r} is not the address of a catalog",
-            do=f"{hint}write sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE",
+            f"{_without_password(url)!r} names no database of a server",
+            do="write postgresql://USER@HOST:PORT/DATABASE, or postgresql:///DATABASE?host=/FOLDER/OF/ITS/SOCKET",
         )
-    if scheme == "sqlite" and not rest.removeprefix("/"):
-        raise UsageError(f"{url!r} names no file", do="write sqlite:///FILE, or leave it out for the one in the store")
-    return url
+    return f"{_SERVER}{rest}"
+
+
+def _is_server(rest: str) -> bool:
+    try:
+        parts = urlsplit(f"//{rest}")
+        return bool(parts.path.removeprefix("/")) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
+def _without_password(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    before, separator, login = head.partition("://")
+    return f"{before}{separator}{login.partition(':')[0]}{at}{tail}" if at else url
+
+
+def _url(url: str | None) -> str | None:
+    return None if url is None else parse_url(url)
 
 
 class CatalogSettings(BaseModel):
@@ -37,8 +85,9 @@ class CatalogSettings(BaseModel):
 
     url: Annotated[str | None, AfterValidator(_url)] = Field(
         default=None,
-        description="SQLAlchemy address of the database; absent: catalog.sqlite in the store. A relative SQLite file "
-        "starts at the store.",
+        description="Where the database is: sqlite:///FILE (a relative file starts at the store) or "
+        "postgresql://USER@HOST/DATABASE; absent: catalog.sqlite in the store. A password stands in the environment "
+        "(PGPASSWORD, or here as NUALLEY_CATALOG__URL) or in ~/.pgpass, never in the file.",
     )
 
     def location(self, store: Path) -> Path | str:

@@ -1,5 +1,6 @@
 """What one file says of another: detectors, PVs, formats and drives that must exist elsewhere, and their places."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -14,6 +15,7 @@ from nualley.config.selections import check_selections
 from nualley.core import nearest
 
 _MOST_DIGITS = 10
+_LOGIN_WITH_PASSWORD = re.compile(r"://[^:/@\s]*:[^@/]+@|[?&]password=")
 _OTHER_ROLES = ("processed", "simulation", "user")
 _SECRETS = (("web", "push_tokens_file"), ("mqtt", "password_file"))
 _PV_PLACES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
@@ -109,6 +111,13 @@ def _check_secrets(repository: Repository) -> Iterator[Mistake]:
             yield use.mistake("a file outside of the experiment repository: secrets do not belong into git")
 
 
+def _check_catalog_password(repository: Repository) -> Iterator[Mistake]:
+    for use in repository.uses(EXPERIMENT, ("catalog", "url")):
+        is_in_file = use.origin.startswith(f"{use.document.file}:")
+        if is_in_file and _LOGIN_WITH_PASSWORD.search(use.name):
+            yield use.mistake("no password: it belongs into PGPASSWORD or ~/.pgpass (or NUALLEY_CATALOG__URL)")
+
+
 def _check_copies(repository: Repository) -> Iterator[Mistake]:
     drives = [drive for document in repository.of(DRIVES).values() for drive in _drives(document)]
     is_known = all(not document.is_partial for document in repository.of(DRIVES).values()) and bool(drives)
@@ -149,4 +158,5 @@ _CHECKS: tuple[Callable[[Repository], Iterator[Mistake]], ...] = (
     _check_secrets,
     check_expressions,
     check_selections,
+    _check_catalog_password,
 )

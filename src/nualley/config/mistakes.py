@@ -17,7 +17,7 @@ NOTHING = "nothing"
 KeyPath = tuple[str | int, ...]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+(?=@)|([?&](?:ssl)?password=)[^&\s\"]+")
 _LONGEST = 80
 _MOST_BITS = 256
 
@@ -113,7 +113,7 @@ class Mistake:
     def __post_init__(self) -> None:
         object.__setattr__(self, "file", escape_name(self.file))
         for name in ("key", "found", "expected", "nearest"):
-            object.__setattr__(self, name, _shown(_PASSWORD.sub(r"\1***@", getattr(self, name))))
+            object.__setattr__(self, name, _shown(_PASSWORD.sub(r"\1\2***", getattr(self, name))))
 
     def to_json(self) -> dict[str, str | int | None]:
         """Return what a command prints under ``--json``."""

@@ -1,11 +1,15 @@
-"""A catalog on a real SQLite file, with a clock that tests set."""
+"""A catalog on a real SQLite file or a real PostgreSQL server, with a clock that tests set."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from nualley.catalog.adapters import tables
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
+from nualley.catalog.settings import parse_url
+from nualley.testing.postgres import PostgresServer
 from tests.unit.catalog.records import FakeClock
 
 
@@ -32,4 +36,33 @@ def location(tmp_path: Path, empty_catalog: bytes) -> Path:
 @pytest.fixture
 def catalog(location: Path, clock: FakeClock) -> Iterator[SqlCatalog]:
     with open_catalog(location, clock=clock) as catalog:
+        yield catalog
+
+
+@pytest.fixture(scope="session")
+def empty_server(postgres: PostgresServer) -> str:
+    """Return the address of a database without rows, as a person writes it: the migration runs once."""
+    url = postgres.create("contract")
+    open_catalog(parse_url(url)).close()
+    return url
+
+
+@pytest.fixture
+def server_location(empty_server: str) -> str:
+    """Return the address of a catalog without rows on a server, as the settings give it."""
+    names = ", ".join(f'"{name}"' for name in tables.metadata.tables)
+    with psycopg.connect(empty_server, autocommit=True) as connection:
+        connection.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+    return parse_url(empty_server)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_location(request: pytest.FixtureRequest) -> Path | str:
+    """Return where an empty catalog is: a file, then a server."""
+    return request.getfixturevalue("location" if request.param == "sqlite" else "server_location")
+
+
+@pytest.fixture
+def any_catalog(any_location: Path | str, clock: FakeClock) -> Iterator[SqlCatalog]:
+    with open_catalog(any_location, clock=clock) as catalog:
         yield catalog

@@ -1,4 +1,4 @@
-"""What every catalog promises, on SQLite."""
+"""What every catalog promises, on SQLite and on PostgreSQL."""
 
 import math
 import os
@@ -25,6 +25,11 @@ from nualley.catalog.adapters.sql import SqlCatalog
 from nualley.catalog.errors import CatalogDamaged, FileNotInCatalog
 from nualley.core import ExitCode, UsageError, escape_name
 from tests.unit.catalog.records import NOW_NS, make_activity, make_file, make_replica, make_run
+
+
+@pytest.fixture
+def catalog(any_catalog: SqlCatalog) -> SqlCatalog:
+    return any_catalog
 
 
 # ---------------------------------------------------------------- runs
@@ -425,12 +430,12 @@ def test_a_trigger_that_is_in_a_file_for_each_channel_counts_once(catalog: SqlCa
     assert catalog.totals().n_events == 16
 
 
-def test_what_is_entered_is_there_after_closing(catalog: SqlCatalog, location: Path) -> None:
+def test_what_is_entered_is_there_after_closing(catalog: SqlCatalog, any_location: Path | str) -> None:
     run: Run = catalog.register_run(make_run())
     catalog.close()
     from nualley.catalog.adapters.sql import open_catalog
 
-    with open_catalog(location, create=False) as again:
+    with open_catalog(any_location, create=False) as again:
         assert again.runs() == [run]
 
 
@@ -478,7 +483,9 @@ def test_an_activity_is_entered_where_a_replica_was_mended(catalog: SqlCatalog) 
         "UPDATE replica SET state = 'verifjed'",
     ],
 )
-def test_a_row_that_stands_for_nothing_is_damage(catalog: SqlCatalog, change: str) -> None:
+def test_a_row_that_stands_for_nothing_is_damage(catalog: SqlCatalog, any_location: Path | str, change: str) -> None:
+    if isinstance(any_location, str) and "channels" in change:
+        return  # PostgreSQL takes no text into a JSON column that is none
     run = make_run()
     record = catalog.add_file(run, make_file(run, "a"), replicas=[make_replica(path="/1")]).record
     catalog._database.write(lambda connection: connection.exec_driver_sql(change))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.unit.config.conftest import Broken
+from nualley.config import load
+from tests.unit.config.conftest import FORMATS, Broken
 
 HPGE = "detectors/hpge.toml"
 
@@ -109,3 +110,16 @@ def test_a_condition_on_a_pv_that_no_group_archives(repository: Broken) -> None:
     mistake = repository.only()
     assert mistake.key.endswith("only_while")
     assert (mistake.expected, mistake.nearest) == ("a PV that a file in pvs/ archives", "DEMO:BEAM:POWER")
+
+
+@pytest.mark.parametrize("url", ["postgresql://ada:hunter2@db/x", "postgresql://ada@db/x?password=hunter2"])
+def test_a_password_of_the_catalog_stands_in_no_file(repository: Broken, url: str) -> None:
+    repository.replace("experiment.toml", "[catalog]", f'[catalog]\nurl = "{url}"')
+    mistake = repository.only()
+    assert (mistake.key, "PGPASSWORD" in mistake.expected) == ("catalog.url", True)
+    assert "hunter2" not in str(mistake)
+
+
+def test_a_password_of_the_catalog_may_stand_in_the_environment(repository: Broken) -> None:
+    url = "postgresql://ada:hunter2@db/x"
+    assert load(repository.directory, {"NUALLEY_CATALOG__URL": url}, FORMATS).catalog.url.endswith("hunter2@db/x")

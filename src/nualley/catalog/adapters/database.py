@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import NullPool
 
 from nualley.catalog.adapters import schema, sqlite_file
 from nualley.catalog.adapters.mounts import file_system_type, refuse_network
 from nualley.catalog.adapters.refusals import translated
-from nualley.catalog.errors import CatalogMissing, CatalogUnwritable, DriverMissing
+from nualley.catalog.adapters.server import WRITES, open_server, shown_address
+from nualley.catalog.errors import CatalogMissing, CatalogUnwritable
 from nualley.core import escape_name
 
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 30_000
-_WRITES = "nualley_writes"
 _N_TRIES = 5
 _N_LOG_TRIES = 100
 
@@ -37,11 +37,13 @@ class Database:
         Its place, for the text of errors.
     path : Path, optional
         Its file, if it is one.
+    writers : Engine, optional
+        Connections that write, where they are others.
     """
 
-    def __init__(self, engine: Engine, where: str, path: Path | None = None) -> None:
+    def __init__(self, engine: Engine, where: str, path: Path | None = None, *, writers: Engine | None = None) -> None:
         self._readers = engine
-        self._writers = engine.execution_options(**{_WRITES: True})
+        self._writers = writers or engine.execution_options(**{WRITES: True})
         self._path = path
         self.where = where
 
@@ -177,7 +179,8 @@ def open_database(
         refuse_network(location, find_file_system(location))
         database = _open_sqlite(location, create=create, busy_timeout_ms=busy_timeout_ms)
     else:
-        database = _open_server(location)
+        readers, writers = open_server(location, busy_timeout_ms)
+        database = Database(readers, shown_address(location), writers=writers)
     is_writer = create and not isinstance(database, ReadOnlyDatabase)
     try:
         with database.reading() as connection:
@@ -247,7 +250,7 @@ def _engine(path: Path, busy_timeout_ms: int, *, uri: str = "", keeps_log: bool 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
         # a transaction that reads first and then writes could not wait for its turn: SQLite refuses it at once
-        is_writer = connection.get_execution_options().get(_WRITES, False)
+        is_writer = connection.get_execution_options().get(WRITES, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
 
     return engine
@@ -269,15 +272,3 @@ def _use_write_ahead_log(connection: sqlite3.Connection, where: str) -> None:
         where=where,
         do="put the store on a local drive with a POSIX file system",
     )
-
-
-def _open_server(url: str) -> Database:
-    try:
-        engine = create_engine(url, pool_pre_ping=True)
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        raise DriverMissing(
-            f"the driver of {url.partition('://')[0]} is not installed: {error}",
-            where="catalog.url",
-            do="install it: pip install 'psycopg[binary]'",
-        ) from error
-    return Database(engine, engine.url.render_as_string(hide_password=True))

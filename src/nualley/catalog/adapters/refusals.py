@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
+from nualley.catalog.adapters.server_refusals import server_refusal
 from nualley.catalog.adapters.sqlite_file import RESTORE
 from nualley.catalog.errors import CatalogDamaged, CatalogUnreachable, CatalogUnwritable
 from nualley.core import NualleyError, escape_name, format_size
@@ -63,7 +64,8 @@ def translated(where: str, path: Path | None = None) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        refusal = _refusal(error.orig, where, path) or _server_refusal(error, where)
+        is_file = isinstance(error.orig, sqlite3.Error)
+        refusal = _refusal(error.orig, where, path) if is_file else server_refusal(error, where)
         if refusal is None:
             raise
         raise refusal from error
@@ -113,12 +115,4 @@ def _full(error: BaseException | None, where: str, folder: Path, room: _Room) ->
         f"({room.free_B} B) free{inodes} (SQLite: {error})",
         where=where,
         do="make room on the store's drive, then try again; what was acknowledged is there",
-    )
-
-
-def _server_refusal(error: DBAPIError, where: str) -> NualleyError | None:
-    if isinstance(error.orig, sqlite3.Error) or not isinstance(error, OperationalError):
-        return None
-    return CatalogUnreachable(
-        f"the database server does not answer: {error.orig}", where=where, do="look at catalog.url and at the server"
     )
