@@ -20,9 +20,11 @@ from nualley.catalog.errors import (
 )
 from nualley.catalog.flags import Flag, check_flag_name
 from nualley.catalog.models import (
+    USAGE_KEYS,
     Activity,
     FileAdded,
     FileRecord,
+    FileUsage,
     Json,
     Note,
     Quarantined,
@@ -35,12 +37,14 @@ from nualley.catalog.models import (
     SourceState,
     TimeSource,
     Totals,
+    UsageKey,
 )
 from nualley.catalog.ports import Catalog, RunLists
 from nualley.catalog.run_table import RunList
 from nualley.catalog.settings import CatalogSettings, FlagWord, Vocabulary
 
 __all__ = [
+    "USAGE_KEYS",
     "Activity",
     "Catalog",
     "CatalogDamaged",
@@ -52,6 +56,7 @@ __all__ = [
     "FileAdded",
     "FileConflict",
     "FileRecord",
+    "FileUsage",
     "Flag",
     "FlagNotFound",
     "FlagSuperseded",
@@ -76,6 +81,7 @@ __all__ = [
     "SourceState",
     "TimeSource",
     "Totals",
+    "UsageKey",
     "Vocabulary",
     "check_flag_name",
     "check_selection_name",

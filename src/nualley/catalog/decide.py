@@ -3,10 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from nualley.catalog.errors import FileConflict, stops_too_early
 from nualley.catalog.models import FileRecord, Json, Run, SettingDifference, TimeSource
-from nualley.core import UsageError, format_time
+from nualley.core import SECOND_NS, UsageError, format_time
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def complete_run(known: Run, new: Run) -> Run:
@@ -36,6 +39,30 @@ def complete_run(known: Run, new: Run) -> Run:
         settings={**new.settings, **known.settings},
         tags=tuple(sorted({*known.tags, *new.tags})),
     )
+
+
+def month_of(start_ns: int | None, created_ns: int) -> str:
+    """Return the month that a run's files are counted in.
+
+    Parameters
+    ----------
+    start_ns : int or None
+        When the run began [ns since 1970 UTC]; None where not known.
+    created_ns : int
+        When it was entered [ns since 1970 UTC].
+
+    Returns
+    -------
+    str
+        ``YYYY-MM`` in UTC.
+
+    Examples
+    --------
+    >>> month_of(None, 1_795_000_000_000_000_000)
+    '2026-11'
+    """
+    moment_ns = created_ns if start_ns is None else start_ns
+    return (_EPOCH + timedelta(seconds=moment_ns // SECOND_NS)).strftime("%Y-%m")
 
 
 def check_correction(run_id: str, *, start_ns: int, stop_ns: int, reason: str) -> None:

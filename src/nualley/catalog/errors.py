@@ -79,6 +79,10 @@ class ServerUnfit(ConfigurationError):
     """The database on the server cannot hold a catalog."""
 
 
+class CatalogMoved(ConfigurationError):
+    """The catalog went to another database; here it can only be read."""
+
+
 class RunNotFound(NualleyError, KeyError):
     """No such run is in the catalog."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from nualley.catalog.errors import stops_too_early
 from nualley.core import Digests, UsageError, escape_name, make_run_id, split_run_id, unescape_name
@@ -121,6 +121,8 @@ class FileRecord:
         What is wrong with it: ``kind``, ``offset_B``, ``detail``.
     created_ns : int
         When it was entered [ns since 1970 UTC]; 0 until stored.
+    stage : str
+        How far its bytes are from the detector: ``raw``, or a tier of processing or simulation.
 
     Raises
     ------
@@ -141,6 +143,7 @@ class FileRecord:
     record_length: int | None = None
     defects: tuple[Mapping[str, Json], ...] = ()
     created_ns: int = 0
+    stage: str = "raw"
 
     def __post_init__(self) -> None:
         _check_escaped(self.name)
@@ -401,6 +404,34 @@ class Totals:
     n_quarantined: int = 0
 
 
+UsageKey: TypeAlias = Literal["detector", "stage", "month", "drive"]
+
+USAGE_KEYS: tuple[UsageKey, ...] = ("detector", "stage", "month", "drive")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileUsage:
+    """What lies on drives, summed over files and replicas that are not missing.
+
+    Parameters
+    ----------
+    detector, stage, month, drive : str or None
+        Whose, how far processed, when taken (``YYYY-MM`` in UTC, of the run's start; of its entry where that is not
+        known) and where; None where summed over all.
+    n_files : int
+        Replicas.
+    size_B : int
+        Their bytes [B].
+    """
+
+    detector: str | None = None
+    stage: str | None = None
+    month: str | None = None
+    drive: str | None = None
+    n_files: int
+    size_B: int
+
+
 class SettingDifference(NamedTuple):
     """A setting in which two runs differ.
 
@@ -428,12 +459,15 @@ class CatalogContent:
     n_rows_by_table : mapping of str to int
         Rows of each table.
     xxh3_128 : str
-        Digest over all rows of all tables.
+        Digest over all rows of all tables, the same on SQLite and PostgreSQL.
+    xxh3_128_by_table : mapping of str to str
+        Digest of each table.
     """
 
     version: str
     n_rows_by_table: Mapping[str, int]
     xxh3_128: str
+    xxh3_128_by_table: Mapping[str, str]
 
     @property
     def is_empty(self) -> bool:

@@ -7,9 +7,11 @@ from typing import Protocol, Self
 from nualley.catalog.definitions import SelectionRevision
 from nualley.catalog.flags import Flag
 from nualley.catalog.models import (
+    USAGE_KEYS,
     Activity,
     FileAdded,
     FileRecord,
+    FileUsage,
     Note,
     Quarantined,
     Replica,
@@ -19,6 +21,7 @@ from nualley.catalog.models import (
     Source,
     TimeSource,
     Totals,
+    UsageKey,
 )
 from nualley.catalog.run_table import RunList
 
@@ -228,6 +231,10 @@ class Catalog(Protocol):
 
     def drive_ids(self) -> Mapping[str, str]:
         """Return the ids of all drives that were ever written to, by name."""
+        ...
+
+    def usage(self, by: Sequence[UsageKey] = USAGE_KEYS) -> list[FileUsage]:
+        """Return what lies on drives, by any of detector, stage, month and drive; what is missing is left out."""
         ...
 
     def notes(self, run_id: str) -> list[Note]:

@@ -1,22 +1,23 @@
-"""A copy of the SQLite catalog while others write to it, and the way back."""
+"""A copy of the catalog while others write to it, as a SQLite file, and the way back."""
 
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-import xxhash
+from sqlalchemy import Connection
 
 from nualley.catalog.adapters import schema, sqlite_file
-from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, open_database
+from nualley.catalog.adapters.contents import difference, read_content
+from nualley.catalog.adapters.copying import copy_rows, copy_verified, empty_tables
+from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, file_engine, open_database
+from nualley.catalog.adapters.moves import forget_move
 from nualley.catalog.adapters.refusals import translated
-from nualley.catalog.errors import CatalogDamaged, CatalogError, CatalogMissing, CatalogNewer, CatalogNotEmpty
+from nualley.catalog.errors import CatalogDamaged, CatalogMissing, CatalogNewer, CatalogNotEmpty
 from nualley.catalog.models import CatalogContent
 from nualley.core import UsageError, escape_name, format_time
 from nualley.storage import DurableFiles, publish_made
-
-_CHUNK_ROWS = 10_000
-_VERSION_TABLE = "alembic_version"
 
 
 def backup(location: Path | str, file: Path, *, files: DurableFiles) -> CatalogContent:
@@ -25,7 +26,7 @@ def backup(location: Path | str, file: Path, *, files: DurableFiles) -> CatalogC
     Parameters
     ----------
     location : Path or str
-        The catalog; only SQLite can be copied this way.
+        The catalog: a SQLite file or the address of a server.
     file : Path
         The copy's final name, in a folder that is there; never overwritten. It is a SQLite file like the catalog.
     files : DurableFiles
@@ -42,23 +43,37 @@ def backup(location: Path | str, file: Path, *, files: DurableFiles) -> CatalogC
         Where the folder is not there, or something has that name; a mistyped path must not look like a backup.
     CatalogMissing, CatalogDamaged, CatalogUnreachable
         The catalog cannot be read.
-    CatalogError
-        Where it is on a server.
     storage.StorageError, storage.DestinationConflict
         The copy cannot be written.
     """
-    path = _sqlite_file(location)
     _check_destination(file)
+    if isinstance(location, str):
+        return _backup_server(location, file, files=files)
+    path = location
     with _reading(path) as source:
         content = _content(source, path)
 
         def make(part: Path) -> None:
             with translated(escape_name(str(file))), closing(sqlite3.connect(part, isolation_level=None)) as target:
-                source.backup(target)
+                _pages(source).backup(target)
                 # a single file: without it the copy could only be opened beside its log
                 target.execute("PRAGMA journal_mode=DELETE")
 
         publish_made(file, make, files=files, size_B=path.stat().st_size, check=lambda part: _check(part, content))
+    return content
+
+
+def _backup_server(location: str, file: Path, *, files: DurableFiles) -> CatalogContent:
+    # a reader sees one moment of the server for as long as the copy takes
+    with closing(open_database(location, create=False)) as catalog, catalog.reading() as source:
+        content = read_content(source, catalog.where)
+
+        def make(part: Path) -> None:
+            with closing(Database(file_engine(part, BUSY_TIMEOUT_MS), escape_name(str(part)), part)) as copy:
+                copy.write(schema.migrate)
+                copy.write(lambda target: copy_rows(source, target))
+
+        publish_made(file, make, files=files, check=lambda part: _check(part, content))
     return content
 
 
@@ -72,7 +87,7 @@ def restore(
     file : Path
         The backup; looked through first.
     location : Path or str
-        The catalog; only SQLite can be restored this way.
+        The catalog: a SQLite file or the address of a server.
     files : DurableFiles
         The file systems.
     replace : bool
@@ -100,8 +115,10 @@ def restore(
     The pages are exchanged in one transaction: killed in the middle, the old catalog is still there. Others should not
     write meanwhile (stop ``nualley up``): what they enter between the backup beside it and that transaction is lost.
     """
-    path = _sqlite_file(location)
     content = inspect(file)
+    if isinstance(location, str):
+        return _restore_to_server(file, location, files=files, replace=replace, now_ns=now_ns)
+    path = location
     if path.exists():
         _give_way(path, file, replace=replace, files=files, now_ns=now_ns)
     if path.exists():
@@ -111,8 +128,48 @@ def restore(
     with _reading(path) as restored:
         _compare(_content(restored, path), content, path)
     # an older backup is brought up to date; and the write-ahead log is switched on again
-    open_database(path, create=True).close()
+    with closing(open_database(path, create=True)) as catalog:
+        catalog.write(forget_move)
     return content
+
+
+def _restore_to_server(file: Path, location: str, *, files: DurableFiles, replace: bool, now_ns: int) -> CatalogContent:
+    with current(file) as source, closing(open_database(location, create=True)) as catalog:
+        content = read_content(source, escape_name(str(file)))
+        with catalog.reading() as connection:
+            is_empty = read_content(connection, catalog.where).is_empty
+        if not is_empty and not replace:
+            raise _not_restored(file, f"{catalog.where} already holds a catalog", "backed up beside the backup first")
+        if not is_empty:
+            backup(location, file.with_name(f"{file.name}.before-restore-{_stamp(now_ns)}"), files=files)
+
+        def work(target: Connection) -> None:
+            empty_tables(target)
+            copy_verified(source, target, catalog.where, content)
+
+        catalog.write(work)
+    return content
+
+
+@contextmanager
+def current(file: Path) -> Iterator[Connection]:
+    """Give a connection that reads a backup with the tables of this version; an older one is brought there in a copy.
+
+    Parameters
+    ----------
+    file : Path
+        The backup; it is not changed.
+    """
+    with ExitStack() as stack:
+        with _reading(file) as source:
+            is_current = schema.read_version(source) == schema.HEAD
+        if not is_current:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nualley-backup-"))
+            copy = Path(folder) / "copy.sqlite"
+            _overwrite(file, copy)
+            open_database(copy, create=True).close()
+            file = copy
+        yield stack.enter_context(_reading(file))
 
 
 def inspect(file: Path) -> CatalogContent:
@@ -149,16 +206,6 @@ def inspect(file: Path) -> CatalogContent:
     return content
 
 
-def _sqlite_file(location: Path | str) -> Path:
-    if isinstance(location, Path):
-        return location
-    raise CatalogError(
-        f"the catalog is on a server ({location.partition('://')[0]})",
-        where="catalog.url",
-        do="back it up with pg_dump",
-    )
-
-
 def _check_destination(file: Path) -> None:
     where = escape_name(str(file))
     if not file.parent.is_dir():
@@ -175,7 +222,7 @@ def _check_destination(file: Path) -> None:
 
 def _give_way(path: Path, file: Path, *, replace: bool, files: DurableFiles, now_ns: int) -> None:
     """Keep what is there before a restore: a catalog as a backup beside it, what is damaged under another name."""
-    stamp = format_time(now_ns, digits=0).replace(":", "").replace("-", "")
+    stamp = _stamp(now_ns)
     shown = escape_name(str(path))
     try:
         is_empty = _is_empty(path)
@@ -189,6 +236,18 @@ def _give_way(path: Path, file: Path, *, replace: bool, files: DurableFiles, now
     if not replace:
         raise _not_restored(file, f"{shown} already holds a catalog", "backed up beside it first")
     backup(path, path.with_name(f"{path.name}.before-restore-{stamp}"), files=files)
+
+
+def _stamp(time_ns: int) -> str:
+    return format_time(time_ns, digits=0).replace(":", "").replace("-", "")
+
+
+def _pages(connection: Connection) -> sqlite3.Connection:
+    """Return SQLite's own connection, which copies pages; inside the transaction of the other."""
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        raise TypeError(f"{driver!r} is no SQLite file")
+    return driver
 
 
 def _not_restored(file: Path, what: str, fate: str) -> CatalogNotEmpty:
@@ -207,7 +266,7 @@ def _is_empty(path: Path) -> bool:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def _reading(path: Path) -> Iterator[Connection]:
     """Give a connection that sees one moment of the file and never makes it."""
     where = escape_name(str(path))
     if not path.exists():
@@ -220,39 +279,11 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
             if is_alone:
                 stack.enter_context(sqlite_file.steady(path))
         stack.enter_context(translated(where, path))
-        connection = stack.enter_context(closing(sqlite3.connect(uri, uri=True, isolation_level=None)))
-        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        connection.execute("BEGIN")
-        yield connection
+        yield stack.enter_context(file_engine(path, BUSY_TIMEOUT_MS, uri=uri).connect())
 
 
-def _tables(connection: sqlite3.Connection) -> list[str]:
-    found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
-    return [name for (name,) in found if not name.startswith("sqlite_")]
-
-
-def _content(connection: sqlite3.Connection, path: Path) -> CatalogContent:
-    names = _tables(connection)
-    if not {"run", _VERSION_TABLE} <= set(names):
-        raise CatalogDamaged(
-            "the file is no catalog of nualley", where=escape_name(str(path)), do="name a file that 'backup' made"
-        )
-    digest = xxhash.xxh3_128()
-    counts = {name: _digest_table(connection, name, digest) for name in names if name != _VERSION_TABLE}
-    versions = [version for (version,) in connection.execute("SELECT version_num FROM alembic_version")]
-    return CatalogContent(" ".join(versions), counts, digest.hexdigest())
-
-
-def _digest_table(connection: sqlite3.Connection, name: str, digest: xxhash.xxh3_128) -> int:
-    columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{name}")')]
-    order = ", ".join(f'"{column}"' for column in columns)
-    digest.update(f"{name}({order})".encode())
-    n_rows = 0
-    cursor = connection.execute(f'SELECT {order} FROM "{name}" ORDER BY {order}')  # noqa: S608 - the schema's own names
-    while found := cursor.fetchmany(_CHUNK_ROWS):
-        n_rows += len(found)
-        digest.update(repr(found).encode("utf-8", "surrogatepass"))
-    return n_rows
+def _content(connection: Connection, path: Path) -> CatalogContent:
+    return read_content(connection, escape_name(str(path)))
 
 
 def _check(part: Path, content: CatalogContent) -> None:
@@ -261,8 +292,8 @@ def _check(part: Path, content: CatalogContent) -> None:
         _compare(_content(copy, part), content, part)
 
 
-def _check_integrity(connection: sqlite3.Connection, path: Path) -> None:
-    findings = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
+def _check_integrity(connection: Connection, path: Path) -> None:
+    findings = [row[0] for row in connection.exec_driver_sql("PRAGMA integrity_check(5)")]
     if findings != ["ok"]:
         raise CatalogDamaged(
             f"SQLite finds it damaged: {'; '.join(findings)}",
@@ -272,10 +303,10 @@ def _check_integrity(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _compare(found: CatalogContent, expected: CatalogContent, path: Path) -> None:
-    if found != expected:
+    told = difference(found, expected)
+    if told:
         raise CatalogDamaged(
-            f"the copy holds {sum(found.n_rows_by_table.values())} rows with digest {found.xxh3_128}, "
-            f"expected {sum(expected.n_rows_by_table.values())} rows with {expected.xxh3_128}",
+            f"the copy is not the same: {told}",
             where=escape_name(str(path)),
             do="try again; if it happens again, look at the drive and the machine's memory",
         )
@@ -291,4 +322,4 @@ def _overwrite(file: Path, path: Path) -> None:
     ):
         target.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         target.execute("PRAGMA synchronous=FULL")
-        source.backup(target)
+        _pages(source).backup(target)

@@ -102,8 +102,10 @@ class ReadOnlyDatabase(Database):
 
     def __init__(self, path: Path, busy_timeout_ms: int) -> None:
         where = escape_name(str(path))
-        self._alone = _engine(path, busy_timeout_ms, uri=sqlite_file.reading_uri(path, is_alone=True))
-        super().__init__(_engine(path, busy_timeout_ms, uri=sqlite_file.reading_uri(path, is_alone=False)), where, path)
+        self._alone = file_engine(path, busy_timeout_ms, uri=sqlite_file.reading_uri(path, is_alone=True))
+        super().__init__(
+            file_engine(path, busy_timeout_ms, uri=sqlite_file.reading_uri(path, is_alone=False)), where, path
+        )
         self._file = path
         self._busy_timeout_ms = busy_timeout_ms
 
@@ -132,7 +134,7 @@ class ReadOnlyDatabase(Database):
         )
 
     def _write_now(self, work: Callable[[Connection], T]) -> T:
-        opened = Database(_engine(self._file, self._busy_timeout_ms, keeps_log=True), self.where, self._file)
+        opened = Database(file_engine(self._file, self._busy_timeout_ms, keeps_log=True), self.where, self._file)
         try:
             return opened.write(work)
         finally:
@@ -216,18 +218,18 @@ def _open_sqlite(path: Path, *, create: bool, busy_timeout_ms: int) -> Database:
     if create:
         with contextlib.suppress(OSError):  # a full drive: the catalog is there, its loss is noticed a little later
             sqlite_file.remember(path)
-    return Database(_engine(path, busy_timeout_ms, keeps_log=create), where, path)
+    return Database(file_engine(path, busy_timeout_ms, keeps_log=create), where, path)
 
 
 def _make_tables(path: Path) -> None:
-    made = Database(_engine(path, BUSY_TIMEOUT_MS, keeps_log=True), escape_name(str(path)), path)
+    made = Database(file_engine(path, BUSY_TIMEOUT_MS, keeps_log=True), escape_name(str(path)), path)
     try:
         made.write(schema.migrate)
     finally:
         made.close()  # the last to close takes the log over into the file
 
 
-def _engine(path: Path, busy_timeout_ms: int, *, uri: str = "", keeps_log: bool = False) -> Engine:
+def file_engine(path: Path, busy_timeout_ms: int, *, uri: str = "", keeps_log: bool = False) -> Engine:
     """Return connections to a file: as SQLite opens it by itself, or each of its own by a URI."""
     if uri:
         engine = create_engine(

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert, select, update
 
-from nualley.catalog.adapters import rows, tables
+from nualley.catalog.adapters import rows, tables, usage
 from nualley.catalog.decide import check_same_bytes, complete_run
 from nualley.catalog.errors import DriveConflict, FileNotInCatalog, ReplicaConflict, RunNotFound
 from nualley.catalog.models import Activity, FileAdded, FileRecord, Replica, ReplicaState, Run
@@ -56,10 +56,15 @@ def put_run(connection: Connection, run: Run, now_ns: int) -> Run:
     completed = complete_run(known, replace(run, settings=_stored_settings(run)))
     if completed == known:
         return known
-    values = rows.run_values(completed)
-    connection.execute(update(tables.run).where(tables.run.c.run_id == run.run_id).values(values))
+    set_run(connection, run.run_id, rows.run_values(completed))
     _put_tags(connection, run.run_id, set(completed.tags) - set(known.tags), now_ns)
     return load_run(connection, run.run_id)
+
+
+def set_run(connection: Connection, run_id: str, values: dict[str, Any]) -> None:
+    """Set columns of a run that is there; its files are counted in the month of its start."""
+    with usage.run_changes(connection, run_id):
+        connection.execute(update(tables.run).where(tables.run.c.run_id == run_id).values(values))
 
 
 def _stored_settings(run: Run) -> Any:
@@ -139,6 +144,7 @@ def put_replica(connection: Connection, file_id: int, replica: Replica, now_ns: 
     if known is None:
         values = rows.replica_values(replace(replica, created_ns=replica.created_ns or now_ns))
         number = insert_row(connection, tables.replica, values | {"file_id": file_id})
+        usage.count_change(connection, file_id, replica.drive, (ReplicaState.MISSING, replica.state))
         return load_replica(connection, number)
     if known.file_id != file_id:
         other = load_file(connection, known.file_id)
@@ -166,11 +172,15 @@ def set_replica_state(connection: Connection, replica_id: int, *, state: Replica
     values: dict[str, Any] = {"state": str(state)}
     if verified_ns is not None:
         values["verified_ns"] = verified_ns
-    query = update(tables.replica).where(tables.replica.c.replica_id == replica_id).values(values)
-    if not connection.execute(query).rowcount:
+    table = tables.replica
+    is_meant = table.c.replica_id == replica_id
+    known = connection.execute(select(table.c.file_id, table.c.drive, table.c.state).where(is_meant)).first()
+    if known is None:
         raise FileNotInCatalog(
             f"there is no replica {replica_id}", where="catalog", do="'nualley runs show RUN' lists files"
         )
+    connection.execute(update(table).where(is_meant).values(values))
+    usage.count_change(connection, known.file_id, known.drive, (known.state, state))
 
 
 def list_drive_ids(connection: Connection) -> dict[str, str]:

@@ -57,6 +57,7 @@ def file_values(file: FileRecord) -> dict[str, Any]:
         "defects": to_json(file.defects, "defects"),
         "n_defects": len(file.defects),
         "created_ns": file.created_ns,
+        "stage": strict_text(file.stage),
     }
 
 

@@ -5,21 +5,24 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select
 
-from nualley.catalog.adapters import queries, records, rows, tables
+from nualley.catalog.adapters import queries, records, rows, tables, usage
 from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, open_database
 from nualley.catalog.adapters.mounts import file_system_type
+from nualley.catalog.adapters.moves import refuse_moved
 from nualley.catalog.adapters.run_lists import SqlRunLists
 from nualley.catalog.adapters.sqlite_file import RESTORE
 from nualley.catalog.decide import check_correction, correction_note
 from nualley.catalog.errors import CatalogDamaged
 from nualley.catalog.models import (
+    USAGE_KEYS,
     Activity,
     FileAdded,
     FileRecord,
+    FileUsage,
     Note,
     Quarantined,
     Replica,
@@ -28,9 +31,12 @@ from nualley.catalog.models import (
     Source,
     TimeSource,
     Totals,
+    UsageKey,
 )
 from nualley.catalog.run_table import RunList
 from nualley.core import Clock, NualleyError, SystemClock, UsageError, strict_text
+
+T = TypeVar("T")
 
 
 class SqlCatalog:
@@ -62,9 +68,16 @@ class SqlCatalog:
         self._database.close()
 
     # ------------------------------------------------------------ writing
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        def guarded(connection: Connection) -> T:
+            refuse_moved(connection, self._database.where)  # others may have moved it since it was opened
+            return work(connection)
+
+        return self._database.write(guarded)
+
     def register_run(self, run: Run) -> Run:
         """Enter a run, or complete what is not known of it yet; what is known is never overwritten."""
-        return self._database.write(lambda connection: records.put_run(connection, run, self._clock.now_ns()))
+        return self._write(lambda connection: records.put_run(connection, run, self._clock.now_ns()))
 
     def update_run_times(
         self, run_id: str, *, start_ns: int | None, stop_ns: int | None, time_source: TimeSource
@@ -89,14 +102,14 @@ class SqlCatalog:
 
         def work(connection: Connection) -> Run:
             before = records.load_run(connection, run_id)
-            connection.execute(update(tables.run).where(tables.run.c.run_id == run_id).values(values))
+            records.set_run(connection, run_id, values)
             after = records.load_run(connection, run_id)
             self._put_note(connection, run_id, correction_note(before, after, reason), author)
             if activity is not None:
                 records.put_activity(connection, activity)
             return after
 
-        return self._database.write(work)
+        return self._write(work)
 
     def update_run(
         self,
@@ -114,10 +127,10 @@ class SqlCatalog:
         def work(connection: Connection) -> Run:
             records.load_run(connection, run_id)
             if values:
-                connection.execute(update(tables.run).where(tables.run.c.run_id == run_id).values(values))
+                records.set_run(connection, run_id, values)
             return records.load_run(connection, run_id)
 
-        return self._database.write(work)
+        return self._write(work)
 
     def add_file(
         self, run: Run, file: FileRecord, *, replicas: Sequence[Replica] = (), activity: Activity | None = None
@@ -157,7 +170,7 @@ class SqlCatalog:
             records.put_run(connection, run, now_ns)
             return records.put_file(connection, file, replicas=replicas, activity=activity, now_ns=now_ns)
 
-        return self._database.write(work)
+        return self._write(work)
 
     def add_replica(self, file_id: int, replica: Replica, *, activity: Activity | None = None) -> Replica:
         """Enter one more place of a known file, or what is newly known of it."""
@@ -168,11 +181,11 @@ class SqlCatalog:
                 records.put_activity(connection, activity)
             return records.put_replica(connection, file_id, replica, self._clock.now_ns())
 
-        return self._database.write(work)
+        return self._write(work)
 
     def update_replica(self, replica_id: int, *, state: ReplicaState, verified_ns: int | None = None) -> None:
         """Set the state of a replica; ``verified_ns`` None leaves the time of the last proof as it is."""
-        self._database.write(
+        self._write(
             lambda connection: records.set_replica_state(connection, replica_id, state=state, verified_ns=verified_ns)
         )
 
@@ -183,7 +196,7 @@ class SqlCatalog:
             records.load_run(connection, run_id)
             return self._put_note(connection, run_id, text, author)
 
-        return self._database.write(work)
+        return self._write(work)
 
     def _put_note(self, connection: Connection, run_id: str, text: str, author: str) -> Note:
         values: dict[str, Any] = {
@@ -196,7 +209,7 @@ class SqlCatalog:
 
     def add_tag(self, run_id: str, tag: str) -> None:
         """Give a run a tag; one that it has is no error."""
-        self._database.write(lambda connection: records.put_tag(connection, run_id, tag, self._clock.now_ns()))
+        self._write(lambda connection: records.put_tag(connection, run_id, tag, self._clock.now_ns()))
 
     def remove_tag(self, run_id: str, tag: str) -> None:
         """Take a tag from a run; one that it lacks is no error."""
@@ -206,11 +219,11 @@ class SqlCatalog:
             table = tables.run_tag
             connection.execute(delete(table).where(table.c.run_id == run_id, table.c.tag == strict_text(tag)))
 
-        self._database.write(work)
+        self._write(work)
 
     def add_activity(self, activity: Activity) -> Activity:
         """Enter what was done."""
-        return self._database.write(lambda connection: records.put_activity(connection, activity))
+        return self._write(lambda connection: records.put_activity(connection, activity))
 
     def add_quarantined(self, quarantined: Quarantined) -> Quarantined:
         """Enter a refused file; the same path, bytes and reason are entered once."""
@@ -225,7 +238,7 @@ class SqlCatalog:
                 return rows.to_quarantined(known)
             return Quarantined(quarantine_id=records.insert_row(connection, table, values), **values)
 
-        return self._database.write(work)
+        return self._write(work)
 
     def put_source(self, source: Source) -> Source:
         """Enter what became of a file in a drop directory, in place of what was known of that path."""
@@ -237,11 +250,11 @@ class SqlCatalog:
             connection.execute(insert(table).values(rows.source_values(entered)))
             return entered
 
-        return self._database.write(work)
+        return self._write(work)
 
     def register_drive(self, name: str, drive_id: str) -> None:
         """Enter by which id a drive is known again; DriveConflict where name or id stand for another drive."""
-        self._database.write(lambda connection: records.put_drive(connection, name, drive_id, self._clock.now_ns()))
+        self._write(lambda connection: records.put_drive(connection, name, drive_id, self._clock.now_ns()))
 
     # ------------------------------------------------------------ reading
     @contextmanager
@@ -324,6 +337,11 @@ class SqlCatalog:
         """Return the ids of all drives that were ever written to, by name."""
         with self._reading() as connection:
             return records.list_drive_ids(connection)
+
+    def usage(self, by: Sequence[UsageKey] = USAGE_KEYS) -> list[FileUsage]:
+        """Return what lies on drives, by any of detector, stage, month and drive."""
+        with self._reading() as connection:
+            return usage.list_usage(connection, by)
 
     def notes(self, run_id: str) -> list[Note]:
         """Return the notes of a run, oldest first."""

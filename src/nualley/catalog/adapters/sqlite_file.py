@@ -49,6 +49,11 @@ def check_there(path: Path) -> None:
         raise CatalogDamaged("the catalog is an empty file (0 B)", where=where, do=RESTORE)
 
 
+def shown_path(path: Path) -> str:
+    """Return a file as ``catalog.url`` names it."""
+    return f"sqlite:///{escape_name(str(path.absolute()))}"
+
+
 def missing(where: str) -> CatalogMissing:
     """Return the error of a catalog that nobody made yet."""
     return CatalogMissing(

@@ -82,6 +82,7 @@ file = Table(
     Column("defects", JSON, nullable=False),
     Column("n_defects", Integer, nullable=False),
     Column("created_ns", BigInteger, nullable=False),
+    Column("stage", String, nullable=False, server_default="raw"),
     UniqueConstraint("run_id", "name"),
     Index(None, "xxh3_128"),
 )
@@ -194,4 +195,24 @@ selection_revision = Table(
     Column("time_ns", BigInteger, nullable=False),
     Column("content", Text),
     Column("sha256", String(64)),
+)
+
+# kept by adapters/usage.py in the transaction that enters a replica
+drive_usage = Table(
+    "drive_usage",
+    metadata,
+    Column("detector", String, primary_key=True),
+    Column("stage", String, primary_key=True),
+    Column("month", String(7), primary_key=True),
+    Column("drive", String, primary_key=True),
+    Column("n_files", BigInteger, nullable=False),
+    Column("size_B", BigInteger, nullable=False),
+)
+
+# of this database, not of the record: a copy has none of it
+moved = Table(
+    "moved",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("time_ns", BigInteger, nullable=False),
 )

@@ -1,0 +1,117 @@
+"""All rows of one database into another, SQLite or PostgreSQL, inside the transactions of both."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete
+
+from nualley.catalog.adapters import tables
+from nualley.catalog.adapters.contents import (
+    OF_THE_DATABASE,
+    Report,
+    Rows,
+    count_rows,
+    difference,
+    read_content,
+    recorded_tables,
+)
+from nualley.catalog.errors import CatalogDamaged
+from nualley.catalog.models import CatalogContent
+
+
+def copy_rows(source: Connection, target: Connection, report: Report | None = None) -> None:
+    """Copy every row of a catalog into an empty one of the same version.
+
+    Parameters
+    ----------
+    source : Connection
+        Sees one moment.
+    target : Connection
+        In a writing transaction, with empty tables.
+    report : callable, optional
+        Takes the name of a table, rows done and rows in all.
+    """
+    by_name = {rows.name: rows for rows in recorded_tables(source)}
+    for table in tables.metadata.sorted_tables:  # a row after those that it names
+        if table.name not in OF_THE_DATABASE:
+            _copy_table(source, target, by_name[table.name], report)
+    if target.dialect.name == "postgresql":
+        _go_on_counting(target)
+
+
+def copy_verified(
+    source: Connection, target: Connection, where: str, content: CatalogContent, report: Report | None = None
+) -> None:
+    """Copy every row, read the copy back and compare; raise CatalogDamaged where it is not the same.
+
+    Parameters
+    ----------
+    source, target : Connection
+        As for `copy_rows`; what is raised takes the copy back.
+    where : str
+        The target, for the text.
+    content : CatalogContent
+        What the source holds.
+    report : callable, optional
+        Takes the name of a table, rows done and rows in all.
+    """
+    copy_rows(source, target, report)
+    told = difference(read_content(target, where, report), content)
+    if told:
+        raise CatalogDamaged(
+            f"the copy is not the same: {told}",
+            where=where,
+            do="try again; if it happens again, look at the drives and the machine's memory",
+        )
+
+
+def empty_tables(target: Connection) -> None:
+    """Take every row away, inside the transaction of the connection."""
+    for table in reversed(tables.metadata.sorted_tables):
+        target.execute(delete(table))
+
+
+def _copy_table(source: Connection, target: Connection, rows: Rows, report: Report | None) -> None:
+    n_all = count_rows(source, rows.name) if report else 0
+    names = ", ".join(f'"{name}"' for name in rows.columns)
+    put = _copy_in(target, rows.name, names) if target.dialect.name == "postgresql" else _insert(target, rows, names)
+    n_rows = 0
+    for chunk in rows.read(source):
+        put(chunk)
+        n_rows += len(chunk)
+        if report:
+            report(f"copying {rows.name}", n_rows, n_all)
+
+
+def _insert(target: Connection, rows: Rows, names: str) -> Callable[[Sequence[tuple[Any, ...]]], None]:
+    marks = ", ".join("?" for _ in rows.columns)
+    statement = f'INSERT INTO "{rows.name}" ({names}) VALUES ({marks})'  # noqa: S608  # the schema's own names
+
+    def put(chunk: Sequence[tuple[Any, ...]]) -> None:
+        target.exec_driver_sql(statement, list(chunk))
+
+    return put
+
+
+def _copy_in(target: Connection, name: str, names: str) -> Callable[[Sequence[tuple[Any, ...]]], None]:
+    # a tenth of the time that INSERT takes
+    cursor = target.connection.cursor()
+
+    def put(chunk: Sequence[tuple[Any, ...]]) -> None:
+        with cursor.copy(f'COPY "{name}" ({names}) FROM STDIN') as stream:
+            for row in chunk:
+                stream.write_row(row)
+
+    return put
+
+
+def _go_on_counting(target: Connection) -> None:
+    """Let the server number new rows after those that were copied with their numbers."""
+    for table in tables.metadata.sorted_tables:
+        for column in table.primary_key.columns:
+            if column is table.autoincrement_column:
+                next_number = f'coalesce(max("{column.name}"), 0) + 1'
+                target.exec_driver_sql(
+                    f"SELECT setval(pg_get_serial_sequence('{table.name}', '{column.name}'), {next_number}, false) "  # noqa: S608  # the schema's own names
+                    f'FROM "{table.name}"'
+                )

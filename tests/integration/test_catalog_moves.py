@@ -1,0 +1,250 @@
+"""A catalog goes from SQLite to a real PostgreSQL server and back, by a move or a backup: whole or not at all."""
+
+import itertools
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from nualley.catalog import CatalogDamaged, CatalogMissing, Quarantined, ReplicaState, Source, SourceState
+from nualley.catalog.adapters import copying, moves
+from nualley.catalog.adapters.backup import backup, inspect, restore
+from nualley.catalog.adapters.contents import difference, read_content
+from nualley.catalog.adapters.database import open_database
+from nualley.catalog.adapters.moves import move
+from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
+from nualley.catalog.errors import CatalogMoved, CatalogNotEmpty
+from nualley.catalog.models import CatalogContent
+from nualley.catalog.settings import parse_url
+from nualley.core import ExitCode, UsageError, escape_name
+from nualley.storage.adapters.posix import PosixFiles
+from nualley.testing.postgres import PostgresServer
+from tests.unit.catalog.records import NOW_NS, make_activity, make_file, make_replica, make_run
+
+NUMBERS = itertools.count()
+FILES = PosixFiles()
+INT64 = 2**63 - 1
+
+
+@pytest.fixture
+def server(postgres: PostgresServer) -> str:
+    """Return the address of an empty database, as the settings give it."""
+    return parse_url(postgres.create(f"moves{next(NUMBERS)}"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return a SQLite catalog in which every table holds something, and something that is hard to hold."""
+    path = tmp_path / "catalog.sqlite"
+    with open_catalog(path) as catalog:
+        fill(catalog)
+    return path
+
+
+def fill(catalog: SqlCatalog) -> None:
+    names = (escape_name("a\tb\\N"), "Ünïν", escape_name(b"\xff\x00\n".decode("utf-8", "surrogateescape")))
+    for number, name in enumerate(names):
+        settings = {"nan": math.nan, "µ": [1, 2.5, 10**20], "text": 'quoted "\\" \u2028', "nested": {"b": None}}
+        run = make_run(number, "hpge", settings=settings, start_ns=number * 10**18, tags=("Ä", "a", "Z"))
+        catalog.add_file(
+            run,
+            make_file(run, name, number, size_B=INT64 - 3, n_events=None, defects=({"kind": "x", "offset_B": INT64},)),
+            replicas=[
+                make_replica(path=f"/data1/{name}"),
+                make_replica("data2", f"/x/{name}", state=ReplicaState.MISSING),
+            ],
+            activity=make_activity(inputs=(name, "b"), outputs=(name,), stop_ns=INT64),
+        )
+    catalog.add_note("hpge-1", "two\nlines\t\\.", author="Ünal")
+    catalog.add_quarantined(Quarantined(path="/drop/x", reason="empty"))
+    catalog.put_source(
+        Source(path="/drop/a", detector="hpge", state=SourceState.INGESTED, size_B=1, mtime_ns=-1, inode=INT64)
+    )
+    catalog.register_drive("data1", "i1")
+
+
+def content_of(location: Path | str) -> CatalogContent:
+    opened = open_database(location, create=False)
+    try:
+        with opened.reading() as connection:
+            return read_content(connection, "x")
+    finally:
+        opened.close()
+
+
+# ---------------------------------------------------------------- moving
+def test_there_and_back_nothing_is_lost(file: Path, server: str, tmp_path: Path) -> None:
+    before = content_of(file)
+    assert all(before.n_rows_by_table.values())  # a table that is left out would be missed
+    told: list[tuple[str, int, int]] = []
+    there = move(file, server, now_ns=NOW_NS, report=lambda *step: told.append(step))
+    assert (there.content, there.is_done, there.was_there) == (before, True, False)
+    assert difference(content_of(server), before) == ""
+    assert ("copying run", 3, 3) in told
+    with open_catalog(file) as old, open_catalog(server) as new:
+        assert new.runs() == old.runs()
+        assert new.usage() == old.usage()
+        assert [new.files(run.run_id) for run in new.runs()] == [old.files(run.run_id) for run in old.runs()]
+        # rows are numbered on after those that came
+        run = make_run(9)
+        assert new.add_file(run, make_file(run)).record.file_id == 4
+    back = tmp_path / "back.sqlite"
+    after = content_of(server)
+    assert move(server, back, now_ns=NOW_NS).content == after == content_of(back)
+
+
+def test_the_old_one_says_where_it_went_and_takes_nothing_any_more(file: Path, server: str) -> None:
+    with open_catalog(file) as opened_before:
+        move(file, server, now_ns=NOW_NS)
+        with open_catalog(file) as opened_after:
+            for catalog in (opened_before, opened_after):
+                assert len(catalog.runs()) == 3
+                with pytest.raises(CatalogMoved, match="was moved to postgresql://nualley@.* at 2026-11-18") as caught:
+                    catalog.register_run(make_run())
+                assert caught.value.exit_code == ExitCode.CONFIGURATION
+                assert "set catalog.url" in caught.value.do
+    with pytest.raises(CatalogMoved):
+        move(file, file.with_name("other.sqlite"), now_ns=NOW_NS)
+    move(server, file.with_name("back.sqlite"), now_ns=NOW_NS)
+    with open_catalog(server) as catalog, pytest.raises(CatalogMoved, match=r"moved to sqlite:////.*back\.sqlite"):
+        catalog.register_run(make_run())
+
+
+def test_a_dry_run_makes_and_marks_nothing(file: Path, server: str, tmp_path: Path) -> None:
+    planned = move(file, server, now_ns=NOW_NS, is_dry=True)
+    assert (planned.is_done, planned.content) == (False, content_of(file))
+    with pytest.raises(CatalogMissing):
+        open_catalog(server, create=False)
+    move(file, tmp_path / "new.sqlite", now_ns=NOW_NS, is_dry=True)
+    assert not (tmp_path / "new.sqlite").exists()
+    with open_catalog(file) as catalog:
+        catalog.register_run(make_run())
+
+
+def test_a_target_that_holds_something_is_refused(file: Path, server: str) -> None:
+    with open_catalog(server) as catalog:
+        catalog.register_run(make_run(7))
+    before = content_of(server)
+    for is_dry in (True, False):
+        with pytest.raises(CatalogNotEmpty, match="the target holds 1 rows; nothing was moved"):
+            move(file, server, now_ns=NOW_NS, is_dry=is_dry)
+    assert content_of(server) == before
+    with open_catalog(file) as catalog:
+        catalog.register_run(make_run())
+    with pytest.raises(UsageError, match="source and target are both"):
+        move(file, file, now_ns=NOW_NS)
+
+
+def test_a_target_that_was_itself_moved_is_refused(file: Path, server: str, tmp_path: Path) -> None:
+    move(file, server, now_ns=NOW_NS)
+    with pytest.raises(CatalogNotEmpty, match="was itself moved, to postgresql://"):
+        move(server, file, now_ns=NOW_NS)
+
+
+@pytest.mark.parametrize("stage", ["file", "_go_on_counting"])
+def test_killed_in_the_middle_nothing_arrived_and_it_can_be_done_again(
+    file: Path, server: str, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    real: Callable[..., None] = copying._copy_table
+
+    def copy(source: Connection, target: Connection, rows: copying.Rows, report: object) -> None:
+        if rows.name == stage:
+            raise KeyboardInterrupt
+        real(source, target, rows, report)
+
+    def stop(_target: Connection) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(copying, "_copy_table", copy)
+        if stage.startswith("_"):
+            patch.setattr(copying, stage, stop)
+        move(file, server, now_ns=NOW_NS)
+    assert content_of(server).is_empty
+    with open_catalog(file) as catalog:
+        catalog.register_run(make_run())
+    assert move(file, server, now_ns=NOW_NS).content.n_rows_by_table["run"] == 4
+
+
+def test_killed_before_the_mark_the_next_call_sets_it(file: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(_table: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(moves, "insert", stop)
+        move(file, server, now_ns=NOW_NS)
+    assert not content_of(server).is_empty
+    again = move(file, server, now_ns=NOW_NS)
+    assert (again.was_there, again.is_done) == (True, True)
+    with open_catalog(file) as catalog, pytest.raises(CatalogMoved):
+        catalog.register_run(make_run())
+
+
+def test_a_copy_that_differs_is_taken_back(file: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = copying.copy_rows
+
+    def copy(source: Connection, target: Connection, report: object) -> None:
+        real(source, target, report)  # type: ignore[arg-type]
+        target.exec_driver_sql("UPDATE run SET stop_reason = 'x' WHERE run_id = 'hpge-1'")
+
+    monkeypatch.setattr(copying, "copy_rows", copy)
+    with pytest.raises(CatalogDamaged, match="the copy is not the same: run: 3 rows with digest .*, expected 3 rows"):
+        move(file, server, now_ns=NOW_NS)
+    monkeypatch.undo()
+    assert content_of(server).is_empty
+    with open_catalog(file) as catalog:
+        catalog.register_run(make_run())
+
+
+# ---------------------------------------------------------------- backups of a server
+def test_a_backup_of_a_server_is_a_sqlite_file_and_goes_to_either(file: Path, server: str, tmp_path: Path) -> None:
+    with open_catalog(server) as catalog:
+        fill(catalog)
+    content = backup(server, tmp_path / "b", files=FILES)
+    assert content == inspect(tmp_path / "b") == content_of(server)
+    assert restore(tmp_path / "b", tmp_path / "new.sqlite", files=FILES, now_ns=NOW_NS) == content
+    with pytest.raises(CatalogNotEmpty, match="already holds a catalog; the backup was not restored"):
+        restore(tmp_path / "b", server, files=FILES, now_ns=NOW_NS)
+    with open_catalog(server) as catalog:
+        catalog.add_tag("hpge-1", "later")
+        assert restore(tmp_path / "b", server, files=FILES, now_ns=NOW_NS, replace=True) == content
+        assert "later" not in catalog.run("hpge-1").tags
+        run = make_run(9)
+        assert catalog.add_file(run, make_file(run)).record.file_id == 4
+    kept = tmp_path / "b.before-restore-20261118T110640Z"
+    with open_catalog(kept, create=False) as before:
+        assert "later" in before.run("hpge-1").tags
+
+
+def test_a_backup_of_a_server_that_holds_no_catalog(server: str, tmp_path: Path) -> None:
+    with pytest.raises(CatalogMissing):
+        backup(server, tmp_path / "b", files=FILES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_older_backup_goes_to_a_server(file: Path, server: str, tmp_path: Path) -> None:
+    from nualley.catalog.adapters import schema
+
+    opened = open_database(file, create=True)
+    opened.write(lambda connection: schema.migrate(connection, "0002"))
+    opened.close()
+    assert backup(file, tmp_path / "old", files=FILES).version == "0002"
+    restore(tmp_path / "old", server, files=FILES, now_ns=NOW_NS)
+    assert inspect(tmp_path / "old").version == "0002"
+    with open_catalog(server) as catalog:
+        # the migration counts what was there
+        assert [(usage.month, usage.n_files) for usage in catalog.usage()] == [
+            ("1970-01", 1),
+            ("2001-09", 1),
+            ("2033-05", 1),
+        ]
+
+
+def test_a_restored_backup_of_a_moved_catalog_can_be_written(file: Path, server: str, tmp_path: Path) -> None:
+    move(file, server, now_ns=NOW_NS)
+    backup(file, tmp_path / "b", files=FILES)
+    restore(tmp_path / "b", tmp_path / "new.sqlite", files=FILES, now_ns=NOW_NS)
+    with open_catalog(tmp_path / "new.sqlite") as catalog:
+        catalog.register_run(make_run())
