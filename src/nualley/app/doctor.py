@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nualley import __version__
+from nualley.app.backup import backup_check
 from nualley.app.flow import check_flow
 from nualley.app.locks import role_state
 from nualley.app.site import Site
@@ -22,7 +23,10 @@ from nualley.storage import DriveCheck
 _LIBRARIES = (
     "epicscorelibs", "llvmlite", "p4p", "aiomqtt", "pyarrow", "sqlalchemy", "h5py", "pyzmq", "fastapi", "matplotlib",
 )  # fmt: skip
-_OPTIONAL = {"softioc": "nualley demo needs it: pip install 'nualley[demo]'"}
+_OPTIONAL = {
+    "softioc": "nualley demo needs it: pip install 'nualley[demo]'",
+    "psycopg": "a catalog on PostgreSQL needs it: pip install 'nualley[postgres]'",
+}
 _MIN_FREE_FRACTION = 0.03
 _N_SHOWN = 5
 
@@ -69,6 +73,7 @@ def site_checks(site: Site) -> list[tuple[str, Check]]:
         ("archive.flow", lambda: check_flow(role_state(configuration.store, "archive"))),
         ("archive.pvs", lambda: _pvs(site)),
         ("catalog", lambda: [_catalog(site)]),
+        ("catalog.backup", lambda: _backups(site)),
         ("ingest.drop", waiting),
         # the catalog is opened inside, so that its failure is one more result
         ("ingest.quarantine", lambda: QuarantineCheck(site.catalog(), drops)()),  # noqa: PLW0108
@@ -149,6 +154,14 @@ def _pvs(site: Site) -> list[CheckResult]:
     detail = f"{len(wrong)} of {len(values)} are not connected: {', '.join(wrong[:_N_SHOWN])}{others}"
     do = "look whether their IOC or broker runs, and whether [epics], [mqtt] and the names in pvs/*.toml are right"
     return [CheckResult("archive.pvs", CheckState.WARNING, detail, do)]
+
+
+def _backups(site: Site) -> list[CheckResult]:
+    check = backup_check(site)
+    if check is None:
+        detail, do = "the worker makes no backups", "set catalog.backup_folder in experiment.toml, on another drive"
+        return [CheckResult("catalog.backup", CheckState.UNKNOWN, detail, do)]
+    return check()
 
 
 def _catalog(site: Site) -> CheckResult:

@@ -15,8 +15,10 @@ from nualley.core import CheckResult, Clock, NualleyError, SystemClock, UsageErr
 
 # parts are imported when a command asks for them: the catalog alone must be quick to open
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from nualley.archive.reader import ArchiveReader
-    from nualley.catalog import Catalog, Run
+    from nualley.catalog import Catalog, CatalogContent, Run
     from nualley.exposure import KeptTraces
     from nualley.exposure.adapters.archive import ArchiveHistory, NoHistory
     from nualley.exposure.adapters.row_files import RowFolder
@@ -100,6 +102,12 @@ class Site:
     def catalog(self) -> "Catalog":
         """Return the catalog; a missing one is made."""
         return self._catalog
+
+    def catalog_copy(self) -> "AbstractContextManager[tuple[Path, CatalogContent]]":
+        """Return a copy of the catalog as a SQLite file, which is gone afterwards, and what it holds."""
+        from nualley.app.catalog_copies import temporary_copy  # SQLAlchemy is heavy
+
+        return temporary_copy(self.configuration)
 
     def check_detector(self, detector: str, *, may_be_recorded: bool = True) -> None:
         """Refuse a detector that nobody knows.

@@ -5,11 +5,15 @@ import contextlib
 
 import structlog
 
+from nualley.app.backup import back_up_when_due
 from nualley.app.ingest import make_watcher
 from nualley.app.run_traces import keep_run_traces
 from nualley.app.site import Site
-from nualley.core import NualleyError
+from nualley.core import SECOND_NS, NualleyError
 from nualley.ingest import PollReport, Watcher
+
+BACKUP_LOOK_NS = 60 * SECOND_NS
+"""The worker looks so often whether a backup of the catalog is due [ns]."""
 
 _log = structlog.get_logger()
 
@@ -25,6 +29,7 @@ class Worker:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._next_backup_ns = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set; a file under way is finished first.
@@ -58,11 +63,27 @@ class Worker:
                 has_archive = self._has_archive()
                 watcher = await asyncio.to_thread(make_watcher, self._site)
             await self._poll(watcher, stop)
+            await self._back_up()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._site.configuration.ingest.poll_s)
 
     def _has_archive(self) -> bool:
         return (self._site.archive_folder / "index.sqlite").is_file()
+
+    async def _back_up(self) -> None:
+        now_ns = self._site.clock.now_ns()
+        if now_ns < self._next_backup_ns:
+            return
+        self._next_backup_ns = now_ns + BACKUP_LOOK_NS
+        try:
+            added = await asyncio.to_thread(back_up_when_due, self._site)
+        except (NualleyError, OSError) as error:  # data are taken in all the same, and the next look tries again
+            said = error if isinstance(error, NualleyError) else None
+            _log.error("NO BACKUP OF THE CATALOG", what=said.what if said else str(error), do=said.do if said else "")
+        else:
+            if added is not None:
+                backup, content = added
+                _log.info("catalog backed up", file=str(backup.file), n_rows=sum(content.n_rows_by_table.values()))
 
     async def _poll(self, watcher: Watcher, stop: asyncio.Event) -> None:
         try:

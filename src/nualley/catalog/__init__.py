@@ -22,6 +22,7 @@ from nualley.catalog.flags import Flag, check_flag_name
 from nualley.catalog.models import (
     USAGE_KEYS,
     Activity,
+    CatalogContent,
     FileAdded,
     FileRecord,
     FileUsage,
@@ -41,12 +42,17 @@ from nualley.catalog.models import (
 )
 from nualley.catalog.ports import Catalog, RunLists
 from nualley.catalog.run_table import RunList
-from nualley.catalog.settings import CatalogSettings, FlagWord, Vocabulary
+from nualley.catalog.settings import CatalogSettings, FlagWord, Vocabulary, parse_location
+from nualley.catalog.wire import API, CONTENT_HEADER, COPY_PATH, write_content
 
 __all__ = [
+    "API",
+    "CONTENT_HEADER",
+    "COPY_PATH",
     "USAGE_KEYS",
     "Activity",
     "Catalog",
+    "CatalogContent",
     "CatalogDamaged",
     "CatalogError",
     "CatalogMissing",
@@ -87,5 +93,7 @@ __all__ = [
     "check_selection_name",
     "diff_settings",
     "flat_settings",
+    "parse_location",
     "stops_too_early",
+    "write_content",
 ]

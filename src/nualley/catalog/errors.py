@@ -75,6 +75,10 @@ class SelectionChanged(CatalogError):
     """Somebody defined the selection anew meanwhile."""
 
 
+class CatalogRefused(CatalogError):
+    """A running web gives no copy of its catalog."""
+
+
 class ServerUnfit(ConfigurationError):
     """The database on the server cannot hold a catalog."""
 

@@ -409,8 +409,7 @@ UsageKey: TypeAlias = Literal["detector", "stage", "month", "drive"]
 USAGE_KEYS: tuple[UsageKey, ...] = ("detector", "stage", "month", "drive")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileUsage:
+class FileUsage(NamedTuple):
     """What lies on drives, summed over files and replicas that are not missing.
 
     Parameters
@@ -428,8 +427,8 @@ class FileUsage:
     stage: str | None = None
     month: str | None = None
     drive: str | None = None
-    n_files: int
-    size_B: int
+    n_files: int = 0
+    size_B: int = 0
 
 
 class SettingDifference(NamedTuple):
@@ -473,3 +472,25 @@ class CatalogContent:
     def is_empty(self) -> bool:
         """Whether nothing has been recorded yet."""
         return not any(self.n_rows_by_table.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """A backup that was restored to see whether it can be.
+
+    Parameters
+    ----------
+    file : str
+        The backup.
+    time_ns : int
+        When [ns since 1970 UTC].
+    trouble : str
+        Why it could not be; empty where all came back.
+    content : CatalogContent
+        What came back; where there was trouble, what should have.
+    """
+
+    file: str
+    time_ns: int
+    trouble: str
+    content: CatalogContent

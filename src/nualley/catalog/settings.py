@@ -1,5 +1,6 @@
 """Settings of the catalog: where it is kept (``experiment.toml``), and the words of flags (``flags.toml``)."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -7,14 +8,16 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from nualley.catalog.flags import check_flag_name
-from nualley.core import UsageError, nearest
+from nualley.core import SECOND_NS, UsageError, nearest, parse_duration_ns
 
 FILE_NAME = "catalog.sqlite"
 
+_SHORTEST_NS = 60 * SECOND_NS
 _SQLITE = "sqlite:///"
 _SERVER = "postgresql+psycopg://"
 _SERVER_SCHEMES = ("postgresql", "postgresql+psycopg", "postgres")
 _SCHEMES = ("sqlite", *_SERVER_SCHEMES)
+_PASSWORD = re.compile(r"://[^:/@]*:[^@/]+@|[?&](?:ssl)?password=")
 _FORMS = "write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 
 
@@ -60,6 +63,38 @@ def parse_url(url: str) -> str:
     return f"{_SERVER}{rest}"
 
 
+def parse_location(text: str) -> Path | str:
+    """Return where a catalog is, as a person names it on the command line.
+
+    Parameters
+    ----------
+    text : str
+        The path of a SQLite file, ``sqlite:///FILE`` from the working directory, or the address of a server.
+
+    Returns
+    -------
+    Path or str
+        The file, or the address.
+
+    Raises
+    ------
+    UsageError
+        Where it is neither, or holds a password: other users see the words of a command.
+    """
+    if "://" not in text:
+        return Path(text)
+    url = parse_url(text)
+    if url.startswith(_SQLITE):
+        return Path(url.removeprefix(_SQLITE))
+    if _PASSWORD.search(url):
+        raise UsageError(
+            "the address holds a password, which other users of this machine see",
+            where=_without_password(text).partition("?")[0],
+            do="leave it out, and set PGPASSWORD or write it into ~/.pgpass (mode 600)",
+        )
+    return url
+
+
 def _is_server(rest: str) -> bool:
     try:
         parts = urlsplit(f"//{rest}")
@@ -72,6 +107,12 @@ def _without_password(url: str) -> str:
     head, at, tail = url.rpartition("@")
     before, separator, login = head.partition("://")
     return f"{before}{separator}{login.partition(':')[0]}{at}{tail}" if at else url
+
+
+def _duration(text: str) -> str:
+    if parse_duration_ns(text) < _SHORTEST_NS:
+        raise UsageError(f"{text!r} is too often", do="write at least 1min")
+    return text
 
 
 def _url(url: str | None) -> str | None:
@@ -89,6 +130,30 @@ class CatalogSettings(BaseModel):
         "postgresql://USER@HOST/DATABASE; absent: catalog.sqlite in the store. A password stands in the environment "
         "(PGPASSWORD, or here as NUALLEY_CATALOG__URL) or in ~/.pgpass, never in the file.",
     )
+
+    backup_every: Annotated[str, AfterValidator(_duration)] = Field(
+        default="1d", description="How long from one backup by the worker to the next, such as 12h."
+    )
+    backup_folder: Path | None = Field(
+        default=None,
+        description="Folder of the worker's backups, on another drive than the store; it has to be there. A relative "
+        "one starts at the store. Left out: the worker makes none.",
+    )
+    backup_keep: int | None = Field(
+        default=None,
+        ge=2,
+        description="How many of the worker's backups stay; older ones are removed after a new one was read back. Left "
+        "out: all stay.",
+    )
+
+    @property
+    def backup_every_ns(self) -> int:
+        """How long from one backup to the next [ns]."""
+        return parse_duration_ns(self.backup_every)
+
+    def backups(self, store: Path) -> Path | None:
+        """Return the folder of the worker's backups, None where it makes none; ``store`` is the store's directory."""
+        return None if self.backup_folder is None else store / self.backup_folder.expanduser()
 
     def location(self, store: Path) -> Path | str:
         """Return where the catalog is.

@@ -59,6 +59,11 @@ class WebSettings(BaseModel):
         description="Two more TCP ports, for clients of the Archiver Appliance that ask there for /mgmt and "
         "/retrieval; true: [17665, 17668]. Both answer everything that web.port answers. Left out: none.",
     )
+    catalog_tokens_file: Path | None = Field(
+        default=None,
+        description="File with the tokens of those who may read the catalog over HTTP (catalog pull); as "
+        "push_tokens_file. Left out: nobody may.",
+    )
     manage_tokens_file: Path | None = Field(
         default=None,
         description="File with the tokens of those who may change what is archived over HTTP (archivePV, "
@@ -85,7 +90,8 @@ class WebSettings(BaseModel):
 
     def resolve(self, directory: Path) -> Self:
         """Return the same with absolute paths, seen from the experiment directory."""
-        files = {"push_tokens_file": self.push_tokens_file, "manage_tokens_file": self.manage_tokens_file}
+        names = ("push_tokens_file", "manage_tokens_file", "catalog_tokens_file")
+        files = {name: getattr(self, name) for name in names}
         return self.model_copy(
             update={name: directory / file.expanduser() for name, file in files.items() if file is not None}
         )

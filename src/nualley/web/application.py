@@ -16,6 +16,7 @@ from nualley.web.appliance_mgmt import add_mgmt_routes
 from nualley.web.appliance_retrieval import add_retrieval_routes
 from nualley.web.appliance_service import ApplianceService
 from nualley.web.archive_api import ArchiveService, add_archive_routes
+from nualley.web.catalog_api import CatalogService, add_catalog_routes
 from nualley.web.daemon_thread import DaemonThread
 from nualley.web.hub import Hub
 from nualley.web.models import Status
@@ -135,6 +136,7 @@ def create_app(site: Site) -> FastAPI:
         `StatusService`.
     """
     service, archive, appliance = StatusService(site), ArchiveService(site), ApplianceService(site)
+    catalog = CatalogService(site)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -144,6 +146,7 @@ def create_app(site: Site) -> FastAPI:
         finally:
             await service.stop()
             archive.stop()
+            catalog.stop()
             appliance.stop()
 
     # the documentation pages of the framework load code from elsewhere: they are off, the description is not
@@ -158,6 +161,7 @@ def create_app(site: Site) -> FastAPI:
     app.state.service = service
     _add_routes(app, service, site)
     add_archive_routes(app, archive, site)
+    add_catalog_routes(app, catalog, site)
     add_retrieval_routes(app, appliance, site)
     add_mgmt_routes(app, appliance, site)
     add_push_route(app, site)

@@ -1,10 +1,12 @@
 """What the pages need of the world: one site, with its archive, record of runs, exposures, drives and live bus."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 from nualley.archive import Account, LastValue, Ledger
-from nualley.catalog import Run, Totals
+from nualley.catalog import CatalogContent, FileRecord, FileUsage, Note, Replica, Run, Totals, UsageKey
 from nualley.config import Configuration
 from nualley.core import CheckResult, Clock
 from nualley.exposure import Delivered, RunExposure
@@ -55,8 +57,51 @@ class Archive(Protocol):
 class Record(Protocol):
     """The catalog, as far as the pages need it."""
 
-    def runs(self) -> list[Run]:
-        """Return all runs."""
+    def runs(
+        self,
+        *,
+        detector: str | None = None,
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
+        tag: str | None = None,
+    ) -> list[Run]:
+        """Return the runs that overlap a stretch, by start."""
+        ...
+
+    def run(self, run_id: str) -> Run:
+        """Return a run. RunNotFound names the nearest."""
+        ...
+
+    def notes(self, run_id: str) -> list[Note]:
+        """Return the notes of a run."""
+        ...
+
+    def totals(self, run_id: str | None = None) -> Totals:
+        """Return counts over a run."""
+        ...
+
+    def files(self, run_id: str) -> list[FileRecord]:
+        """Return the files of a run, by name."""
+        ...
+
+    def file(self, file_id: int) -> FileRecord:
+        """Return a file by its number."""
+        ...
+
+    def files_by_digest(self, xxh3_128: str) -> list[FileRecord]:
+        """Return the files with these bytes."""
+        ...
+
+    def replicas(self, file_id: int) -> list[Replica]:
+        """Return the places of a file."""
+        ...
+
+    def replica_at(self, drive: str, path: str) -> Replica | None:
+        """Return what is known to lie at a path, None where nothing is."""
+        ...
+
+    def usage(self, by: Sequence[UsageKey]) -> list[FileUsage]:
+        """Return what lies on drives."""
         ...
 
     def totals_by_run(self) -> Mapping[str, Totals]:
@@ -99,6 +144,10 @@ class Site(Protocol):
 
     def catalog(self) -> Record:
         """Return the record of runs."""
+        ...
+
+    def catalog_copy(self) -> AbstractContextManager[tuple[Path, CatalogContent]]:
+        """Return a copy of the record as a file, which is gone afterwards, and what it holds."""
         ...
 
     def exposures(self) -> Exposures:

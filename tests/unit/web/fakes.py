@@ -154,6 +154,7 @@ class FakeSite:
     archive_part: FakeArchive | Exception = field(default_factory=FakeArchive)
     opened_part: Any = None
     catalog_part: FakeCatalog | Exception = field(default_factory=FakeCatalog)
+    copy_part: Any = None
     exposures_part: FakeExposures | Exception = field(default_factory=FakeExposures)
     drives_part: list[DriveUsage] | Exception = field(default_factory=list)
     processes_part: list[CheckResult] | Exception = field(default_factory=list)
@@ -165,6 +166,9 @@ class FakeSite:
 
     def open_archive(self) -> Any:
         return _given(self.opened_part)
+
+    def catalog_copy(self) -> Any:
+        return _given(self.copy_part)
 
     def catalog(self) -> FakeCatalog:
         return _given(self.catalog_part)

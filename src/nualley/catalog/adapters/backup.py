@@ -2,7 +2,7 @@
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -19,8 +19,11 @@ from nualley.catalog.models import CatalogContent
 from nualley.core import UsageError, escape_name, format_time
 from nualley.storage import DurableFiles, publish_made
 
+Finish = Callable[[Connection], None]
+"""Does a last thing to a copy, in a writing transaction of it."""
 
-def backup(location: Path | str, file: Path, *, files: DurableFiles) -> CatalogContent:
+
+def backup(location: Path | str, file: Path, *, files: DurableFiles, finish: Finish | None = None) -> CatalogContent:
     """Copy the catalog as it is at one moment, while others go on writing.
 
     Parameters
@@ -31,6 +34,8 @@ def backup(location: Path | str, file: Path, *, files: DurableFiles) -> CatalogC
         The copy's final name, in a folder that is there; never overwritten. It is a SQLite file like the catalog.
     files : DurableFiles
         The file systems.
+    finish : callable, optional
+        Does a last thing to the copy before it is read back, such as marking it as one.
 
     Returns
     -------
@@ -46,9 +51,9 @@ def backup(location: Path | str, file: Path, *, files: DurableFiles) -> CatalogC
     storage.StorageError, storage.DestinationConflict
         The copy cannot be written.
     """
-    _check_destination(file)
+    check_destination(file)
     if isinstance(location, str):
-        return _backup_server(location, file, files=files)
+        return _backup_server(location, file, files=files, finish=finish)
     path = location
     with _reading(path) as source:
         content = _content(source, path)
@@ -58,12 +63,19 @@ def backup(location: Path | str, file: Path, *, files: DurableFiles) -> CatalogC
                 _pages(source).backup(target)
                 # a single file: without it the copy could only be opened beside its log
                 target.execute("PRAGMA journal_mode=DELETE")
+            _finish(part, finish)
 
         publish_made(file, make, files=files, size_B=path.stat().st_size, check=lambda part: _check(part, content))
     return content
 
 
-def _backup_server(location: str, file: Path, *, files: DurableFiles) -> CatalogContent:
+def _finish(part: Path, finish: Finish | None) -> None:
+    if finish is not None:
+        with closing(Database(file_engine(part, BUSY_TIMEOUT_MS), escape_name(str(part)), part)) as copy:
+            copy.write(finish)
+
+
+def _backup_server(location: str, file: Path, *, files: DurableFiles, finish: Finish | None) -> CatalogContent:
     # a reader sees one moment of the server for as long as the copy takes
     with closing(open_database(location, create=False)) as catalog, catalog.reading() as source:
         content = read_content(source, catalog.where)
@@ -72,6 +84,7 @@ def _backup_server(location: str, file: Path, *, files: DurableFiles) -> Catalog
             with closing(Database(file_engine(part, BUSY_TIMEOUT_MS), escape_name(str(part)), part)) as copy:
                 copy.write(schema.migrate)
                 copy.write(lambda target: copy_rows(source, target))
+            _finish(part, finish)
 
         publish_made(file, make, files=files, check=lambda part: _check(part, content))
     return content
@@ -206,7 +219,8 @@ def inspect(file: Path) -> CatalogContent:
     return content
 
 
-def _check_destination(file: Path) -> None:
+def check_destination(file: Path) -> None:
+    """Raise UsageError where a copy cannot get that name: its folder is not there, or something has it."""
     where = escape_name(str(file))
     if not file.parent.is_dir():
         raise UsageError(

@@ -3,8 +3,9 @@
 import contextlib
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,6 +53,10 @@ class Database:
         """Give a connection that sees one moment of the database."""
         with translated(self.where, self._path), self._readers.connect() as connection:
             yield connection
+
+    def looking(self) -> AbstractContextManager[Connection]:
+        """Give a connection for a single question."""
+        return self.reading()
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Do the work in one transaction, and return once it is durable.
@@ -146,6 +151,31 @@ class ReadOnlyDatabase(Database):
         super().close()
 
 
+class ServerDatabase(Database):
+    """A database of a server.
+
+    Parameters
+    ----------
+    address : str
+        As `CatalogSettings.location` gives it.
+    busy_timeout_ms : int
+        How long to wait for another process's transaction [ms].
+    """
+
+    def __init__(self, address: str, busy_timeout_ms: int) -> None:
+        engines = open_server(address, busy_timeout_ms)
+        super().__init__(engines.readers, shown_address(address), writers=engines.writers)
+        self._lookers = engines.lookers
+        # commands leave what they opened to the end of the process; psycopg complains where nobody says good-bye
+        weakref.finalize(self, engines.readers.dispose)
+
+    @contextmanager
+    def looking(self) -> Iterator[Connection]:
+        """Give a connection for a single question."""
+        with translated(self.where), self._lookers.connect() as connection:
+            yield connection
+
+
 def open_database(
     location: Path | str,
     *,
@@ -181,8 +211,7 @@ def open_database(
         refuse_network(location, find_file_system(location))
         database = _open_sqlite(location, create=create, busy_timeout_ms=busy_timeout_ms)
     else:
-        readers, writers = open_server(location, busy_timeout_ms)
-        database = Database(readers, shown_address(location), writers=writers)
+        database = ServerDatabase(location, busy_timeout_ms)
     is_writer = create and not isinstance(database, ReadOnlyDatabase)
     try:
         with database.reading() as connection:

@@ -117,7 +117,7 @@ def _move(
         return False
 
     was_there = new.write(fill)
-    source.execute(insert(tables.moved).values(target=mark[0], time_ns=mark[1]))
+    source.execute(insert(tables.moved).values(target=mark[0], time_ns=mark[1], is_copy=False))
     return content, was_there
 
 
@@ -126,7 +126,7 @@ def _is_taken(target: Connection, where: str, content: CatalogContent) -> bool:
     gone = _moved_to(target)
     if gone is not None:
         raise CatalogNotEmpty(
-            f"the target is a catalog that was itself moved, to {gone[0]}; nothing was moved",
+            f"the target is a catalog that takes nothing itself, because of {gone[0]}; nothing was moved",
             where=where,
             do="name an empty database or a new file",
         )
@@ -164,13 +164,35 @@ def refuse_moved(connection: Connection, where: str) -> None:
     """
     gone = _moved_to(connection)
     if gone is not None:
-        target, time_ns = gone
+        target, time_ns, is_copy = gone
+        moment = format_time(time_ns, digits=0)
+        if is_copy:
+            raise CatalogMoved(
+                f"this is a copy of {target}, taken at {moment}; it can be read, and nothing is entered here",
+                where=where,
+                do="enter it at the original, then pull again: nualley catalog pull",
+            )
         raise CatalogMoved(
-            f"this catalog was moved to {target} at {format_time(time_ns, digits=0)}; "
-            "it can be read, and nothing is entered any more",
+            f"this catalog was moved to {target} at {moment}; it can be read, and nothing is entered any more",
             where=where,
             do=f'set catalog.url = "{target}" in experiment.toml and restart nualley up',
         )
+
+
+def mark_copy(connection: Connection, original: str, time_ns: int) -> None:
+    """Let a catalog be read only: it is a copy, and what was entered here would never reach the original.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a writing transaction of the copy.
+    original : str
+        What it is a copy of, without any password.
+    time_ns : int
+        When it was taken [ns since 1970 UTC].
+    """
+    forget_move(connection)
+    connection.execute(insert(tables.moved).values(target=original, time_ns=time_ns, is_copy=True))
 
 
 def forget_move(connection: Connection) -> None:
@@ -178,9 +200,9 @@ def forget_move(connection: Connection) -> None:
     connection.execute(delete(tables.moved))
 
 
-def _moved_to(connection: Connection) -> tuple[str, int] | None:
-    found = connection.execute(select(tables.moved.c.target, tables.moved.c.time_ns)).first()
-    return None if found is None else (found.target, found.time_ns)
+def _moved_to(connection: Connection) -> tuple[str, int, bool] | None:
+    found = connection.execute(select(tables.moved)).first()
+    return None if found is None else (found.target, found.time_ns, found.is_copy)
 
 
 def shown_location(location: Path | str) -> str:

@@ -1,9 +1,11 @@
 """Connections to a PostgreSQL server: durable, one writer at a time, each reader with one moment of its own."""
 
-from typing import Any
+import math
+import time
+from typing import Any, NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError
 
 from nualley.catalog.errors import DriverMissing, ServerUnfit
 from nualley.core import UsageError
@@ -16,6 +18,9 @@ WRITES = "nualley_writes"
 
 # "nualley" in ASCII: who writes holds this advisory lock of the database, as SQLite's BEGIN IMMEDIATE holds the file
 _WRITERS = 0x6E75616C6C6579
+_USED_S = "nualley_used_s"
+# asking whether a connection is still there costs as much as a look-up: not where it was just used
+_IDLE_S = 0.1
 _SECRET_OPTIONS = ("password", "sslpassword")
 _AT_CONNECT = """\
 SELECT set_config('lock_timeout', %s, false),
@@ -23,8 +28,26 @@ SELECT set_config('lock_timeout', %s, false),
 """
 
 
-def open_server(address: str, busy_timeout_ms: int) -> tuple[Engine, Engine]:
-    """Return connections to a server: those that read and those that write.
+class Engines(NamedTuple):
+    """Connections to a server.
+
+    Parameters
+    ----------
+    readers : Engine
+        See one moment of the database and can change nothing.
+    lookers : Engine
+        Ask a single question: a quarter of the messages, and a single question sees one moment anyway.
+    writers : Engine
+        Follow each other.
+    """
+
+    readers: Engine
+    lookers: Engine
+    writers: Engine
+
+
+def open_server(address: str, busy_timeout_ms: int) -> Engines:
+    """Return connections to a server.
 
     Parameters
     ----------
@@ -35,8 +58,8 @@ def open_server(address: str, busy_timeout_ms: int) -> tuple[Engine, Engine]:
 
     Returns
     -------
-    tuple of Engine
-        Readers see one moment of the database and can change nothing; writers follow each other.
+    Engines
+        Made when they are first used.
 
     Raises
     ------
@@ -48,8 +71,7 @@ def open_server(address: str, busy_timeout_ms: int) -> tuple[Engine, Engine]:
     url = _parsed(address)
     options = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_TIMEOUT_S}
     try:
-        # a connection that the server closed meanwhile is noticed before it is used
-        engine = create_engine(url, pool_pre_ping=True, connect_args={"application_name": "nualley", **options})
+        engine = create_engine(url, connect_args={"application_name": "nualley", **options})
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise DriverMissing(
             f"the driver of {url.drivername} is not installed: {error}",
@@ -58,8 +80,13 @@ def open_server(address: str, busy_timeout_ms: int) -> tuple[Engine, Engine]:
         ) from error
     event.listens_for(engine, "connect")(lambda connection, _record: _connected(connection, busy_timeout_ms))
     event.listens_for(engine, "begin")(_begun)
-    readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    return readers, engine.execution_options(isolation_level="READ COMMITTED", **{WRITES: True})
+    event.listens_for(engine, "checkin")(_given_back)
+    event.listens_for(engine, "checkout")(lambda connection, record, _proxy: _taken(engine, connection, record))
+    return Engines(
+        engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
+        engine.execution_options(isolation_level="AUTOCOMMIT"),
+        engine.execution_options(isolation_level="READ COMMITTED", **{WRITES: True}),
+    )
 
 
 def shown_address(address: str) -> str:
@@ -100,6 +127,20 @@ def _connected(connection: Any, busy_timeout_ms: int) -> None:
         # a server may be told to forget the last moments at a power cut; what we return from is durable
         cursor.execute(_AT_CONNECT, [f"{busy_timeout_ms}ms"])
     connection.commit()
+
+
+def _given_back(_connection: Any, record: Any) -> None:
+    record.info[_USED_S] = time.monotonic()
+
+
+def _taken(engine: Engine, connection: Any, record: Any) -> None:
+    """See that a connection which lay idle is still there; the pool makes another one where it is not."""
+    if time.monotonic() - record.info.get(_USED_S, math.inf) < _IDLE_S:
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise DisconnectionError from error
 
 
 def _begun(connection: Connection) -> None:

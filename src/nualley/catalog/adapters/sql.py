@@ -258,8 +258,8 @@ class SqlCatalog:
 
     # ------------------------------------------------------------ reading
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self._database.reading() as connection:
+    def _reading(self, *, is_single: bool = False) -> Iterator[Connection]:
+        with self._database.looking() if is_single else self._database.reading() as connection:
             try:
                 yield connection
             except NualleyError:
@@ -306,12 +306,12 @@ class SqlCatalog:
 
     def find_file(self, run_id: str, name: str) -> FileRecord | None:
         """Return the file of that (escaped) name, None where there is none."""
-        with self._reading() as connection:
+        with self._reading(is_single=True) as connection:
             return records.find_file(connection, run_id, name)
 
     def file(self, file_id: int) -> FileRecord:
         """Return a file by its number."""
-        with self._reading() as connection:
+        with self._reading(is_single=True) as connection:
             return records.load_file(connection, file_id)
 
     def files(self, run_id: str) -> list[FileRecord]:
@@ -325,22 +325,22 @@ class SqlCatalog:
 
     def replicas(self, file_id: int) -> list[Replica]:
         """Return the places of a file."""
-        with self._reading() as connection:
+        with self._reading(is_single=True) as connection:
             return records.list_replicas(connection, file_id)
 
     def replica_at(self, drive: str, path: str) -> Replica | None:
         """Return what is known to lie at an (escaped) path, None where nothing is."""
-        with self._reading() as connection:
+        with self._reading(is_single=True) as connection:
             return records.find_replica(connection, drive, path)
 
     def drive_ids(self) -> Mapping[str, str]:
         """Return the ids of all drives that were ever written to, by name."""
-        with self._reading() as connection:
+        with self._reading(is_single=True) as connection:
             return records.list_drive_ids(connection)
 
     def usage(self, by: Sequence[UsageKey] = USAGE_KEYS) -> list[FileUsage]:
         """Return what lies on drives, by any of detector, stage, month and drive."""
-        with self._reading() as connection:
+        with self._reading(is_single=True) as connection:
             return usage.list_usage(connection, by)
 
     def notes(self, run_id: str) -> list[Note]:
@@ -367,7 +367,7 @@ class SqlCatalog:
 
     def _list(self, table: Table, condition: Any, to_value: Callable[[Any], Any]) -> list[Any]:
         query = select(table).order_by(*table.primary_key.columns)
-        with self._reading() as connection:
+        with self._reading(is_single=True) as connection:
             found = connection.execute(query if condition is None else query.where(condition)).mappings()
             return [to_value(row) for row in found]
 

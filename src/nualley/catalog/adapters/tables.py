@@ -215,4 +215,5 @@ moved = Table(
     metadata,
     Column("target", Text, primary_key=True),
     Column("time_ns", BigInteger, nullable=False),
+    Column("is_copy", Boolean, nullable=False),
 )

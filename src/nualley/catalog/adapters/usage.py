@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from nualley.catalog.adapters import tables
 from nualley.catalog.decide import month_of
-from nualley.catalog.models import FileUsage, ReplicaState, UsageKey
+from nualley.catalog.models import USAGE_KEYS, FileUsage, ReplicaState, UsageKey
 
 _usage = tables.drive_usage
 
@@ -103,12 +103,15 @@ def _add(connection: Connection, key: _Key, n_files: int, size_B: int) -> None:
 
 def list_usage(connection: Connection, by: Sequence[UsageKey]) -> list[FileUsage]:
     """Return sums over what is not asked for, ordered by what is."""
-    columns = [_usage.c[key] for key in by]
-    sums = (func.sum(_usage.c.n_files), func.sum(_usage.c.size_B))
-    query = select(*columns, *sums).group_by(*columns)
-    found = [
-        FileUsage(**dict(zip(by, row[:-2], strict=True)), n_files=int(row[-2] or 0), size_B=int(row[-1] or 0))
-        for row in connection.execute(query).all()
+    if set(by) == set(USAGE_KEYS):  # tens of thousands of rows, which are the sums already
+        found = connection.execute(select(*(_usage.c[name] for name in FileUsage._fields))).all()
+        # in Python: servers order text by the rules of their language
+        return sorted(map(FileUsage._make, found))
+    keys = [key for key in USAGE_KEYS if key in by]
+    columns = [_usage.c[key] for key in keys]
+    query = select(*columns, func.sum(_usage.c.n_files), func.sum(_usage.c.size_B)).group_by(*columns)
+    rows = sorted(tuple(row) for row in connection.execute(query).all())
+    return [
+        FileUsage(**dict(zip(keys, row, strict=False)), n_files=int(row[-2] or 0), size_B=int(row[-1] or 0))
+        for row in rows
     ]
-    # in Python: servers order text by the rules of their language
-    return sorted(found, key=lambda usage: [getattr(usage, key) for key in by])

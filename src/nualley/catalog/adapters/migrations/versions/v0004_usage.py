@@ -26,6 +26,7 @@ def upgrade() -> None:
         "moved",
         sa.Column("target", sa.Text, nullable=False),
         sa.Column("time_ns", sa.BigInteger, nullable=False),
+        sa.Column("is_copy", sa.Boolean, nullable=False),
         sa.PrimaryKeyConstraint("target", name="pk_moved"),
     )
     op.execute(sa.text(_count(op.get_bind().dialect.name)))

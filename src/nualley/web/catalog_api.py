@@ -1,0 +1,208 @@
+"""The catalog over HTTP, for hosts without the store: runs, files, sums, and a copy of all; only with a token."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from itertools import islice
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, Response
+
+from nualley.catalog import API, CONTENT_HEADER, COPY_PATH, USAGE_KEYS, RunNotFound, write_content
+from nualley.core import NualleyError, UsageError, nearest, parse_time_ns
+from nualley.web.answers import StrictJsonResponse, refused
+from nualley.web.daemon_thread import DaemonThread
+from nualley.web.errors import NotAllowedError, TokensError
+from nualley.web.ports import Record, Site
+from nualley.web.tokens import Tokens
+
+MOST_ROWS = 1000
+"""A page has so many rows at most."""
+
+_HEX_DIGITS = 32
+T = TypeVar("T")
+
+
+class CatalogService:
+    """Answers what the catalog holds, one question after the other, in a thread of its own.
+
+    Parameters
+    ----------
+    site : Site
+        Whose catalog.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._tokens = Tokens(site.configuration.web.catalog_tokens_file)
+        self._thread = DaemonThread("nualley-web-catalog")
+
+    async def ask(self, request: Request, question: Callable[[Record], Mapping[str, object]]) -> Response:
+        """Put a question to the catalog, and return the answer; what cannot be answered says why, as JSON."""
+
+        def answer() -> Response:
+            return StrictJsonResponse(question(self._site.catalog()))
+
+        return await self._guarded(request, answer)
+
+    async def copy(self, request: Request) -> Response:
+        """Return a copy of the whole catalog as it is now: a SQLite file, gone here once it is sent."""
+        return await self._guarded(request, self._copy)
+
+    async def _guarded(self, request: Request, answer: Callable[[], Response]) -> Response:
+        try:
+            self._check(request)
+            return await self._thread.do(answer)
+        except NotAllowedError as error:
+            return refused(error, 401, {"WWW-Authenticate": "Bearer"})
+        except TokensError as error:
+            return refused(error, 500)
+        except RunNotFound as error:
+            return refused(error, 404)
+        except NualleyError as error:
+            return refused(error)
+
+    def _check(self, request: Request) -> None:
+        if not self._tokens.are_kept:
+            raise NotAllowedError(
+                "nobody may read the catalog here",
+                where="experiment.toml",
+                do="set web.catalog_tokens_file, restart web",
+            )
+        if self._tokens.owner(request.headers.get("authorization", "")) is None:
+            raise NotAllowedError(
+                "no token, or one that is not known", where="Authorization", do='send "Authorization: Bearer TOKEN"'
+            )
+
+    def _copy(self) -> Response:
+        with ExitStack() as stack:
+            file, content = stack.enter_context(self._site.catalog_copy())
+            kept = stack.pop_all()
+        return FileResponse(
+            file,
+            media_type="application/vnd.sqlite3",
+            filename="catalog.sqlite",
+            headers={CONTENT_HEADER: write_content(content)},
+            background=BackgroundTask(kept.close),
+        )
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._thread.stop()
+
+
+def add_catalog_routes(app: FastAPI, service: CatalogService, site: Site) -> None:
+    """Register what answers from the catalog.
+
+    Parameters
+    ----------
+    app : FastAPI
+        The application.
+    service : CatalogService
+        Who answers.
+    site : Site
+        Its clock says what ``now`` is.
+    """
+    _add_runs(app, service, site)
+    _add_files(app, service)
+
+    @app.get(COPY_PATH, summary="The whole catalog as it is now: a SQLite file")
+    async def copy(request: Request) -> Response:
+        return await service.copy(request)
+
+
+def _add_runs(app: FastAPI, service: CatalogService, site: Site) -> None:
+    def time_ns(text: str) -> int | None:
+        return parse_time_ns(text, site.clock.now_ns()) if text else None
+
+    @app.get(f"{API}/runs", summary="Runs by start, a page at a time; next is what to ask after, null at the end")
+    async def runs(  # each is a filter of the address
+        request: Request,
+        detector: str = "",
+        start: str = "",
+        stop: str = "",
+        tag: str = "",
+        after: str = "",
+        limit: int = 100,
+    ) -> Response:
+        def question(record: Record) -> Mapping[str, object]:
+            found = record.runs(
+                detector=detector or None, start_ns=time_ns(start), stop_ns=time_ns(stop), tag=tag or None
+            )
+            return _page("runs", found, lambda run: run.run_id, after=after, limit=limit)
+
+        return await service.ask(request, question)
+
+    @app.get(f"{API}/runs/{{run_id}}", summary="A run with its notes and counts")
+    async def run(request: Request, run_id: str) -> Response:
+        def question(record: Record) -> Mapping[str, object]:
+            return {"run": record.run(run_id), "notes": record.notes(run_id), "totals": record.totals(run_id)}
+
+        return await service.ask(request, question)
+
+    @app.get(f"{API}/runs/{{run_id}}/files", summary="Files of a run by name with their replicas, a page at a time")
+    async def files(request: Request, run_id: str, after: str = "", limit: int = 100) -> Response:
+        def question(record: Record) -> Mapping[str, object]:
+            record.run(run_id)
+            found = _page("files", record.files(run_id), lambda file: file.name, after=after, limit=limit)
+            return found | {"files": _with_replicas(record, found["files"])}
+
+        return await service.ask(request, question)
+
+
+def _add_files(app: FastAPI, service: CatalogService) -> None:
+    @app.get(f"{API}/files", summary="Files by xxh3_128, or the one that lies at a path of a drive")
+    async def files(request: Request, xxh3_128: str = "", drive: str = "", path: str = "") -> Response:
+        def question(record: Record) -> Mapping[str, object]:
+            return {"files": _with_replicas(record, _find(record, xxh3_128=xxh3_128, drive=drive, path=path))}
+
+        return await service.ask(request, question)
+
+    @app.get(f"{API}/usage", summary="What lies on drives, by any of detector, stage, month and drive")
+    async def usage(request: Request, by: str = "detector,stage,month,drive") -> Response:
+        keys = by.split(",")
+
+        def question(record: Record) -> Mapping[str, object]:
+            for key in keys:
+                if key not in USAGE_KEYS:
+                    near = nearest(key, USAGE_KEYS)
+                    raise UsageError(
+                        f"{key[:40]!r} is nothing to sum by",
+                        where="by",
+                        do=f"did you mean {near!r}?" if near else f"any of {','.join(USAGE_KEYS)}",
+                    )
+            return {"usage": [row._asdict() for row in record.usage([key for key in USAGE_KEYS if key in keys])]}
+
+        return await service.ask(request, question)
+
+
+def _find(record: Record, *, xxh3_128: str, drive: str, path: str) -> list[Any]:
+    if xxh3_128 and not (drive or path):
+        if len(xxh3_128) != _HEX_DIGITS:
+            raise UsageError(
+                f"a digest of {len(xxh3_128)} digits", where="xxh3_128", do="write 32 lower-case hexadecimal digits"
+            )
+        return record.files_by_digest(xxh3_128)
+    if drive and path and not xxh3_128:
+        replica = record.replica_at(drive, path)
+        return [] if replica is None else [record.file(replica.file_id)]
+    raise UsageError("neither a digest nor a place", where="address", do="ask for xxh3_128=, or for drive= and path=")
+
+
+def _with_replicas(record: Record, files: Iterable[Any]) -> list[dict[str, Any]]:
+    return [asdict(file) | {"replicas": record.replicas(file.file_id)} for file in files]
+
+
+def _page(name: str, rows: list[T], key: Callable[[T], str], *, after: str, limit: int) -> dict[str, Any]:
+    """Return the rows behind the one that was the last of the page before."""
+    if not 1 <= limit <= MOST_ROWS:
+        raise UsageError(f"a page of {limit} rows", where="limit", do=f"ask for 1 to {MOST_ROWS}")
+    first = 0
+    if after:
+        first = next((number + 1 for number, row in enumerate(rows) if key(row) == after), -1)
+        if first < 0:
+            raise UsageError(f"{after[:60]!r} is not there any more", where="after", do="begin at the first page again")
+    page = list(islice(rows, first, first + limit))
+    return {name: page, "next": key(page[-1]) if first + limit < len(rows) else None}
