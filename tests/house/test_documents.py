@@ -200,16 +200,19 @@ _JSON = DOCS / "reference" / "json.md"
 # command -> why its answer is compared elsewhere
 _CHANGES = ("add", "pause", "resume", "rename", "alias", "remove")
 _ADD = "nualley archive add LAB:T3 2>/dev/null >&2 && "
-_FLAG = "nualley runs flag cenns-10-1 noise --reason x >/dev/null 2>&1; "
+# as the worker does when one is due
+_BACK_UP = "from nualley.app.backup import *; from nualley.app.site import open_site; back_up_when_due(open_site())"
+_HISTORY = "printf 'day,used_B,written_B,capacity_B\\n' > data3.csv; for day in $(seq 0 89); do "
+_HISTORY += 'echo "$(date -d "2026-01-01 + $day days" +%F),$((day * 1000)),1000,99000" >> data3.csv; done; '
 _BEFORE = {
-    "unflag": _FLAG,
+    "unflag": "nualley runs flag cenns-10-1 noise --reason x >/dev/null 2>&1; ",
     "alias": _ADD,
     "remove": _ADD,
     "resume": "nualley archive pause DEMO:BEAM:ENERGY 2>/dev/null >&2 && ",
+    "drill": f"mkdir -p drilled; export NUALLEY_CATALOG__BACKUP_FOLDER=$PWD/drilled; python -c '{_BACK_UP}' && ",
+    "pull": "rm -f copy.sqlite; ",
+    "forecast": _HISTORY,
 }
-_HISTORY = "printf 'day,used_B,written_B,capacity_B\\n' > data3.csv; for day in $(seq 0 89); do "
-_HISTORY += 'echo "$(date -d "2026-01-01 + $day days" +%F),$((day * 1000)),1000,99000" >> data3.csv; done; '
-_BEFORE["forecast"] = _HISTORY
 _ELSEWHERE = {"demo": "tests/integration/test_demo_account.py looks at the account of a demo"}
 
 

@@ -88,12 +88,12 @@ def move(
 
     Example: nualley catalog move store/catalog.sqlite postgresql://nualley@db.lab.org/nualley
 
-    Nobody writes meanwhile. Stopped at any moment, it can be called again. Then set catalog.url to the new place.
-
     Parameters
     ----------
-    source, target : str
+    source : str
         A SQLite file, sqlite:///FILE or postgresql://USER@HOST/DATABASE; a password stands in PGPASSWORD or ~/.pgpass.
+    target : str
+        Likewise; an empty database, or a file that is not there yet. Stopped at any moment, the same call goes on.
     dry_run : bool
         Read the source and look at the target; copy and mark nothing.
     """
@@ -126,14 +126,12 @@ def pull(
 
     Example: nualley catalog pull http://127.0.0.1:8710 --out catalog.sqlite
 
-    Then NUALLEY_CATALOG__URL=sqlite:////FULL/PATH/catalog.sqlite lets every command that reads work with the copy.
-
     Parameters
     ----------
     source : str, optional
         Address of a running web, or a database as for move; by default the catalog of the experiment.
     out : Path
-        The new file; its folder has to be there.
+        The new file; its folder has to be there. With NUALLEY_CATALOG__URL=sqlite:////FULL/PATH all that reads reads it.
     token_file : Path, optional
         File with the token for a web; by default the token stands in NUALLEY_CATALOG_TOKEN.
     """
