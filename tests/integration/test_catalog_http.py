@@ -189,6 +189,22 @@ async def test_what_is_no_copy_gets_no_name(site: Site, tmp_path: Path, monkeypa
     assert not copy.exists()
 
 
+async def test_the_token_follows_nobody_elsewhere(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(CatalogRefused, match=r"the web refused \(302\)"):
+            await asyncio.to_thread(pull_over_http, address, tmp_path / "copy", token=TOKEN, files=FILES, now_ns=NOW_NS)
+    assert len(heard) == 1
+    assert b"/api/catalog/copy" in heard[0]
+
+
 def torn(take):
     """Return what takes an answer that ends too early."""
 

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from nualley.catalog import CatalogDamaged, CatalogMissing, Quarantined, ReplicaState, Source, SourceState
+from nualley.catalog import (
+    CatalogDamaged,
+    CatalogMissing,
+    CatalogUnreachable,
+    Quarantined,
+    ReplicaState,
+    Source,
+    SourceState,
+)
 from nualley.catalog.adapters import copying, moves
 from nualley.catalog.adapters.backup import backup, inspect, restore
 from nualley.catalog.adapters.contents import difference, read_content
@@ -180,6 +188,23 @@ def test_killed_before_the_mark_the_next_call_sets_it(file: Path, server: str, m
     assert (again.was_there, again.is_done) == (True, True)
     with open_catalog(file) as catalog, pytest.raises(CatalogMoved):
         catalog.register_run(make_run())
+
+
+def test_nobody_writes_meanwhile(file: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = copying.copy_rows
+    told: list[str] = []
+
+    def copy(source: Connection, target: Connection, report: object) -> None:
+        with open_catalog(file, busy_timeout_ms=1) as other:
+            try:
+                other.register_run(make_run(99))
+            except CatalogUnreachable as error:
+                told.append(error.what)
+        real(source, target, report)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(copying, "copy_rows", copy)
+    move(file, server, now_ns=NOW_NS)
+    assert "another process keeps the catalog locked" in told[0]
 
 
 def test_a_copy_that_differs_is_taken_back(file: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:

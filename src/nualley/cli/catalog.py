@@ -131,7 +131,7 @@ def pull(
     source : str, optional
         Address of a running web, or a database as for move; by default the catalog of the experiment.
     out : Path
-        The new file; its folder has to be there. With NUALLEY_CATALOG__URL=sqlite:////FULL/PATH all that reads reads it.
+        The new file; its folder has to be there. NUALLEY_CATALOG__URL=sqlite:////FULL/PATH makes commands read it.
     token_file : Path, optional
         File with the token for a web; by default the token stands in NUALLEY_CATALOG_TOKEN.
     """

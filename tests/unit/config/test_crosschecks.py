@@ -123,3 +123,10 @@ def test_a_password_of_the_catalog_stands_in_no_file(repository: Broken, url: st
 def test_a_password_of_the_catalog_may_stand_in_the_environment(repository: Broken) -> None:
     url = "postgresql://ada:hunter2@db/x"
     assert load(repository.directory, {"NUALLEY_CATALOG__URL": url}, FORMATS).catalog.url.endswith("hunter2@db/x")
+
+
+@pytest.mark.parametrize("name", ["push_tokens_file", "catalog_tokens_file"])
+def test_tokens_stand_outside_of_the_repository(repository: Broken, name: str) -> None:
+    repository.replace("experiment.toml", "[web]", f'[web]\n{name} = "tokens"')
+    mistake = repository.only()
+    assert (mistake.key, "secrets do not belong into git" in mistake.expected) == (f"web.{name}", True)
