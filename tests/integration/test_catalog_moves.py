@@ -39,7 +39,8 @@ INT64 = 2**63 - 1
 @pytest.fixture
 def server(postgres: PostgresServer) -> str:
     """Return the address of an empty database, as the settings give it."""
-    return parse_url(postgres.create(f"moves{next(NUMBERS)}"))
+    # it orders text by the rules of a language, as servers do where nobody said otherwise
+    return parse_url(postgres.create(f"moves{next(NUMBERS)}", language="en-US"))
 
 
 @pytest.fixture
@@ -95,9 +96,11 @@ def test_there_and_back_nothing_is_lost(file: Path, server: str, tmp_path: Path)
         assert new.runs() == old.runs()
         assert new.usage() == old.usage()
         assert [new.files(run.run_id) for run in new.runs()] == [old.files(run.run_id) for run in old.runs()]
-        # rows are numbered on after those that came
+        # rows are numbered on after those that came: a number that is taken would only be found by trying
+        next_number = "SELECT nextval(pg_get_serial_sequence('note', 'note_id')), nextval('file_file_id_seq')"
+        assert new._write(lambda connection: tuple(connection.exec_driver_sql(next_number).one())) == (2, 4)
         run = make_run(9)
-        assert new.add_file(run, make_file(run)).record.file_id == 4
+        assert new.add_file(run, make_file(run)).record.file_id == 5
     back = tmp_path / "back.sqlite"
     after = content_of(server)
     assert move(server, back, now_ns=NOW_NS).content == after == content_of(back)

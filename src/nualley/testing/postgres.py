@@ -100,11 +100,22 @@ class PostgresServer:
         """Return the address of a database at the server's port, where a password is asked for."""
         return f"postgresql://{USER}{':' * bool(password)}{password}@127.0.0.1:{self.port}/{database}"
 
-    def create(self, database: str, *, template: str = "template0", encoding: str = "UTF8") -> str:
-        """Make a database and return its address at the socket."""
+    def create(self, database: str, *, encoding: str = "UTF8", language: str = "") -> str:
+        """Make a database and return its address at the socket.
+
+        Parameters
+        ----------
+        database : str
+            Its name.
+        encoding : str
+            How it holds text.
+        language : str
+            By whose rules it orders text, such as ``en-US``; by bytes where empty.
+        """
         at = ("--host", str(self._folder), "--port", str(self.port), "--username", USER)
-        made = ("--template", template, "--encoding", encoding, "--locale", "C", database)
-        self._run("createdb", *at, *(made if template == "template0" else ("--template", template, database)))
+        rules = ("--locale-provider", "icu", "--icu-locale", language) if language else ()
+        made = ("--template", "template0", "--encoding", encoding, "--locale", "C", *rules, database)
+        self._run("createdb", *at, *made)
         return self.url(database)
 
     def start(self) -> None:
