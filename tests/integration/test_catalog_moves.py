@@ -17,7 +17,7 @@ from nualley.catalog import (
     Source,
     SourceState,
 )
-from nualley.catalog.adapters import copying, moves
+from nualley.catalog.adapters import copying, moves, schema
 from nualley.catalog.adapters.backup import backup, inspect, restore
 from nualley.catalog.adapters.contents import difference, read_content
 from nualley.catalog.adapters.database import open_database
@@ -132,6 +132,24 @@ def test_a_dry_run_makes_and_marks_nothing(file: Path, server: str, tmp_path: Pa
     assert not (tmp_path / "new.sqlite").exists()
     with open_catalog(file) as catalog:
         catalog.register_run(make_run())
+
+
+def test_a_source_that_is_not_there_is_not_made(file: Path, server: str) -> None:
+    for absent in (file.with_name("absent.sqlite"), server):
+        for is_dry in (True, False):
+            with pytest.raises(CatalogMissing):
+                move(absent, file.with_name("new.sqlite"), now_ns=NOW_NS, is_dry=is_dry)
+    assert not file.with_name("absent.sqlite").exists()
+    assert not file.with_name("new.sqlite").exists()
+    with pytest.raises(CatalogMissing):
+        open_catalog(server, create=False)
+
+
+def test_an_older_source_is_brought_up_to_date_and_moved(file: Path, server: str) -> None:
+    opened = open_database(file, create=True)
+    opened.write(lambda connection: schema.migrate(connection, "0002"))
+    opened.close()
+    assert move(file, server, now_ns=NOW_NS).content.version == schema.HEAD
 
 
 def test_a_target_that_holds_something_is_refused(file: Path, server: str) -> None:
@@ -253,8 +271,6 @@ def test_a_backup_of_a_server_that_holds_no_catalog(server: str, tmp_path: Path)
 
 
 def test_an_older_backup_goes_to_a_server(file: Path, server: str, tmp_path: Path) -> None:
-    from nualley.catalog.adapters import schema
-
     opened = open_database(file, create=True)
     opened.write(lambda connection: schema.migrate(connection, "0002"))
     opened.close()

@@ -23,10 +23,7 @@ from nualley.storage import DriveCheck
 _LIBRARIES = (
     "epicscorelibs", "llvmlite", "p4p", "aiomqtt", "pyarrow", "sqlalchemy", "h5py", "pyzmq", "fastapi", "matplotlib",
 )  # fmt: skip
-_OPTIONAL = {
-    "softioc": "nualley demo needs it: pip install 'nualley[demo]'",
-    "psycopg": "a catalog on PostgreSQL needs it: pip install 'nualley[postgres]'",
-}
+_OPTIONAL = {"softioc": "nualley demo needs it: pip install 'nualley[demo]'"}
 _MIN_FREE_FRACTION = 0.03
 _N_SHOWN = 5
 

@@ -42,7 +42,7 @@ def catalog(location: Path, clock: FakeClock) -> Iterator[SqlCatalog]:
 @pytest.fixture(scope="session")
 def empty_server(postgres: PostgresServer) -> str:
     """Return the address of a database without rows, as a person writes it: the migration runs once."""
-    url = postgres.create("contract")
+    url = postgres.create("contract", language="en-US")  # as servers order text where nobody said otherwise
     open_catalog(parse_url(url)).close()
     return url
 

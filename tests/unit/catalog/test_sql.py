@@ -72,6 +72,12 @@ def test_settings_that_json_cannot_hold_are_refused(catalog: SqlCatalog, value: 
     assert catalog.runs() == []
 
 
+def test_runs_that_start_at_once_are_ordered_by_the_bytes_of_their_detector(catalog: SqlCatalog) -> None:
+    for detector in ("a", "B", "a_", "a-b", "A"):
+        catalog.register_run(make_run(1, detector, start_ns=5))
+    assert [run.detector for run in catalog.runs()] == ["A", "B", "a", "a-b", "a_"]
+
+
 def test_a_run_that_is_not_there_is_told_with_the_nearest(catalog: SqlCatalog) -> None:
     catalog.register_run(make_run(4711))
     with pytest.raises(RunNotFound) as caught:

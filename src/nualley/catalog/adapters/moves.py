@@ -1,5 +1,6 @@
 """A catalog goes from one database to another, and the old one says where it went."""
 
+import contextlib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from nualley.catalog.adapters.database import Database, open_database
 from nualley.catalog.adapters.mounts import file_system_type
 from nualley.catalog.adapters.server import shown_address
 from nualley.catalog.adapters.sqlite_file import shown_path
-from nualley.catalog.errors import CatalogMissing, CatalogMoved, CatalogNotEmpty
+from nualley.catalog.errors import CatalogMissing, CatalogMoved, CatalogNotEmpty, CatalogOutdated
 from nualley.catalog.models import CatalogContent
 from nualley.core import UsageError, format_time
 
@@ -73,6 +74,8 @@ def move(
 
     Raises
     ------
+    CatalogMissing
+        There is no source.
     CatalogMoved
         The source was moved before.
     CatalogNotEmpty
@@ -89,6 +92,8 @@ def move(
         raise UsageError(
             f"source and target are both {shown_location(source)}", where="TARGET", do="name another database"
         )
+    with contextlib.suppress(CatalogOutdated):  # it is brought up to date below; one that is not there is not made
+        open_database(source, create=False, find_file_system=find_file_system).close()
     shown, mark = shown_location(source), (shown_location(target), now_ns)
     with closing(open_database(source, create=not is_dry, find_file_system=find_file_system)) as old:
         if is_dry:

@@ -31,11 +31,16 @@ def list_runs(
     if tag is not None:
         tagged = select(tables.run_tag.c.run_id).where(tables.run_tag.c.tag == strict_text(tag))
         conditions.append(table.c.run_id.in_(tagged))
-    query = select(table).where(*conditions)
-    query = query.order_by(func.coalesce(table.c.start_ns, table.c.created_ns), table.c.detector, table.c.number)
-    found = connection.execute(query).mappings().all()
+    rows_found = connection.execute(select(table).where(*conditions)).mappings().all()
+    # in Python: servers order text by the rules of their language
+    found = sorted(rows_found, key=_by_start)
     tags = _tags_by_run(connection) if found else {}
     return RunList(rows.to_run(row, tags.get(row["run_id"], ())) for row in found)
+
+
+def _by_start(row: RowMapping) -> tuple[int, str, int]:
+    start_ns = row["created_ns"] if row["start_ns"] is None else row["start_ns"]
+    return start_ns, row["detector"], row["number"]
 
 
 def _tags_by_run(connection: Connection) -> Mapping[str, list[str]]:
