@@ -19,6 +19,7 @@ from nualley.catalog import (
 )
 from nualley.catalog.adapters import copying, moves, schema
 from nualley.catalog.adapters.backup import backup, inspect, restore
+from nualley.catalog.adapters.backup_folder import add_backup, drill
 from nualley.catalog.adapters.contents import difference, read_content
 from nualley.catalog.adapters.database import open_database
 from nualley.catalog.adapters.moves import move
@@ -262,6 +263,13 @@ def test_a_backup_of_a_server_is_a_sqlite_file_and_goes_to_either(file: Path, se
     kept = tmp_path / "b.before-restore-20261118T110640Z"
     with open_catalog(kept, create=False) as before:
         assert "later" in before.run("hpge-1").tags
+
+
+def test_a_backup_of_a_server_by_the_worker_is_drilled(server: str, tmp_path: Path) -> None:
+    with open_catalog(server) as catalog:
+        fill(catalog)
+    _, content = add_backup(server, tmp_path, files=FILES, now_ns=NOW_NS)
+    assert drill(tmp_path, files=FILES, now_ns=NOW_NS).content == content == content_of(server)
 
 
 def test_a_backup_of_a_server_that_holds_no_catalog(server: str, tmp_path: Path) -> None:
