@@ -69,13 +69,13 @@ class PostgresServer:
             raise NoServerError("PostgreSQL is not installed", do="sudo apt-get install postgresql")
         self._programs = programs
         self._options = _OPTIONS | ({"listen_addresses": "127.0.0.1"} if is_on_loopback else {}) | options
+        self.port = _free_port() if is_on_loopback else _SOCKET_PORT
         self._folder = Path(tempfile.mkdtemp(prefix="nualley-postgres-"))
         self._as_user: tuple[str, ...] = ()
         if os.getuid() == 0:
             account = _account()
             os.chown(self._folder, account.pw_uid, account.pw_gid)
             self._as_user = ("--reuid", str(account.pw_uid), "--regid", str(account.pw_gid), "--clear-groups")
-        self.port = _free_port() if is_on_loopback else _SOCKET_PORT
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._make()
