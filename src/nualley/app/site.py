@@ -212,12 +212,12 @@ class Site:
 
     def selections(self) -> "Selections":
         """Return the selections of the experiment."""
-        from nualley.selection.service import Origin, Selections  # NumPy is heavy
+        from nualley.selection.service import Origin, Selections  # NumPy and pyarrow are heavy
 
         return Selections(
             self.catalog(),
-            archive=self._history(),
-            beam=self.exposures(),
+            archive=self._history,
+            beam=self.exposures,
             files=self.configuration.selections,
             vocabulary=self.configuration.vocabulary,
             origin=Origin(self.configuration.experiment.name, f"nualley {__version__}", socket.gethostname()),

@@ -55,10 +55,10 @@ class Selections:
     ----------
     record : Record
         The catalog.
-    archive : PvHistory
-        Archived PVs.
-    beam : Beam
-        Exposures.
+    archive : callable
+        Gives the archived PVs; called only where something is resolved.
+    beam : callable
+        Gives the exposures; likewise.
     files : mapping of str to SelectionFile
         Selections that are defined by text, by name.
     vocabulary : Vocabulary
@@ -73,8 +73,8 @@ class Selections:
         self,
         record: Record,
         *,
-        archive: PvHistory,
-        beam: Beam,
+        archive: Callable[[], PvHistory],
+        beam: Callable[[], Beam],
         files: Mapping[str, SelectionFile],
         vocabulary: Vocabulary,
         origin: Origin,
@@ -243,7 +243,7 @@ class Selections:
         return self._difference(self.definition(left), self.definition(right), (left, right))
 
     def _resolver(self) -> Resolver:
-        return Resolver(self._record, self._archive, self._beam, self._vocabulary)
+        return Resolver(self._record, self._archive(), self._beam(), self._vocabulary)
 
     def _resolution(self, found: Definition, resolver: Resolver) -> Resolution:
         if found.content is not None:
@@ -271,7 +271,7 @@ class Selections:
             for piece, counts in zip(pieces, is_counted, strict=True)
             if counts
         ]
-        amounts = iter(self._beam.amounts(asked) if asked else ())
+        amounts = iter(self._beam().amounts(asked) if asked else ())
         return [
             replace(piece, amounts=next(amounts) if counts else Amounts())
             for piece, counts in zip(pieces, is_counted, strict=True)

@@ -50,8 +50,8 @@ def make_selections(catalog: SqlCatalog, pvs: dict[str, FakePv]) -> Callable[...
         beam = Beam.model_validate(BEAM)
         return Selections(
             catalog,
-            archive=archive,
-            beam=Exposures(archive, catalog, beam=beam, detectors={}, clock=clock),
+            archive=lambda: archive,
+            beam=lambda: Exposures(archive, catalog, beam=beam, detectors={}, clock=clock),
             files={name: SelectionFile(name=name, expression=text) for name, text in files.items()},
             vocabulary=VOCABULARY,
             origin=Origin("TEST", "nualley 0", "here"),
