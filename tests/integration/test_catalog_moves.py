@@ -1,8 +1,10 @@
 """A catalog goes from SQLite to a real PostgreSQL server and back, by a move or a backup: whole or not at all."""
 
+import hashlib
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,11 @@ from nualley.catalog import (
     CatalogDamaged,
     CatalogMissing,
     CatalogUnreachable,
+    Flag,
     Quarantined,
     ReplicaState,
+    RunType,
+    SelectionRevision,
     Source,
     SourceState,
 )
@@ -24,7 +29,7 @@ from nualley.catalog.adapters.contents import difference, read_content
 from nualley.catalog.adapters.database import open_database
 from nualley.catalog.adapters.moves import move
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
-from nualley.catalog.errors import CatalogMoved, CatalogNotEmpty
+from nualley.catalog.errors import CatalogMoved, CatalogNotEmpty, SelectionFrozen
 from nualley.catalog.models import CatalogContent
 from nualley.catalog.settings import parse_url
 from nualley.core import ExitCode, UsageError, escape_name
@@ -73,6 +78,15 @@ def fill(catalog: SqlCatalog) -> None:
         Source(path="/drop/a", detector="hpge", state=SourceState.INGESTED, size_B=1, mtime_ns=-1, inode=INT64)
     )
     catalog.register_drive("data1", "i1")
+    catalog.run_lists.set_type("hpge-1", RunType.PHYSICS, author="Ünal")
+    flag = catalog.run_lists.add_flag(
+        Flag(detector="hpge", name="noise", first_run=1, last_run=2, reason="µ", author="Ünal")
+    )
+    catalog.run_lists.add_flag(replace(flag, flag_id=0, time_ns=0, name="trip", supersedes=flag.flag_id))
+    draft = catalog.run_lists.define(SelectionRevision(name="good", expression='detector == "hpge"', author="Ünal"))
+    content = '{"name":"good"}'
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    catalog.run_lists.freeze(replace(draft, time_ns=0, content=content, sha256=digest))
 
 
 def content_of(location: Path | str) -> CatalogContent:
@@ -96,10 +110,14 @@ def test_there_and_back_nothing_is_lost(file: Path, server: str, tmp_path: Path)
     with open_catalog(file) as old, open_catalog(server) as new:
         assert new.runs() == old.runs()
         assert new.usage() == old.usage()
+        assert new.run_lists.flags() == old.run_lists.flags()
+        assert new.run_lists.selections() == old.run_lists.selections()
+        with pytest.raises(SelectionFrozen):
+            new.run_lists.define(SelectionRevision(name="good", expression='detector == "x"', author="x"))
         assert [new.files(run.run_id) for run in new.runs()] == [old.files(run.run_id) for run in old.runs()]
         # rows are numbered on after those that came: a number that is taken would only be found by trying
         next_number = "SELECT nextval(pg_get_serial_sequence('note', 'note_id')), nextval('file_file_id_seq')"
-        assert new._write(lambda connection: tuple(connection.exec_driver_sql(next_number).one())) == (2, 4)
+        assert new._write(lambda connection: tuple(connection.exec_driver_sql(next_number).one())) == (3, 4)
         run = make_run(9)
         assert new.add_file(run, make_file(run)).record.file_id == 5
     back = tmp_path / "back.sqlite"
@@ -115,6 +133,8 @@ def test_the_old_one_says_where_it_went_and_takes_nothing_any_more(file: Path, s
                 assert len(catalog.runs()) == 3
                 with pytest.raises(CatalogMoved, match="was moved to postgresql://nualley@.* at 2026-11-18") as caught:
                     catalog.register_run(make_run())
+                with pytest.raises(CatalogMoved):
+                    catalog.run_lists.set_type("hpge-1", RunType.TEST, author="x")
                 assert caught.value.exit_code == ExitCode.CONFIGURATION
                 assert "set catalog.url" in caught.value.do
     with pytest.raises(CatalogMoved):

@@ -5,7 +5,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import xxhash
-from sqlalchemy import JSON, ColumnClause, Connection, String, Text, cast, collate, column, inspect, select, table
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    ColumnClause,
+    Connection,
+    Integer,
+    String,
+    Text,
+    cast,
+    collate,
+    column,
+    inspect,
+    select,
+    table,
+)
+from sqlalchemy.types import TypeEngine
 
 from nualley.catalog.adapters import schema
 from nualley.catalog.errors import CatalogDamaged
@@ -22,7 +37,7 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of a table as both databases give them: whole numbers, text, and JSON as the text that was stored.
+    """The rows of a table as both databases give them: whole numbers, text, and JSON as it was stored.
 
     Parameters
     ----------
@@ -63,10 +78,16 @@ def _rows(connection: Connection, name: str) -> Rows:
     key = looked.get_pk_constraint(name)["constrained_columns"] or sorted(types)
     # without a type nothing is turned into another value on the way
     bare: dict[str, ColumnClause[Any]] = {one: column(one) for one in sorted(types)}
-    read = [cast(bare[one], Text).label(one) if isinstance(types[one], JSON) else bare[one] for one in bare]
+    read = [_as_stored(bare[one], types[one]).label(one) for one in bare]
     is_server = connection.dialect.name == "postgresql"
     order = [collate(bare[one], "C") if is_server and isinstance(types[one], String) else bare[one] for one in key]
     return Rows(name, tuple(bare), select(*read).select_from(table(name, *bare.values())).order_by(*order))
+
+
+def _as_stored(found: ColumnClause[Any], column_type: TypeEngine[Any]) -> Any:
+    if isinstance(column_type, JSON):
+        return cast(found, Text)
+    return cast(found, Integer) if isinstance(column_type, Boolean) else found  # SQLite has no truth values
 
 
 def read_content(connection: Connection, where: str, report: Report | None = None) -> CatalogContent:

@@ -1,6 +1,7 @@
 """All rows of one database into another, SQLite or PostgreSQL, inside the transactions of both."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, delete
@@ -66,9 +67,21 @@ def copy_verified(
 
 
 def empty_tables(target: Connection) -> None:
-    """Take every row away, inside the transaction of the connection."""
-    for table in reversed(tables.metadata.sorted_tables):
-        target.execute(delete(table))
+    """Take every row away, inside the transaction of the connection, also those that are else never deleted."""
+    with _without_guards(target):
+        for table in reversed(tables.metadata.sorted_tables):
+            target.execute(delete(table))
+
+
+@contextmanager
+def _without_guards(target: Connection) -> Iterator[None]:
+    """Let what a whole catalog is replaced by pass the triggers that keep its rows; they are on again at the end."""
+    names = [table.name for table in tables.metadata.sorted_tables] if target.dialect.name == "postgresql" else []
+    for name in names:
+        target.exec_driver_sql(f'ALTER TABLE "{name}" DISABLE TRIGGER USER')
+    yield
+    for name in names:
+        target.exec_driver_sql(f'ALTER TABLE "{name}" ENABLE TRIGGER USER')
 
 
 def _copy_table(source: Connection, target: Connection, rows: Rows, report: Report | None) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -18,6 +19,8 @@ from nualley.catalog.adapters.sqlite_file import shown_path
 from nualley.catalog.errors import CatalogMissing, CatalogMoved, CatalogNotEmpty, CatalogOutdated
 from nualley.catalog.models import CatalogContent
 from nualley.core import UsageError, format_time
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,3 +216,26 @@ def _moved_to(connection: Connection) -> tuple[str, int, bool] | None:
 def shown_location(location: Path | str) -> str:
     """Return where a catalog is, as ``catalog.url`` names it, without any password."""
     return shown_address(location) if isinstance(location, str) else shown_path(location)
+
+
+def write_unless_moved(database: Database, work: Callable[[Connection], T]) -> T:
+    """Do some work in one transaction of a catalog that was not moved elsewhere.
+
+    Parameters
+    ----------
+    database : Database
+        The catalog's.
+    work : callable
+        What is to be done.
+
+    Raises
+    ------
+    CatalogMoved
+        Where others have moved it since it was opened.
+    """
+
+    def guarded(connection: Connection) -> T:
+        refuse_moved(connection, database.where)
+        return work(connection)
+
+    return database.write(guarded)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, tuple_, upd
 
 from nualley.catalog.adapters import records, tables
 from nualley.catalog.adapters.database import Database
+from nualley.catalog.adapters.moves import write_unless_moved
 from nualley.catalog.adapters.sqlite_file import RESTORE
 from nualley.catalog.definitions import SelectionRevision
 from nualley.catalog.errors import (
@@ -68,7 +69,7 @@ class SqlRunLists:
             records.insert_row(connection, tables.note, note)
             return records.load_run(connection, run_id)
 
-        return self._database.write(work)
+        return write_unless_moved(self._database, work)
 
     # ------------------------------------------------------------ flags
     def add_flag(self, flag: Flag) -> Flag:
@@ -100,7 +101,7 @@ class SqlRunLists:
             stamped = values | {"time_ns": flag.time_ns or self._clock.now_ns()}
             return Flag(flag_id=records.insert_row(connection, tables.flag, stamped), **stamped)
 
-        return self._database.write(work)
+        return write_unless_moved(self._database, work)
 
     def flags(self, detector: str | None = None) -> list[Flag]:
         """Return every flag that was ever entered, oldest first, also those that do not count any more."""
@@ -122,7 +123,7 @@ class SqlRunLists:
                 return last
             return self._enter(connection, wanted, 1 if last is None else last.number + 1)
 
-        return self._database.write(work)
+        return write_unless_moved(self._database, work)
 
     def freeze(self, revision: SelectionRevision, *, activity: Activity | None = None) -> SelectionRevision:
         """Enter a revision with content as the last one of its selection, and the activity, in one transaction."""
@@ -142,7 +143,7 @@ class SqlRunLists:
                 records.put_activity(connection, activity)
             return self._enter(connection, revision, revision.number + 1)
 
-        return self._database.write(work)
+        return write_unless_moved(self._database, work)
 
     def _enter(self, connection: Connection, revision: SelectionRevision, number: int) -> SelectionRevision:
         # of two who enter the same number, the database lets one in: the other one finds it there and tries again

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table, delete, insert, select
 from nualley.catalog.adapters import queries, records, rows, tables, usage
 from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, open_database
 from nualley.catalog.adapters.mounts import file_system_type
-from nualley.catalog.adapters.moves import refuse_moved
+from nualley.catalog.adapters.moves import write_unless_moved
 from nualley.catalog.adapters.run_lists import SqlRunLists
 from nualley.catalog.adapters.sqlite_file import RESTORE
 from nualley.catalog.decide import check_correction, correction_note
@@ -69,11 +69,7 @@ class SqlCatalog:
 
     # ------------------------------------------------------------ writing
     def _write(self, work: Callable[[Connection], T]) -> T:
-        def guarded(connection: Connection) -> T:
-            refuse_moved(connection, self._database.where)  # others may have moved it since it was opened
-            return work(connection)
-
-        return self._database.write(guarded)
+        return write_unless_moved(self._database, work)
 
     def register_run(self, run: Run) -> Run:
         """Enter a run, or complete what is not known of it yet; what is known is never overwritten."""
