@@ -279,5 +279,8 @@ def _one_where(
 def _label(value: object, labels: Sequence[str]) -> str:
     if isinstance(value, str):
         return value
-    index = int(float(str(value)))
+    number = float(str(value))
+    if not number.is_integer():  # no index of a label
+        return repr(number)
+    index = int(number)
     return labels[index] if 0 <= index < len(labels) else str(index)

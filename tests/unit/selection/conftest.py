@@ -39,6 +39,7 @@ def pvs() -> dict[str, FakePv]:
         **steady(),
         "T": FakePv([(0, 1.0), (150, 5.0)]),
         "DOOR": FakePv([(0, 0.0), (250, 1.0)], labels=("closed", "open")),
+        "HALF": FakePv([(0, 0.5)]),
         "WORDS": FakePv([(0, "calm"), (50, "busy")]),
     }
 

@@ -49,6 +49,8 @@ def seconds(resolution):
         ('pv("DOOR") == "open"', {3: [(250, 300)]}),
         ('pv("DOOR") in ["open", "ajar"]', {3: [(250, 300)]}),
         ('pv("WORDS") == "calm"', {1: [(0, 50)]}),
+        ('pv("HALF") == "0"', {}),
+        ('pv("HALF") == "0.5" and pv("T") == "5"', {2: [(150, 200)], 3: [(200, 300)]}),
         ('pv("NOBODY") > 0 or run == 1', {1: [(0, 100)]}),
         ('not pv("NOBODY") > 0', {}),
         ('tag("good") and settings["0.X"] >= 100', {2: [(100, 200)]}),
