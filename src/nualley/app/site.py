@@ -212,7 +212,8 @@ class Site:
 
     def selections(self) -> "Selections":
         """Return the selections of the experiment."""
-        from nualley.selection.service import Origin, Selections  # NumPy and pyarrow are heavy
+        from nualley.selection.documents import Origin  # NumPy and pyarrow are heavy
+        from nualley.selection.service import Selections
 
         return Selections(
             self.catalog(),

@@ -1,51 +1,26 @@
 """The use cases: define, resolve, compare, freeze, import and export selections."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
-from nualley.catalog import Activity, Flag, SelectionFrozen, SelectionRevision, Vocabulary
-from nualley.core import Clock, IntervalSet, format_time, nearest
+from nualley.catalog import Activity, SelectionFrozen, SelectionRevision, Vocabulary
+from nualley.core import Clock, IntervalSet, nearest
 from nualley.exposure import Amounts, PvHistory
 from nualley.selection.canonical import digest
-from nualley.selection.differences import Reasons, key_of, only_in, why_not
+from nualley.selection.differences import key_of, only_in
+from nualley.selection.documents import Origin, Stamp, make_document
 from nualley.selection.errors import ListUnreadable, NotExpressible, SelectionInText, SelectionNotFound
-from nualley.selection.expression import Node, words
+from nualley.selection.explaining import explainer
+from nualley.selection.expression import words
 from nualley.selection.formats import ListFormat
-from nualley.selection.frozen import (
-    FORMAT,
-    FrozenSelection,
-    FrozenSource,
-    frozen_flag,
-    frozen_run,
-    frozen_sum,
-    read_frozen,
-)
+from nualley.selection.frozen import read_frozen
 from nualley.selection.lists import listed_runs, make_list, read_list, write_list
-from nualley.selection.models import Definition, Difference, ListedRun, Piece, Reason, Resolution
+from nualley.selection.models import Definition, Difference, ListedRun, Piece, Resolution
 from nualley.selection.parser import parse_expression
 from nualley.selection.ports import Beam, Record
 from nualley.selection.resolving import Resolver
 from nualley.selection.settings import SelectionFile
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where and by what selections are frozen.
-
-    Parameters
-    ----------
-    experiment : str
-        Name of the experiment.
-    code : str
-        Version of the code.
-    host : str
-        Name of the machine.
-    """
-
-    experiment: str
-    code: str
-    host: str = ""
 
 
 class Selections:
@@ -258,8 +233,8 @@ class Selections:
         return Difference(
             left=names[0],
             right=names[1],
-            only_left=self._measured(only_in(mine.runs, theirs.runs, _explainer(resolver, right, theirs)), resolver),
-            only_right=self._measured(only_in(theirs.runs, mine.runs, _explainer(resolver, left, mine)), resolver),
+            only_left=self._measured(only_in(mine.runs, theirs.runs, explainer(resolver, right, theirs)), resolver),
+            only_right=self._measured(only_in(theirs.runs, mine.runs, explainer(resolver, left, mine)), resolver),
             left_sums=mine.detectors,
             right_sums=theirs.detectors,
         )
@@ -311,7 +286,8 @@ class Selections:
             )
         start_ns = self._clock.now_ns()
         resolution = self._resolution(found, self._resolver())
-        content = self._document(found, resolution, author, start_ns).to_json()
+        stamp = Stamp(self._origin, author, start_ns)
+        content = make_document(found, resolution, stamp, self._record.files).to_json()
         sha256 = digest(content)
         activity = Activity(
             kind="freeze-selection",
@@ -334,29 +310,6 @@ class Selections:
         )
         self._record.run_lists.freeze(revision, activity=activity)
         return self.definition(name), resolution
-
-    def _document(self, found: Definition, resolution: Resolution, author: str, now_ns: int) -> FrozenSelection:
-        origin = found.imported
-        return FrozenSelection(
-            format=FORMAT,
-            name=found.name,
-            experiment=self._origin.experiment,
-            expression=found.expression,
-            source=None
-            if origin is None
-            else FrozenSource.model_validate({key: origin[key] for key in FrozenSource.model_fields}),
-            author=author,
-            frozen=format_time(now_ns),
-            code=self._origin.code,
-            runs=[
-                frozen_run(run, self._record.files(run.listed.run_id) if run.is_known and run.listed.run_id else ())
-                for run in resolution.runs
-            ],
-            detectors={name: frozen_sum(sums) for name, sums in resolution.detectors.items()},
-            runs_without_times=list(resolution.without_times),
-            flags=[frozen_flag(flag) for flag in resolution.flags],
-            warnings=list(resolution.warnings),
-        )
 
     # -------------------------------------------------------------- export
     def export(self, name: str, format_: ListFormat, *, detector: str | None = None) -> str:
@@ -414,29 +367,3 @@ def _check_once(listed: Sequence[ListedRun]) -> None:
                 f"the list names run {run.run_id or run.number} twice", where=run.period or "the file", do="mend it"
             )
         seen.add(key_of(run))
-
-
-def _explainer(
-    resolver: Resolver, other: Definition, found: Resolution
-) -> Callable[[ListedRun, IntervalSet | None], tuple[Reasons, Reason]]:
-    """Return what says why stretches are not in a selection."""
-    record = Reason(
-        kind="record",
-        text=f"the record was another one when {other.name} was frozen"
-        if other.content
-        else "the record and the list are not of the same moment",
-    )
-
-    def explain(run: ListedRun, within: IntervalSet | None) -> tuple[Reasons, Reason]:
-        if other.imported is not None:
-            return (), Reason(kind="list", text=f"not in the list that was read from {other.imported['file']}")
-        known = resolver.known.get(run.run_id or "")
-        if known is None:
-            return (), Reason(kind="unknown-run", text="the catalog does not know the run")
-        if known.interval is None or within is None:
-            return (), Reason(kind="unknown-run", text=known.reason or "it is not known when its blocks were")
-        flags: Sequence[Flag] = found.flags if other.content else resolver.flags
-        node: Node = parse_expression(other.expression or "")
-        return why_not(resolver.evaluator, node, resolver.facts(known, flags), within), record
-
-    return explain

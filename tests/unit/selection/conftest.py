@@ -10,7 +10,8 @@ from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
 from nualley.experiment import Beam
 from nualley.exposure.service import Exposures
 from nualley.selection import SelectionFile
-from nualley.selection.service import Origin, Selections
+from nualley.selection.documents import Origin
+from nualley.selection.service import Selections
 from tests.unit.exposure.fakes import BEAM, FakeArchive, FakeClock, FakePv, at, steady
 
 VOCABULARY = Vocabulary.model_validate(
