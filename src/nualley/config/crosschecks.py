@@ -90,7 +90,8 @@ def _check_conditions(repository: Repository) -> Iterator[Mistake]:
     if any(document.is_partial for document in groups):
         return
     archived = [str(path[-1]) for document in groups for path, _ in document.find(("pv", "*"))]
-    for use in repository.uses(PVS, ("pv", "*", "only_while")):
+    places = ("pv", "*", "only_while"), ("defaults", "only_while")
+    for use in chain.from_iterable(repository.uses(PVS, keys) for keys in places):
         try:
             pv = Condition.parse(use.name).pv
         except ValueError:

@@ -36,8 +36,10 @@ def check_expressions(repository: Repository) -> Iterator[Mistake]:
 
 
 def _is_computed(use: Use) -> bool:
-    protocols = [value for _, value in use.document.find((*use.path[:-1], "protocol"))]
-    return protocols == ["computed"]
+    # a PV's own entry goes before the defaults of its group
+    own, common = (*use.path[:-1], "protocol"), ("defaults", "protocol")
+    protocols = [value for keys in (own, common) for _, value in use.document.find(keys)]
+    return protocols[:1] == ["computed"]
 
 
 def _inputs(use: Use) -> tuple[str, ...]:

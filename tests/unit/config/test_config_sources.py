@@ -68,6 +68,24 @@ def test_a_circle_is_told_once_with_its_way(repository: Broken) -> None:
     assert "A <- B <- C <- A" in mistake.expected
 
 
+def test_what_a_group_has_in_common_is_checked_as_what_a_pv_says_itself(repository: Broken) -> None:
+    text = """[defaults]
+protocol = "computed"
+only_while = "DEMO:BEAM:POWR > 1"
+
+[pv]
+"A" = { expression = "B + 1" }
+"B" = { protocol = "ca" }
+"C" = { expression = "C + D" }
+"""
+    repository.write(PV, text)
+    condition, missing, circle = sorted(repository.check(), key=lambda mistake: (mistake.line, -len(mistake.expected)))
+    assert (condition.line, condition.key, condition.nearest) == (3, "defaults.only_while", "DEMO:BEAM:POWER")
+    assert (missing.line, missing.key) == (circle.line, circle.key) == (8, "pv.C.expression")
+    assert "D is not among them" in missing.expected
+    assert "C <- C" in circle.expected
+
+
 def test_an_input_that_is_not_archived_has_its_nearest_name(repository: Broken) -> None:
     repository.write(PV, '[pv]\n"X" = { protocol = "computed", expression = "DEMO:BEAM:POWR" }\n')
     assert repository.only().nearest == "DEMO:BEAM:POWER"
