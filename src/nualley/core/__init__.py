@@ -12,7 +12,7 @@ from nualley.core.errors import (
     reason,
 )
 from nualley.core.events import Event
-from nualley.core.files import free_B, make_folders, sync_folder
+from nualley.core.files import free_B, make_folders, replacing, sync_folder
 from nualley.core.identifiers import DetectorId, RunId, escape_name, make_run_id, split_run_id, unescape_name
 from nualley.core.intervals import Interval, IntervalSet
 from nualley.core.processes import PARENT_PID, end_with_parent
@@ -59,6 +59,7 @@ __all__ = [
     "parse_quantity",
     "parse_time_ns",
     "reason",
+    "replacing",
     "split_run_id",
     "strict_text",
     "sync_folder",

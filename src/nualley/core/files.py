@@ -1,6 +1,8 @@
-"""Folders that are still there after a power cut, and the room that is left in them."""
+"""Folders and files that are still there after a power cut, and the room that is left for them."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -41,6 +43,44 @@ def make_folders(folder: Path) -> None:
         make_folders(folder.parent)
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
+
+
+@contextmanager
+def replacing(path: Path, check: Callable[[Path], object] | None = None) -> Iterator[Path]:
+    """Write a file whole or not at all: what was there stays until the new one is durable.
+
+    Parameters
+    ----------
+    path : Path
+        The file, in a folder that is there.
+    check : callable, optional
+        Takes what the drive gives back of the new one, before it gets its name; what it raises leaves all as it was.
+
+    Yields
+    ------
+    Path
+        Where the new one is to be written; where that fails, nothing of it is left.
+
+    Raises
+    ------
+    OSError
+        Where the drive refuses.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fdatasync(file.fileno())
+            if check is not None:
+                # not what memory still holds of it
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if check is not None:
+            check(part)
+        part.replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        part.unlink(missing_ok=True)  # on a full drive it may be what was missing
+        raise
 
 
 def free_B(path: Path) -> int:

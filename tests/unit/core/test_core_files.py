@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nualley.core import free_B, make_folders, reason, sync_folder
+from nualley.core import free_B, make_folders, reason, replacing, sync_folder
 
 
 def test_each_folder_is_durable_before_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,6 +30,36 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
         make_folders(tmp_path / "a")
     with pytest.raises(NotADirectoryError):
         sync_folder(tmp_path / "a")
+
+
+def test_a_file_is_replaced_once_it_is_durable_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, order = tmp_path / "a", []
+    path.write_text("old")
+    monkeypatch.setattr(os, "fdatasync", lambda _file: order.append(f"synced, {path.read_text()}"))
+    monkeypatch.setattr(os, "fsync", lambda _folder: order.append(f"named, {path.read_text()}"))
+    with replacing(path, check=lambda part: order.append(f"checked {part.read_text()}, {path.read_text()}")) as part:
+        part.write_text("new")
+    assert order == ["synced, old", "checked new, old", "named, new"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("trouble", ["write", "sync", "check"])
+def test_a_file_that_cannot_be_replaced_stays_and_keeps_its_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    def fail(_what: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "a"
+    path.write_text("old")
+    if trouble == "sync":
+        monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(OSError, match="No space left"), replacing(path, fail if trouble == "check" else None) as part:
+        part.write_text("new")
+        if trouble == "write":
+            fail(part)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_room_is_that_of_the_nearest_folder_that_is_there(tmp_path: Path) -> None:

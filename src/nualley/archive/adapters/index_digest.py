@@ -1,7 +1,6 @@
 """Whether the index is as it was written: SQLite keeps no checksums; a digest of the file and a copy lie beside it."""
 
 import contextlib
-import os
 import struct
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ import structlog
 import xxhash
 
 from nualley.archive.errors import IndexDamagedError
-from nualley.core import reason, sync_folder
+from nualley.core import reason, replacing
 
 _SUFFIX = ".digest"
 _COPY_SUFFIX = ".copy"
@@ -72,13 +71,8 @@ def note_digest(connection: Database, index: Path) -> None:
 def write_digested(path: Path, data: bytes) -> None:
     """Write the bytes of an index durably, whole or not at all, and their digest beside them."""
     counter, digest = _count_and_digest(data)
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fdatasync(file.fileno())
-    part.replace(path)
-    sync_folder(path.parent)
+    with replacing(path) as part:
+        part.write_bytes(data)
     _write_digest(path, counter, digest)
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nualley.core import make_folders, sync_folder
+from nualley.core import make_folders, replacing
 from nualley.exposure.errors import KeptTraceDamagedError
 from nualley.exposure.kept_trace import KeptTrace
 from nualley.exposure.models import RunTrace, TraceSource
@@ -57,18 +56,9 @@ class TraceFolder:
         """Keep one durably; see `nualley.exposure.ports.KeptTraces`."""
         path = self._path(kept.trace.run_id)
         make_folders(path.parent)
-        part = path.with_name(f".{path.name}.part")
-        try:
+        # what was kept goes: what takes its place is read back first
+        with replacing(path, check=lambda part: _kept(pq.read_table(part))) as part:
             pq.write_table(_table(kept), part, compression="zstd", write_page_checksum=True)
-            with part.open("rb") as file:
-                os.fdatasync(file.fileno())
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            # what was kept goes: what takes its place is read back first
-            _kept(pq.read_table(part))
-            part.replace(path)
-            sync_folder(path.parent)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def _table(kept: KeptTrace) -> pa.Table:

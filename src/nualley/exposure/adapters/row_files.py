@@ -1,6 +1,5 @@
 """Rows as Parquet files, written whole and told apart from damaged ones by a digest of what they hold."""
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
-from nualley.core import DAY_NS, format_time, make_folders, parse_time_ns, sync_folder
+from nualley.core import DAY_NS, format_time, make_folders, parse_time_ns, replacing
 from nualley.exposure.models import Series
 from nualley.exposure.rows import HOUR_NS, MINUTE_NS, Parts, Rows, join_rows, sum_names, time_names
 
@@ -153,12 +152,8 @@ class RowFolder:
             b"nualley.exposure.live_fraction": (series.live_fraction or "").encode(),
             b"nualley.exposure.digest": _digest(table, series, rows.width_ns, path.stem).encode(),
         }
-        part = path.with_name(f".{path.name}.part")
-        pq.write_table(table.replace_schema_metadata(metadata), part, compression="zstd", write_page_checksum=True)
-        with part.open("rb") as file:
-            os.fdatasync(file.fileno())
-        part.replace(path)
-        sync_folder(path.parent)
+        with replacing(path) as part:
+            pq.write_table(table.replace_schema_metadata(metadata), part, compression="zstd", write_page_checksum=True)
 
 
 def _check_regular(path: Path) -> None:
