@@ -8,14 +8,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nualley.core import SECOND_NS, IntervalSet
+from nualley.core import HOUR_NS, MINUTE_NS, SECOND_NS, IntervalSet
 from nualley.experiment import Beam
 from nualley.exposure import Exposures
 from nualley.exposure.integral import BeamHistory, integrate, segments
 from nualley.exposure.models import Series
 from nualley.exposure.row_keeper import RowKeeper
 from nualley.exposure.row_reader import KeptRows
-from nualley.exposure.rows import HOUR_NS, MINUTE_NS, make_rows
+from nualley.exposure.rows import make_rows
 from nualley.exposure.sources import beam_sources
 from nualley.physics import History, LinkChange, PvRows, exact_integral, exact_sums, float_parts, history_from_rows
 from tests.unit.exposure.fakes import (

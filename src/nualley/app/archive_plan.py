@@ -12,7 +12,7 @@ from nualley.archive import ChangeRefusedError, PvGroup, PvPolicy
 from nualley.archive.adapters.changes_file import ChangesFile
 from nualley.archive.changes import Change, Pending, Plan, Verb
 from nualley.config import Configuration
-from nualley.core import SECOND_NS, NualleyError, UsageError, nearest, reason, sync_folder
+from nualley.core import HOUR_NS, NualleyError, UsageError, nearest, reason, sync_folder
 from nualley.pv import Expression, MqttPlace, PvRequest, find_circle
 
 _SELF = "nualley"
@@ -92,7 +92,7 @@ def pv_requests(plan: Plan) -> dict[str, list[PvRequest]]:
 def kept_ns(plan: Plan) -> dict[str, int]:
     """Return how long samples are kept of each PV for which that has an end, under each of its names [ns]."""
     return {
-        part.name: round(policy.retention_h * 3600 * SECOND_NS)
+        part.name: round(policy.retention_h * HOUR_NS)
         for pv, policy in plan.archived().items()
         if policy.retention_h is not None
         for part in plan.aliases.resolve(pv)

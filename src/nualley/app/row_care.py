@@ -11,9 +11,8 @@ from nualley.app.errors import RoleTakenError
 from nualley.app.locks import hold_role
 from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError
-from nualley.core import DAY_NS, NualleyError, reason
+from nualley.core import DAY_NS, HOUR_NS, NualleyError, reason
 from nualley.exposure.row_keeper import Look, RowKeeper, RowsReport
-from nualley.exposure.rows import HOUR_NS
 
 ROWS_ROLE = "rows"
 """Whoever makes rows holds the role of this name: one at a time."""

@@ -13,8 +13,7 @@ from nualley.app.trace_rules import declared_rule, trace_rules
 from nualley.archive.layouts import WAVES
 from nualley.archive.reader import ArchiveReader
 from nualley.archive.trace_reader import sums_of_table
-from nualley.archive.waves import MINUTE_NS
-from nualley.core import NualleyError, UsageError, reason
+from nualley.core import MINUTE_NS, NualleyError, UsageError, reason
 from nualley.exposure import RunTiming, RunTrace
 from nualley.exposure.adapters.trace_figure import draw_trace
 from nualley.physics import TraceRule, TraceSums, join_sums

@@ -21,11 +21,11 @@ from nualley.archive.models import TIERS, Encoding, IndexedFile, Level, SealedFi
 from nualley.archive.ports import ColumnFiles, Index, Manifest
 from nualley.archive.rows import in_order
 from nualley.archive.waves import NO_RULES, Rules, joined_minutes, wave_groups
-from nualley.core import DAY_NS, SECOND_NS, Clock, format_time
+from nualley.core import DAY_NS, HOUR_NS, Clock, format_time
 from nualley.physics import TraceRule
 from nualley.pv import ValueType
 
-DAY_AGE_NS = 3600 * SECOND_NS
+DAY_AGE_NS = HOUR_NS
 """So long after its end a day is merged: what comes late by less is in it [ns]."""
 
 MONTH_AGE_NS = DAY_NS

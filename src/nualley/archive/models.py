@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
-from nualley.core import SECOND_NS
+from nualley.core import HOUR_NS, MINUTE_NS
 from nualley.pv import Metadata, ValueType
 
 
@@ -318,7 +318,7 @@ class Level(StrEnum):
     WAVE = "wave"
 
 
-TIERS: Mapping[Level, int] = {Level.MINUTE: 60 * SECOND_NS, Level.HOUR: 3600 * SECOND_NS}
+TIERS: Mapping[Level, int] = {Level.MINUTE: MINUTE_NS, Level.HOUR: HOUR_NS}
 """Width of the cells of each tier [ns]."""
 
 

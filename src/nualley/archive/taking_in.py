@@ -21,8 +21,8 @@ from nualley.archive.ports import ColumnFiles, Index, Manifest
 from nualley.archive.reader import ArchiveReader
 from nualley.archive.rows import in_order
 from nualley.archive.sealing import write_days
-from nualley.archive.waves import MINUTE_NS, NO_RULES, Rules, sums_from_table, wave_groups, wave_table
-from nualley.core import SECOND_NS, Clock, UsageError, format_time
+from nualley.archive.waves import NO_RULES, Rules, sums_from_table, wave_groups, wave_table
+from nualley.core import MINUTE_NS, SECOND_NS, Clock, UsageError, format_time
 from nualley.pv import Metadata, PvProtocol, ValueType
 
 SHARD = "import"

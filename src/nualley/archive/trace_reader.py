@@ -10,7 +10,8 @@ from nualley.archive.models import Level, PvRecord
 from nualley.archive.registry import Registry
 from nualley.archive.tail import LogTail
 from nualley.archive.view import TRIES, ArchiveView, busy
-from nualley.archive.waves import MINUTE_NS, sums_from_table, sums_of_samples
+from nualley.archive.waves import sums_from_table, sums_of_samples
+from nualley.core import MINUTE_NS
 from nualley.physics import VETO_FRACTION, TraceRule, TraceSums, join_minute
 
 

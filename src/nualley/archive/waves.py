@@ -11,10 +11,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nualley.archive.layouts import WAVE_SCHEMA
-from nualley.core import SECOND_NS
+from nualley.core import MINUTE_NS
 from nualley.physics import VETO_FRACTION, TraceRule, TraceSums, join_minute, sum_traces
 
-MINUTE_NS = 60 * SECOND_NS
 Rules = Mapping[str, TraceRule]
 """How arrays of some PVs are averaged; those of a PV that is not in it are not."""
 

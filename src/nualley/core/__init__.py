@@ -19,10 +19,21 @@ from nualley.core.processes import PARENT_PID, end_with_parent
 from nualley.core.protocols import Check, CheckResult, CheckState, Clock, SystemClock
 from nualley.core.quantities import format_quantity, format_size, parse_quantity, unit_factor
 from nualley.core.strict_json import dump_json, strict_text, to_json
-from nualley.core.time import DAY_NS, SECOND_NS, format_duration, format_time, parse_duration_ns, parse_time_ns
+from nualley.core.time import (
+    DAY_NS,
+    HOUR_NS,
+    MINUTE_NS,
+    SECOND_NS,
+    format_duration,
+    format_time,
+    parse_duration_ns,
+    parse_time_ns,
+)
 
 __all__ = [
     "DAY_NS",
+    "HOUR_NS",
+    "MINUTE_NS",
     "PARENT_PID",
     "SECOND_NS",
     "Check",

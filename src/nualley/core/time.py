@@ -7,7 +7,9 @@ from nualley.core.errors import UsageError
 from nualley.core.quantities import parse_quantity
 
 SECOND_NS = 1_000_000_000
-DAY_NS = 86_400 * SECOND_NS
+MINUTE_NS = 60 * SECOND_NS
+HOUR_NS = 60 * MINUTE_NS
+DAY_NS = 24 * HOUR_NS
 
 _MIN_NS, _MAX_NS = -(2**63), 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

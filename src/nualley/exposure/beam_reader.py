@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
-from nualley.core import DAY_NS, SECOND_NS, Interval, IntervalSet
+from nualley.core import DAY_NS, HOUR_NS, Interval, IntervalSet
 from nualley.exposure.integral import BeamHistory, Segments, Sums, integrate, segments
 from nualley.exposure.ports import ScalarHistory
 from nualley.exposure.row_reader import KeptRows, RowReader
@@ -14,7 +14,7 @@ from nualley.physics import History, history_from_rows
 _LONGEST_NS = 2**62
 """Window at most [ns]: half of what int64 holds, so that no difference of times in it overflows."""
 
-_HOLE_NS = 6 * 3600 * SECOND_NS
+_HOLE_NS = 6 * HOUR_NS
 """Stretches of one day that lie farther apart are read one by one [ns]; closer ones cost more than what is between."""
 
 

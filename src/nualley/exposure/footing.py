@@ -16,10 +16,9 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from nualley.core import DAY_NS
+from nualley.core import DAY_NS, HOUR_NS
 from nualley.exposure.models import Series
 from nualley.exposure.ports import PvFooting
-from nualley.exposure.rows import HOUR_NS
 from nualley.exposure.sources import BeamSources, ScaledPv
 from nualley.physics import LinkChange, blackouts
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nualley.core import DAY_NS, Interval, IntervalSet
+from nualley.core import DAY_NS, HOUR_NS, MINUTE_NS, Interval, IntervalSet
 from nualley.exposure.footing import SeriesFooting, sources_pvs
 from nualley.exposure.integral import Sums
 from nualley.exposure.models import BEAM_SERIES, Series
 from nualley.exposure.ports import Footings, PvFooting, RowFiles
-from nualley.exposure.rows import HOUR_NS, MINUTE_NS, Rows
+from nualley.exposure.rows import Rows
 from nualley.exposure.sources import BeamSources
 
 

@@ -9,14 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nualley.core import SECOND_NS
+from nualley.core import HOUR_NS, MINUTE_NS
 from nualley.exposure.integral import Segments, Sums, beam_weights, live_weights
 from nualley.physics import exact_integral, exact_sums, float_parts
-
-MINUTE_NS = 60 * SECOND_NS
-HOUR_NS = 3600 * SECOND_NS
-WIDTHS: Mapping[str, int] = {"1min": MINUTE_NS, "1h": HOUR_NS}
-"""Width of a row by the name of its folder [ns]."""
 
 BEAM_TIMES = ("beam_on_ns", "unknown_ns", "rate_unknown_ns", "charge_unknown_ns")
 LIVE_TIMES = ("live_unknown_ns",)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nualley.core import SECOND_NS, Interval, IntervalSet
+from nualley.core import HOUR_NS, MINUTE_NS, Interval, IntervalSet
 from nualley.exposure.models import TraceSource
 from nualley.exposure.ports import PvHistory, TraceRows
 from nualley.physics import (
@@ -22,11 +22,9 @@ from nualley.physics import (
     weighted_median,
 )
 
-MINUTE_NS = 60 * SECOND_NS
 PIECE_NS = 2 * MINUTE_NS
 """Traces that are in memory at once: two minutes of 60 Hz times 2000 float32 are 58 MB."""
 
-_MINUTES_NS = 60 * MINUTE_NS
 _PLAIN = TraceRule()
 
 
@@ -133,8 +131,8 @@ def _add_rows(
 def _pieces(archive: PvHistory, pv: str, run: IntervalSet) -> Iterator[_Piece]:
     for interval in run:
         begin_ns, end_ns = interval.start_ns // MINUTE_NS * MINUTE_NS, -(-interval.stop_ns // MINUTE_NS) * MINUTE_NS
-        for start_ns in range(begin_ns, end_ns, _MINUTES_NS):
-            stop_ns = min(start_ns + _MINUTES_NS, end_ns)
+        for start_ns in range(begin_ns, end_ns, HOUR_NS):
+            stop_ns = min(start_ns + HOUR_NS, end_ns)
             minutes = archive.read_trace_minutes(pv, start_ns, stop_ns)
             for piece_ns in range(start_ns, stop_ns, PIECE_NS):
                 rows = archive.read_traces(pv, piece_ns, min(piece_ns + PIECE_NS, stop_ns))

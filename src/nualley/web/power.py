@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nualley.core import SECOND_NS
+from nualley.core import HOUR_NS
 from nualley.physics import History, LinkChange, PvRows, history_from_rows
 
-SPAN_NS = 3600 * SECOND_NS
+SPAN_NS = HOUR_NS
 """How far back the plot reaches [ns]."""
 
 INVALID = 3

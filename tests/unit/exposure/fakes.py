@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nualley.core import SECOND_NS
+from nualley.core import HOUR_NS, SECOND_NS
 from nualley.experiment import Beam, Detector
 from nualley.exposure import Exposures, TraceRows
 from nualley.exposure.models import Series
 from nualley.exposure.ports import PvFooting
-from nualley.exposure.rows import HOUR_NS, Rows, join_rows
+from nualley.exposure.rows import Rows, join_rows
 from nualley.physics import FOREVER, LinkChange, PvRows, TraceSums, proton_rate
 
 RATE = proton_rate(1e6, 1000.0)

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
-from nualley.core import DAY_NS, format_time, make_folders, parse_time_ns, replacing
+from nualley.core import DAY_NS, HOUR_NS, MINUTE_NS, format_time, make_folders, parse_time_ns, replacing
 from nualley.exposure.models import Series
-from nualley.exposure.rows import HOUR_NS, MINUTE_NS, Parts, Rows, join_rows, sum_names, time_names
+from nualley.exposure.rows import Parts, Rows, join_rows, sum_names, time_names
 
 _FORMAT = b"1"
 _PER_S = 1e9
