@@ -12,12 +12,23 @@ from nualley.archive.errors import (
     LogWriteError,
     PvNotArchivedError,
 )
-from nualley.archive.models import BIN_COLUMNS, Account, ConnectionRow, LastValue, Ledger, Loss, PvState, RowKind
+from nualley.archive.models import (
+    BIN_COLUMNS,
+    TRACE_COLUMNS,
+    Account,
+    ConnectionRow,
+    LastValue,
+    Ledger,
+    Loss,
+    PvState,
+    RowKind,
+)
 from nualley.archive.names import is_valid_pv_name
 from nualley.archive.settings import ArchiveSettings, PvGroup, PvPolicy
 
 __all__ = [
     "BIN_COLUMNS",
+    "TRACE_COLUMNS",
     "Account",
     "Aliases",
     "ArchiveBusyError",

@@ -556,3 +556,9 @@ BIN_COLUMNS = (
     "severity",
 )
 """What is shown of a bin."""
+
+TRACE_COLUMNS = (
+    *("start_ns", "length", "n", "n_vetoed", "n_bad", "mean", "rms", "integral_mean", "integral_rms", "integral_min"),
+    *("integral_max", "shift_mean", "shift_rms", "severity"),
+)
+"""What is shown of the arrays of a minute."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from nualley.app.site import Site, open_site
+from nualley.archive import TRACE_COLUMNS
 from nualley.cli.archive_get import HistoryOutput, unit_of, write_rows
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Time, stretch_ns
@@ -40,7 +41,7 @@ def trace(
     to : str
         End, not included.
     """
-    from nualley.app.traces import MINUTE_COLUMNS, minute_tables  # pyarrow is heavy
+    from nualley.app.traces import minute_tables  # pyarrow is heavy
 
     start_ns, stop_ns = stretch_ns(from_ or "-1h", to or "now")
     site = open_site(output.experiment)
@@ -49,7 +50,7 @@ def trace(
         rows = [row for piece in pieces for row in piece.to_pylist()]
         with answer_to(output.out):
             if output.chosen == "json":
-                columns = {name: [row[name] for row in rows] for name in MINUTE_COLUMNS}
+                columns = {name: [row[name] for row in rows] for name in TRACE_COLUMNS}
                 print_json({"pv": pv, "unit": unit_of(site, pv), "columns": columns})
             else:
                 _print(site, pv, rows)
