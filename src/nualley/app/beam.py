@@ -54,6 +54,11 @@ def draw_cumulative(
     return curves
 
 
+def is_picture(out: Path) -> bool:
+    """Say whether a name ends as that of a picture."""
+    return out.suffix.lower() in SUFFIXES
+
+
 def check_picture(out: Path) -> None:
     """Refuse what cannot become a picture.
 
@@ -64,7 +69,7 @@ def check_picture(out: Path) -> None:
     """
     if out.is_dir():
         what = f"{escape_name(str(out))} is a directory, expected the name of a picture"
-    elif out.suffix.lower() not in SUFFIXES:
+    elif not is_picture(out):
         what = f"{escape_name(str(out))} does not end like a picture, expected {', '.join(SUFFIXES)}"
     elif not out.parent.is_dir():
         what = f"there is no directory {escape_name(str(out.parent))} for the picture"

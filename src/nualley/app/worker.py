@@ -7,6 +7,7 @@ import structlog
 
 from nualley.app.backup import back_up_when_due
 from nualley.app.ingest import make_watcher
+from nualley.app.row_care import RowsRoutine
 from nualley.app.run_traces import keep_run_traces
 from nualley.app.site import Site
 from nualley.core import SECOND_NS, NualleyError
@@ -39,8 +40,6 @@ class Worker:
         stop : asyncio.Event
             Ends it.
         """
-        from nualley.app.row_care import RowsRoutine  # NumPy and pyarrow are heavy
-
         # in threads of their own: years of rows to make must not keep files waiting
         beside = [
             asyncio.create_task(RowsRoutine(self._site).run(stop)),

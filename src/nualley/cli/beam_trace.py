@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from nualley.app.beam import is_picture
 from nualley.app.site import Site, open_site
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Repository, full_run_id
@@ -18,7 +19,6 @@ from nualley.core import UsageError, parse_quantity
 from nualley.exposure import EDGES_US, RunTiming, RunTrace, TraceSource, run_timing
 
 _N_TRACE_ROWS = 40
-_PICTURES = (".svg", ".png", ".pdf")
 _NOT_RAW = {
     TraceSource.MINUTES: "its traces are gone: made of averages over minutes",
     TraceSource.KEPT: "its traces are gone: this was kept when the run ended",
@@ -49,7 +49,7 @@ class TraceOutput:
     @property
     def picture(self) -> Path | None:
         """The picture that is to be drawn."""
-        return self.out if self.out is not None and self.out.suffix.lower() in _PICTURES else None
+        return self.out if self.out is not None and is_picture(self.out) else None
 
 
 def trace(
