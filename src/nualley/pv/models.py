@@ -1,6 +1,6 @@
 """What a live value is: samples, connections, metadata and the proof that an IOC lives."""
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -99,6 +99,7 @@ class PvRequest:
 
     pv: str
     events: Events = "value"
+    _: KW_ONLY
     unit: str = ""
     mqtt: MqttPlace | None = None
     expression: str = ""

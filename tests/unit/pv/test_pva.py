@@ -124,7 +124,7 @@ async def test_pv_access_begins_with_the_first_pv(bench, environ):
 
 async def test_requests_say_which_queue_and_which_dead_band(bench):
     made = bench()
-    await made.start(PvRequest("A"), PvRequest("B", "archive", 4000))
+    await made.start(PvRequest("A"), PvRequest("B", "archive", queue=4000))
     assert [(each.queue, each.events) for each in made.pva.made] == [(QUEUE, "value"), (4000, "archive")]
 
 
