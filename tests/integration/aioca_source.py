@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from epicscorelibs.ca import cadef, dbr
 
 from nualley.core import SECOND_NS, Clock, SystemClock
 from nualley.pv.adapters.ca_hosts import Hosts
+from nualley.pv.adapters.ticks import awake_ticks
 from nualley.pv.decide import Connections, Question, proof_ns
 from nualley.pv.environment import epics_environment
 from nualley.pv.errors import EpicsStartedError, PvRefusedError
@@ -35,9 +35,7 @@ from nualley.pv.settings import EpicsSettings
 
 # ALARM always: a severity that changes while the value rests is news (EPICS posts it under no other mask)
 _MASKS = {"value": cadef.DBE_VALUE | cadef.DBE_ALARM, "archive": cadef.DBE_LOG | cadef.DBE_ALARM}
-_TICK_S = 0.25
 _REOPEN_TICKS = (4, 240)  # a subscription that aioca ended is opened anew after 1 s, then ever later, to 1 min
-_SUSPENDED_S = 2 * _TICK_S  # a tick that comes later than this found us asleep: no silence of an IOC
 _log = structlog.get_logger(__name__)
 
 
@@ -293,12 +291,7 @@ class AiocaSource:
 
     # ---------------------------------------------------------------- life
     async def _tick_for_ever(self) -> None:
-        before_s = time.monotonic()
-        while True:
-            await asyncio.sleep(_TICK_S)
-            now_s = time.monotonic()
-            awake_ns = round(min(now_s - before_s, _SUSPENDED_S) * SECOND_NS)
-            before_s = now_s
+        async for _, awake_ns in awake_ticks():
             try:
                 tick = self._connections.tick(self._clock.now_ns(), awake_ns)
                 self._send(tick.events)

@@ -19,7 +19,7 @@ from nualley.pv import (
     Sample,
     Samples,
 )
-from nualley.pv.adapters import ca, ca_hosts
+from nualley.pv.adapters import ca, ca_hosts, ticks
 from nualley.pv.adapters.ca_ring import Ring
 from nualley.pv.adapters.ca_values import CTRL_OFFSET, TIME_OFFSET
 from nualley.pv.adapters.libca import DBE_ALARM, DBE_LOG, DBE_PROPERTY, DBE_VALUE, Complaint
@@ -423,8 +423,8 @@ async def test_a_question_that_cannot_be_sent_is_forgotten(bench):
 
 
 async def test_a_process_that_was_suspended_blames_no_ioc(bench, monkeypatch):
-    monkeypatch.setattr(ca, "_TICK_S", 0.0)
-    monkeypatch.setattr(ca, "time", SimpleNamespace(monotonic=iter(range(0, 10**9, 3600)).__next__))
+    monkeypatch.setattr(ticks, "TICK_S", 0.0)
+    monkeypatch.setattr(ticks, "time", SimpleNamespace(monotonic=iter(range(0, 10**9, 3600)).__next__))
     made = bench()
     await made.start("A")
     made.connect("A")

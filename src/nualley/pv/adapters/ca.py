@@ -28,6 +28,7 @@ from nualley.pv.adapters.ca_values import (
     value_type,
 )
 from nualley.pv.adapters.libca import DBE_ALARM, DBE_LOG, DBE_PROPERTY, DBE_VALUE, LibCa
+from nualley.pv.adapters.ticks import awake_ticks
 from nualley.pv.decide import Connections, Question
 from nualley.pv.environment import epics_environment
 from nualley.pv.errors import EpicsStartedError
@@ -38,8 +39,6 @@ from nualley.pv.settings import EpicsSettings
 # ALARM always: a severity that changes while the value rests is news (EPICS posts it under no other mask)
 _MASKS = {"value": DBE_VALUE | DBE_ALARM, "archive": DBE_LOG | DBE_ALARM}
 _DRAIN_S = 0.025
-_TICK_S = 0.25
-_SUSPENDED_S = 2 * _TICK_S  # a tick that comes later than this found us asleep: no silence of an IOC
 _LATE_S = 1.0
 _ECA_NORMAL = 1
 _log = structlog.get_logger(__name__)
@@ -470,12 +469,7 @@ class CaSource:
 
     # ---------------------------------------------------------------- life
     async def _tick_for_ever(self) -> None:
-        before_s = time.monotonic()
-        while True:
-            await asyncio.sleep(_TICK_S)
-            now_s = time.monotonic()
-            awake_ns = round(min(now_s - before_s, _SUSPENDED_S) * SECOND_NS)
-            before_s = now_s
+        async for now_s, awake_ns in awake_ticks():
             try:
                 self._tick(now_s, awake_ns)
             except Exception:  # noqa: BLE001  # the watch over IOCs must outlive whatever an upper part raises

@@ -17,6 +17,7 @@ from nualley.pv.adapters.pva_channel import Channel
 from nualley.pv.adapters.pva_questions import Questions
 from nualley.pv.adapters.pva_rows import Rows
 from nualley.pv.adapters.pva_values import alarm_of, form_of, is_column, metadata_of, sample_of, stamp_ns
+from nualley.pv.adapters.ticks import awake_ticks
 from nualley.pv.decide import Connections, proof_ns
 from nualley.pv.environment import epics_environment
 from nualley.pv.models import Life, Metadata, PvEvent, PvProtocol, PvRequest, Samples
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from nualley.pv.adapters.pva_client import PvaClient
 
 _DRAIN_S = 0.025
-_TICK_S = 0.25
-_SUSPENDED_S = 2 * _TICK_S  # a tick that comes later than this found us asleep: no silence of an IOC
 _LATE_S = 1.0
 _RETRY_S = 10.0  # a server that refuses a subscription, or ends it, is asked again after this time
 _SAY_S, _N_SAID = 1.0, 5
@@ -367,12 +366,7 @@ class PvaSource:
 
     # ---------------------------------------------------------------- life
     async def _tick_for_ever(self) -> None:
-        before_s = time.monotonic()
-        while True:
-            await asyncio.sleep(_TICK_S)
-            now_s = time.monotonic()
-            awake_ns = round(min(now_s - before_s, _SUSPENDED_S) * SECOND_NS)
-            before_s = now_s
+        async for now_s, awake_ns in awake_ticks():
             try:
                 self._tick(now_s, awake_ns)
             except Exception:  # noqa: BLE001  # the watch over IOCs must outlive whatever an upper part raises
