@@ -1,4 +1,4 @@
-"""What every source of live values does alike: CA, MQTT, pushes and computed PVs."""
+"""What every source of live values does alike: CA, PVA, MQTT, pushes and computed PVs."""
 
 import asyncio
 import time
@@ -32,17 +32,17 @@ LIMIT_S = 30.0
 PVS = ("A", "B", "SILENT")
 
 
-class CaDriver:
+class EpicsDriver:
     """A real IOC; the source is in a child process, because libca is started once a process."""
 
-    protocol = "ca"
-
-    def __init__(self):
+    def __init__(self, protocol, source):
+        self.protocol, self.source = protocol, source
         self.ioc = Ioc([Record("A", "float", 0.0, fields={"EGU": "K"}), Record("B", "float", 0.0)])
 
     async def start(self, *pvs):
         await asyncio.to_thread(self.ioc.__enter__)
-        self.listener = Listener(self.ioc.settings(), list(pvs), environ=self.ioc.environment, search_s=0.5)
+        settings, environ = self.ioc.settings(), self.ioc.environment
+        self.listener = Listener(settings, list(pvs), environ=environ, search_s=0.5, source=self.source)
 
     @property
     def events(self):
@@ -130,10 +130,11 @@ class ComputedDriver(InProcess):
         self.source.take(Sample(f"IN:{pv}", now_ns, value - 1.0, ValueType.FLOAT64, 0, 0, "ca", now_ns))
 
 
-@pytest.fixture(params=["ca", "mqtt", "http", "computed"])
+@pytest.fixture(params=["ca", "pva", "mqtt", "http", "computed"])
 async def driver(request, tmp_path):
     made = {
-        "ca": CaDriver,
+        "ca": lambda: EpicsDriver("ca", "nualley.pv.adapters.ca:CaSource"),
+        "pva": lambda: EpicsDriver("pva", "nualley.pv.adapters.pva:PvaSource"),
         "mqtt": lambda: MqttDriver(request.getfixturevalue("broker"), tmp_path),
         "http": PushDriver,
         "computed": ComputedDriver,
@@ -202,7 +203,7 @@ async def test_pvs_are_added_and_removed_while_it_runs(driver):
 async def test_nothing_comes_after_it_was_stopped(driver):
     await driver.start("A")
     await until_value(driver, "A", 1.0)
-    if isinstance(driver, CaDriver):
+    if isinstance(driver, EpicsDriver):
         return  # its process is gone
     await driver.stop()
     n_events = len(driver.events)
