@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from nualley.core import SECOND_NS, Clock, NualleyError, SystemClock
 from nualley.pv.adapters.mqtt_client import MOST_UNDER_WAY, MqttClient
 from nualley.pv.errors import PvRefusedError
 from nualley.pv.feed import AskKnown, Feed, Message
-from nualley.pv.models import Life, PvEvent, PvProtocol, PvRequest
+from nualley.pv.models import Life, PvEvent, PvProtocol, PvRequest, Sample
 from nualley.pv.ports import Emit, Receipts
 from nualley.pv.settings import MqttSettings
 
@@ -107,6 +106,7 @@ class MqttSource:
         self._under_way: dict[str, int] = {}
         self._waiting: deque[tuple[int, int, str]] = deque()
         self._complaint = ""
+        self._unreadable: set[str] = set()  # PVs whose last message was
         self.n_failed = 0
         self.n_dropped = 0
         self.lag_s = 0.0
@@ -141,6 +141,7 @@ class MqttSource:
         """Unsubscribe from the topics that no other PV has."""
         before = self._feed.topics
         self._feed.remove(pv)
+        self._unreadable.discard(pv)
         self._note_wanted()
         await self._forget(topic for topic in before if not self._feed.pvs(topic))
 
@@ -185,7 +186,7 @@ class MqttSource:
                 async with MqttClient(self._settings, self._client_id, self._note_arrival) as client:
                     wait_s, self._complaint = _FIRST_WAIT_S, ""
                     await self._serve(client)
-            except (aiomqtt.MqttError, NualleyError, OSError, ssl.SSLError) as error:
+            except (aiomqtt.MqttError, NualleyError, OSError) as error:
                 self._complain(error)
             except Exception:  # noqa: BLE001  # the outermost loop: listening goes on whatever was odd
                 self.n_failed += 1
@@ -324,13 +325,22 @@ class MqttSource:
 
     def _send(self, events: Iterable[PvEvent]) -> None:
         for event in events:
-            if unreadable := getattr(event, "unreadable", ""):
-                _log.warning("mqtt.unreadable", pv=getattr(event, "pv", ""), why=unreadable)
+            if isinstance(event, Sample):
+                self._say_unreadable(event)
             try:
                 self._emit(event)
             except Exception:  # noqa: BLE001  # whoever takes the events must not end the listening
                 self.n_failed += 1
                 _log.exception("mqtt.event_failed", event_type=type(event).__name__, n_failed=self.n_failed)
+
+    def _say_unreadable(self, sample: Sample) -> None:
+        """Say that a PV cannot be read once, not with each message: the quarantine has and counts them all."""
+        if not sample.unreadable:
+            self._unreadable.discard(sample.pv)
+        elif sample.pv not in self._unreadable:
+            self._unreadable.add(sample.pv)
+            do = f"nualley archive quarantine {sample.pv} shows what came"
+            _log.warning("mqtt.unreadable", pv=sample.pv, why=sample.unreadable, do=do)
 
 
 def _drop(_event: Any) -> None:
