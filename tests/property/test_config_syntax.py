@@ -89,7 +89,7 @@ def test_one_broken_line_costs_no_other_key(text: str) -> None:
     """Whatever line of a real file gets a second '=', the keys on all other lines are still read."""
     lines = text.splitlines()
     for number, line in enumerate(lines):
-        if line.startswith(("#", "[", " ", "]")) or " = " not in line or line.endswith("["):
+        if line.startswith(("#", "[", " ", "]")) or " = " not in line or line.endswith(("[", "'''")):
             continue
         key, _, value = line.partition(" = ")
         parsed = parse("\n".join([*lines[:number], f"{key} = = {value}", *lines[number + 1 :]]))
