@@ -203,6 +203,29 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class PvSummary:
+    """A PV over all of its names.
+
+    Parameters
+    ----------
+    now : LastValue
+        Its last value, under its present name.
+    value_type : ValueType or None
+        What its values are; None until one came.
+    protocol, ioc : str
+        Where it comes from.
+    ledger : Ledger
+        The account of its samples.
+    """
+
+    now: LastValue
+    value_type: ValueType | None
+    protocol: str
+    ioc: str
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
 class ValueAt:
     """What a PV was at a moment.
 

@@ -27,12 +27,13 @@ from nualley.archive.models import (
     Level,
     Loss,
     PvRecord,
+    PvSummary,
     RowGroup,
     RowKind,
     ValueAt,
 )
 from nualley.archive.ports import ColumnFiles, Index, LogReader
-from nualley.archive.records import newest_record, records_of
+from nualley.archive.records import all_records, last_value, newest_record, records_of, summarise
 from nualley.archive.registry import Registry
 from nualley.archive.row_reader import gap_rows, read_refused, read_rows
 from nualley.archive.rows import add_connections, common_type, convert, cut, relevant, union
@@ -125,10 +126,16 @@ class ArchiveReader:
             Where the archive does not know one.
         """
         registry = self._view.refresh().registry
-        names = pvs or sorted(registry.by_name)
+        now_ns, others = self._clock.now_ns(), self._names()
+        if pvs:
+            return [last_value(registry, records_of(registry, name, others), now_ns) for name in pvs]
+        return [last_value(registry, records, now_ns) for records in all_records(registry, others)]
+
+    def summaries(self) -> list[PvSummary]:
+        """Return the account of every PV over all of its names, by its present one."""
+        registry = self._view.refresh().registry
         now_ns = self._clock.now_ns()
-        others = self._names()
-        return [registry.last_value(records_of(registry, name, others)[-1], now_ns) for name in names]
+        return [summarise(registry, records, now_ns) for records in all_records(registry, self._names())]
 
     def ledger(self) -> Ledger:
         """Return the account of all samples."""
@@ -137,7 +144,8 @@ class ArchiveReader:
     def alive_until_ns(self, pv: str) -> int:
         """Return up to when the PV's last value is known to have held [ns since 1970 UTC]."""
         registry = self._view.refresh().registry
-        return registry.last_heard_ns(self._records(registry, pv)[-1])
+        # under a name that nobody answered to yet nothing is known, and what was known before stays
+        return max(registry.last_heard_ns(record) for record in self._records(registry, pv))
 
     # -------------------------------------------------------------- rows
     def read(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:

@@ -1,9 +1,10 @@
 """What is known of a PV under all of its names."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 
 from nualley.archive.errors import PvNotArchivedError
-from nualley.archive.models import PvRecord
+from nualley.archive.models import LastValue, Ledger, PvRecord, PvSummary
 from nualley.archive.registry import Registry
 from nualley.core import nearest
 
@@ -45,3 +46,45 @@ def _record(registry: Registry, pv: str) -> PvRecord:
             where=pv,
             do=f"did you mean {near!r}?" if near else "nualley archive pvs lists all",
         ) from None
+
+
+def all_records(registry: Registry, others: Mapping[str, Sequence[str]]) -> list[list[PvRecord]]:
+    """Return the records of every PV, each once, by its present name; a name that it had before is no PV.
+
+    Parameters
+    ----------
+    registry : Registry
+        All that is known.
+    others : mapping of str to sequence of str
+        All names of a PV that has several, by each of them.
+    """
+    found = {records[-1].name: records for records in (records_of(registry, name, others) for name in registry.by_name)}
+    return [found[name] for name in sorted(found)]
+
+
+def last_value(registry: Registry, records: Sequence[PvRecord], now_ns: int) -> LastValue:
+    """Return the last value of a PV: until one came under its present name, that of the name before.
+
+    Parameters
+    ----------
+    registry : Registry
+        All that is known.
+    records : sequence of PvRecord
+        Of the PV's names, the present one last.
+    now_ns : int
+        The time now [ns since 1970 UTC].
+    """
+    present = registry.last_value(records[-1], now_ns)
+    earlier = next((record for record in reversed(records) if record.last), None)
+    if present.time_ns is not None or earlier is None:
+        return present
+    before = registry.last_value(earlier, now_ns)
+    return replace(before, pv=present.pv, state=present.state)
+
+
+def summarise(registry: Registry, records: Sequence[PvRecord], now_ns: int) -> PvSummary:
+    """Return the account of a PV over all of its names; see `last_value`."""
+    ledgers = [record.ledger for record in records]
+    newest = newest_record(records)
+    total = Ledger(**{field.name: sum(getattr(ledger, field.name) for ledger in ledgers) for field in fields(Ledger)})
+    return PvSummary(last_value(registry, records, now_ns), newest.value_type, newest.protocol, newest.ioc, total)

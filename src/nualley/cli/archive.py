@@ -37,25 +37,22 @@ def pvs(
 
         write_pvs(site, write, may_replace=force, output=output)
         return ExitCode.DONE
-    reader = site.archive()
-    registry = reader.registry()
-    now = {value.pv: value for value in reader.last()}
     found = [
         {
-            "pv": record.name,
-            "value_type": record.value_type,
-            "unit": now[record.name].unit,
-            "protocol": record.protocol,
-            "state": now[record.name].state,
-            "ioc": record.ioc,
-            "received": record.ledger.received,
-            "stored": record.ledger.stored,
-            "quarantined": record.ledger.quarantined,
-            "filtered": record.ledger.filtered,
-            "gaps": record.ledger.gaps,
-            "last_heard_ns": now[record.name].last_heard_ns or None,
+            "pv": pv.now.pv,
+            "value_type": pv.value_type,
+            "unit": pv.now.unit,
+            "protocol": pv.protocol,
+            "state": pv.now.state,
+            "ioc": pv.ioc,
+            "received": pv.ledger.received,
+            "stored": pv.ledger.stored,
+            "quarantined": pv.ledger.quarantined,
+            "filtered": pv.ledger.filtered,
+            "gaps": pv.ledger.gaps,
+            "last_heard_ns": pv.now.last_heard_ns or None,
         }
-        for record in sorted(registry.by_code.values(), key=lambda record: record.name)
+        for pv in site.archive().summaries()
     ]
     if output.is_json:
         print_json(found)

@@ -72,3 +72,27 @@ def test_before_the_first_value_under_the_new_name_the_history_is_that_of_the_ol
     reader = bench.reader()
     assert reader.record(NEW).name == OLD
     assert reader.read(NEW, 0, LAST_NS)["value"].drop_null().to_pylist() == [1.0]
+
+
+def test_what_was_known_before_a_rename_stays_known_though_nobody_answers_to_the_new_name(bench):
+    record(bench, OLD, range(10))
+    bench.writer.recorder.pause(OLD)
+    bench.commit()
+    known = bench.reader().bins(OLD, START_NS, START_NS + 10 * SECOND_NS, 1, is_exact=True)["time_mean"].to_pylist()
+    bench.writer.recorder.register([NEW])
+    bench.commit()
+    rename(bench)
+    reader = bench.reader()
+    for name in (OLD, NEW):
+        assert reader.at([name], START_NS + 5 * SECOND_NS)[0].is_known
+        bins = reader.bins(name, START_NS, START_NS + 10 * SECOND_NS, 1, is_exact=True)
+        assert bins["time_mean"].to_pylist() == known
+        (last,) = reader.last([name])
+        assert (last.pv, last.value, last.state) == (NEW, 9.0, "never-connected")
+
+
+def test_a_renamed_pv_is_listed_once_with_one_account(renamed):
+    reader = renamed.reader()
+    assert [value.pv for value in reader.last()] == [NEW]
+    (found,) = reader.summaries()
+    assert (found.now.pv, found.now.value, found.ledger.stored) == (NEW, 19.0, 20)
