@@ -110,7 +110,8 @@ bench-archive: install  ## what a real IOC gives, and a year of a PV, beside aio
 	$(BIN)/python -m benchmarks.archive_ingest
 
 .PHONY: bench-storage
-bench-storage: install system  ## a catalog of 10 M files on SQLite and PostgreSQL, forecasts of drives (an hour, 20 GiB)
+bench-storage: install system  ## scans beside du and gdu, a catalog of 10 M files on SQLite and PostgreSQL, forecasts of drives (an hour, 20 GiB)
+	$(BIN)/python -m benchmarks.storage_scan
 	$(BIN)/python -m benchmarks.catalog_files
 	$(BIN)/python -m benchmarks.forecast
 

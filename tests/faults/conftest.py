@@ -48,6 +48,11 @@ class SmallDrives:
         self._mounted.remove(path)
         self._mounted.append(other)
 
+    def bind(self, path: Path, other: Path) -> None:
+        """Let a directory be seen at another path too."""
+        subprocess.run(["mount", "--bind", str(path), str(other)], check=True)
+        self._mounted.insert(0, other)
+
     def remount(self, path: Path, option: str) -> None:
         """Remount a drive ``ro`` or ``rw``."""
         subprocess.run(["mount", "-o", f"remount,{option}", str(path)], check=True)

@@ -1,19 +1,25 @@
-"""``nualley drives``: how full they are, and when they will be."""
+"""``nualley drives``: how full they are, and what is on them."""
 
-from dataclasses import asdict
-from datetime import date
+import asyncio
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import App, Parameter, validators
+from cyclopts import App
 
 from nualley.app.site import open_site
 from nualley.cli.options import Output
-from nualley.cli.output import print_json, print_table
-from nualley.core import UsageError, format_size
-from nualley.storage import DriveUsage, FillForecast
+from nualley.cli.output import print_error, print_json, print_note, print_table
+from nualley.core import NualleyError, UsageError, escape_name, format_size
+from nualley.storage import DriveUsage, Scan
 
-app = App(name="drives", help="Drives: how full they are, and when they will be.")
+if TYPE_CHECKING:
+    from nualley.app.scanning import ScanJob
+
+app = App(name="drives", help="Drives, how full they are, and what is on them.")
+
+_N_REFUSED_SHOWN = 5
 
 
 @app.command(name="list")
@@ -67,49 +73,88 @@ def _state(usage: DriveUsage) -> str:
 
 
 @app.command
-def forecast(
-    *,
-    history: tuple[Path, ...] = (),
-    horizon: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=3650))] = 365,
-    output: Output = Output(),
-) -> None:
-    """Say when drives will be full: the first days by which the chance reaches 10 and 50 %.
+def scan(
+    drive: str | None = None, /, *, path: Path | None = None, out: Path | None = None, output: Output = Output()
+) -> int:
+    """Look at every file of a drive, of all drives, or of a folder, and keep what was found as Parquet.
 
-    Example: nualley drives forecast --history data3.csv
+    Example: nualley drives scan data1
 
     Parameters
     ----------
-    history : tuple of Path
-        A CSV file with columns day, used_B, written_B, capacity_B, named after its drive; may be given several times.
-        Needs no experiment.
-    horizon : int
-        How far ahead [d].
+    drive : str, optional
+        Name of a drive in drives.toml; by default all that are there, one process for each device.
+    path : Path, optional
+        A folder instead: needs no experiment, and is registered nowhere.
+    out : Path, optional
+        With --path: where the rows are kept; by default they are not.
     """
-    from nualley.app.forecast import forecast_files  # numpy is heavy
+    if drive is not None and path is not None:
+        raise UsageError(f"{drive} and --path {path} are two places", where="DRIVE, --path", do="name one of them")
+    if out is not None and path is None:
+        raise UsageError("--out goes with --path: scans of drives lie in the store", where="--out", do="leave it out")
+    with tempfile.TemporaryDirectory(prefix="nualley-scan-") as temporary:
+        groups = _path_jobs(path, out or Path(temporary) / "scan.parquet") if path else _drive_jobs(drive, output)
+        scans, errors = _run(groups)
+    is_one = drive is not None or path is not None
+    if is_one and errors:
+        raise errors[0]
+    _print_scans(scans, is_one=is_one, is_json=output.is_json)
+    for error in errors:
+        print_error(error, is_json=False)
+    return max((int(error.exit_code) for error in errors), default=0)
 
-    if not history:
-        raise UsageError(
-            "no history is given", where="--history", do="write one line a day: day,used_B,written_B,capacity_B"
-        )
-    found = forecast_files(history, horizon)
-    if output.is_json:
-        print_json([_shown(drive) for drive in found])
-        return
-    columns = ("drive", "full 10 %", "full 50 %", "no deletes 10 %", "no deletes 50 %", "80 % held")
-    beyond = f"> {horizon} d"
-    print_table(
-        columns,
-        [
+
+def _path_jobs(path: Path, file: Path) -> "list[list[ScanJob]]":
+    from nualley.app.scanning import ScanJob
+
+    root = path.expanduser().absolute()
+    return [[ScanJob(escape_name(str(root)), str(root), str(file.expanduser().absolute()))]]
+
+
+def _drive_jobs(drive: str | None, output: Output) -> "list[list[ScanJob]]":
+    from nualley.app.scanning import drives_to_scan, scan_jobs
+
+    site = open_site(output.experiment)
+    usages = drives_to_scan(site, drive)
+    if drive is None:
+        for usage in site.drive_usages():
+            if not usage.is_mounted:
+                print_note(f"{usage.drive.name} is not scanned: {usage.error}")
+    return scan_jobs(site, usages)
+
+
+def _run(groups: "Sequence[Sequence[ScanJob]]") -> tuple[list[Scan], list[NualleyError]]:
+    from nualley.app.scanning import run_scans
+    from nualley.cli.progress import count_progress
+
+    with count_progress() as report:
+        return asyncio.run(run_scans(groups, report))
+
+
+def _print_scans(scans: Sequence[Scan], *, is_one: bool, is_json: bool) -> None:
+    if is_json:
+        answers = [_scan_json(found) for found in scans]
+        print_json(answers[0] if is_one else answers)
+    else:
+        print_table(
+            ("drive", "files", "directories", "size", "on the device", "unreadable", "vanished", "wall s"),
             [
-                drive.drive,
-                *(day or beyond for day in (drive.full_10, drive.full_50, drive.gross_10, drive.gross_50)),
-                None if drive.coverage80 is None else f"{drive.coverage80:.0%}",
-            ]
-            for drive in found
-        ],
-        right=(5,),
-    )
+                [
+                    *(found.drive, found.n_files, found.n_dirs, format_size(found.size_B), format_size(found.blocks_B)),
+                    *(found.unreadable, found.vanished, f"{found.wall_s:.1f}"),
+                ]
+                for found in scans
+            ],
+            right=(1, 2, 3, 4, 5, 6, 7),
+        )
+    for found in scans:
+        for directory, why in found.refused[:_N_REFUSED_SHOWN]:
+            print_note(f"{found.drive}: {directory or '.'} was not read whole: {why}")
+        if found.unreadable > _N_REFUSED_SHOWN:
+            print_note(f"{found.drive}: {found.unreadable} directories in all were not read whole")
 
 
-def _shown(forecast: FillForecast) -> dict[str, object]:
-    return {key: value.isoformat() if isinstance(value, date) else value for key, value in asdict(forecast).items()}
+def _scan_json(found: Scan) -> dict[str, object]:
+    names = ("drive", "n_files", "n_dirs", "size_B", "blocks_B", "unreadable", "vanished", "cpu_s", "wall_s")
+    return {name: getattr(found, name) for name in names}

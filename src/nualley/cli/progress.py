@@ -13,6 +13,7 @@ from rich.progress import (
     ProgressColumn,
     TaskID,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
@@ -60,6 +61,37 @@ def row_progress(*, is_shown: bool = True) -> Iterator[Report]:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     with _bars(columns, is_shown=is_shown) as report:
+        yield report
+
+
+@contextmanager
+def count_progress(*, is_shown: bool = True) -> Iterator[Report]:
+    """Show how many files were seen and how fast, for each drive: nobody knows how many there are.
+
+    Parameters
+    ----------
+    is_shown : bool
+        Whether it is wanted; without a terminal there is nothing anyway.
+
+    Yields
+    ------
+    callable
+        Takes the drive, and files and directories seen so far.
+    """
+    if not (is_shown and sys.stderr.isatty()):
+        yield _nothing
+        return
+    seen = "{task.completed:,.0f} files, {task.fields[n_dirs]:,} directories, {task.fields[rate_Hz]:,.0f} files/s"
+    columns = (TextColumn("{task.description}"), TextColumn(seen), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(drive: str, n_files: int, n_dirs: int) -> None:
+            if drive not in tasks:
+                tasks[drive] = progress.add_task(drive, total=None, n_dirs=0, rate_Hz=0.0)
+            elapsed_s = progress.tasks[tasks[drive]].elapsed or 1.0
+            progress.update(tasks[drive], completed=n_files, n_dirs=n_dirs, rate_Hz=n_files / elapsed_s)
+
         yield report
 
 

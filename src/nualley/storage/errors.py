@@ -3,7 +3,9 @@
 # ruff: noqa: N818
 # an error is named by what happened: DriveFull, RunNotFound
 
-from nualley.core import ConfigurationError, IntegrityError, NualleyError
+from typing import Self
+
+from nualley.core import ConfigurationError, ExitCode, IntegrityError, NualleyError, UnreachableError, UsageError
 
 
 class StorageError(NualleyError, OSError):
@@ -68,3 +70,32 @@ class ShortHistory(NualleyError, ValueError):
 
 class WrongHistory(ConfigurationError):
     """A history of a drive that cannot be what it says."""
+
+
+class UnknownDrive(UsageError, KeyError):
+    """No drive of ``drives.toml`` has this name."""
+
+    __str__ = NualleyError.__str__
+
+
+class DriveMissing(UnreachableError):
+    """The drive is not there, or another lies in its place."""
+
+
+class ScanRunning(StorageError):
+    """Another process is scanning the same drive."""
+
+
+class ScanFailed(StorageError):
+    """A scan did not come to its end; nothing stands under its name."""
+
+    @classmethod
+    def of(cls, what: str, *, where: str, do: str, code: int) -> Self:
+        """Return the error that the scanning process told, with its exit code."""
+        error = cls(what, where=where, do=do)
+        error.exit_code = ExitCode(code) if code in set(ExitCode) else ExitCode.FAILED
+        return error
+
+
+class NoScan(StorageError, LookupError):
+    """Nothing was scanned yet, so nothing can be said of what is on the drives."""

@@ -290,3 +290,38 @@ class FillForecast:
     coverage80: float | None = None
     pinball_B: float | None = None
     growth_by: tuple[GrowthShare, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one walk through a drive or a folder found.
+
+    Parameters
+    ----------
+    drive : str
+        Name of the drive; of a folder, its path as escaped text.
+    start_ns : int
+        When it began [ns since 1970 UTC].
+    n_files, n_dirs : int
+        Everything that is no directory; directories, the first one included.
+    size_B, blocks_B : int
+        Bytes in files, and bytes that all takes on the device, directories too [B]; hard links count once.
+    unreadable, vanished : int
+        Directories of which not all could be read; what went away while it was looked at.
+    cpu_s, wall_s : float
+        Processor and wall time from the first directory read to the durable file [s].
+    refused : tuple of tuple of str
+        The first of the unreadable directories, escaped, each with the system's reason.
+    """
+
+    drive: str
+    start_ns: int
+    n_files: int
+    n_dirs: int
+    size_B: int
+    blocks_B: int
+    unreadable: int
+    vanished: int
+    cpu_s: float
+    wall_s: float
+    refused: tuple[tuple[str, str], ...] = ()

@@ -1,5 +1,6 @@
-"""What storage needs of the world: files that can be made durable, and the state of volumes."""
+"""What storage needs of the world: durable files, the state of volumes, and where the rows of a scan go."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -125,4 +126,16 @@ class Volumes(Protocol):
 
         StorageError where it cannot be written.
         """
+        ...
+
+
+class ScanRows(Protocol):
+    """Where a walk leaves what it finds."""
+
+    def begin(self, directory: bytes) -> None:
+        """Say in which directory the next entries are, by its path below the first one."""
+        ...
+
+    def add(self, names: Sequence[str], stats: Sequence[os.stat_result]) -> None:
+        """Take entries of the directory that was begun last."""
         ...

@@ -1,0 +1,88 @@
+"""The process that scans one drive: it reads its job from stdin, and tells in lines of JSON how far it is."""
+
+import fcntl
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nualley.core import PARENT_PID, ExitCode, NualleyError, SystemClock, end_with_parent, reason
+from nualley.storage.adapters.posix import PosixFiles
+from nualley.storage.adapters.priority import step_back
+from nualley.storage.adapters.scanner import scan_tree
+from nualley.storage.errors import ScanRunning
+
+
+def main() -> int:
+    """Do one job and return an exit code; the answer is the last line of stdout."""
+    # asked to stop in whatever way, it takes its part away
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_with_parent(signal.SIGTERM, os.environ)
+    step_back()
+    job = json.loads(sys.stdin.readline())
+    try:
+        with _alone(job["lock"]):
+            _say({"scan": _scan(job)})
+    except KeyboardInterrupt:
+        return ExitCode.STOPPED
+    except NualleyError as error:
+        _say({"error": error.to_json()})
+        return error.exit_code
+    except OSError as error:
+        _say({"error": {"what": f"the machine refuses: {reason(error)}", "where": str(error.filename or ""), "do": ""}})
+        return ExitCode.FAILED
+    return ExitCode.DONE
+
+
+def _scan(job: Mapping[str, Any]) -> dict[str, object]:
+    destination = Path(job["file"])
+    if job["lock"]:
+        _remove_parts(destination.parent)
+    scan = scan_tree(Path(job["root"]), destination, drive=job["drive"], clock=SystemClock(), told=_tell)
+    return asdict(scan)
+
+
+def _tell(n_files: int, n_dirs: int) -> None:
+    _say({"seen": [n_files, n_dirs]})
+
+
+def _say(message: Mapping[str, object]) -> None:
+    print(json.dumps(message), flush=True)  # noqa: T201  # the parent reads it
+
+
+def _remove_parts(folder: Path) -> None:
+    """Take away what scans left that were killed: each scan has a name of its own, so that no other would."""
+    for part in folder.glob(".*.nualley.part"):
+        with suppress(OSError):
+            PosixFiles().remove_stale_part(folder / part.name.removeprefix(".").removesuffix(".nualley.part"))
+
+
+@contextmanager
+def _alone(lock: str) -> Iterator[None]:
+    """Hold a drive's lock while it is scanned: two at once would only make its heads run to and fro."""
+    if not lock:
+        yield
+        return
+    path = Path(lock)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ScanRunning(
+            "another process is scanning this drive", where=str(path), do="wait until it is done, then try again"
+        ) from None
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    # what the supervisor and the demo use too: who started this process may end at any time
+    os.environ.setdefault(PARENT_PID, str(os.getppid()))
+    sys.exit(main())
