@@ -119,7 +119,8 @@ def main() -> int:
     one, two = taken
     print(f"{chosen.files} files; processor seconds, median of {chosen.repeat}")
     for name, spent in one.items():
-        print(f"  {name:<10} {median([run.cpu_s for run in spent]):8.2f} s   {max(run.rss_MB for run in spent):6.0f} MB")
+        rss_MB = max(run.rss_MB for run in spent)
+        print(f"  {name:<10} {median([run.cpu_s for run in spent]):8.2f} s   {rss_MB:6.0f} MB")
     met = [
         report(f"scan / {peer}", scan_s(one) / median([run.cpu_s for run in one[peer]]), limit)
         for peer, limit in _LIMITS.items()

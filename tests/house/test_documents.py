@@ -32,6 +32,7 @@ EXECUTED = [
     *sorted((DOCS / "tutorials").glob("*.md")),
     *sorted((DOCS / "how-to").glob("*.md")),
     DOCS / "reference" / "archive-files.md",
+    DOCS / "reference" / "scan-files.md",
 ]
 LONGEST_S = 110
 _FENCE = re.compile(
@@ -213,6 +214,7 @@ _BEFORE = {
     "pull": "rm -f copy.sqlite; ",
     "forecast": _HISTORY,
 }
+_SCANNED = ("usage", "unowned")
 _ELSEWHERE = {"demo": "tests/integration/test_demo_account.py looks at the account of a demo"}
 
 
@@ -281,6 +283,7 @@ def test_an_answer_in_json_is_as_documented(command: str, runner: Runner) -> Non
     first = "rm -f backup.sqlite; " if " backup" in command else ""
     first += "nualley catalog backup backup.sqlite && " if " restore" in command else ""
     first += "printf 'pv,time,value\\nOLD,2025-01-01,1\\n' > old.csv && " if " import" in command else ""
+    first += "nualley drives scan >/dev/null 2>&1; " if command.split()[1] in _SCANNED else ""
     # each change of what is archived begins with none
     first += "rm -f alley/experiment/store/archive/changes.jsonl; " if command.split()[1] in _CHANGES else ""
     first += "echo '{\"1\": [[1, 1]]}' > golden.json; " if "golden.json" in command else ""

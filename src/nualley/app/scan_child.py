@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from nualley.core import PARENT_PID, ExitCode, NualleyError, SystemClock, end_with_parent, reason
+from nualley.storage import Ownership, OwnershipRule
 from nualley.storage.adapters.posix import PosixFiles
 from nualley.storage.adapters.priority import step_back
 from nualley.storage.adapters.scanner import scan_tree
+from nualley.storage.adapters.usage_files import measure_usage, write_usage
 from nualley.storage.errors import ScanRunning
 
 
@@ -44,7 +46,16 @@ def _scan(job: Mapping[str, Any]) -> dict[str, object]:
     if job["lock"]:
         _remove_parts(destination.parent)
     scan = scan_tree(Path(job["root"]), destination, drive=job["drive"], clock=SystemClock(), told=_tell)
+    if job["lock"]:
+        _sum_up(job, destination)
     return asdict(scan)
+
+
+def _sum_up(job: Mapping[str, Any], scan: Path) -> None:
+    """Keep who takes what: small, kept for good, and what the history is read from."""
+    rules = [OwnershipRule(**{**rule, "drives": tuple(rule["drives"])}) for rule in job["rules"]]
+    ownership = Ownership(rules, job["drive"], job["detectors"])
+    write_usage(scan, measure_usage(scan, ownership), ownership.digest)
 
 
 def _tell(n_files: int, n_dirs: int) -> None:
@@ -64,7 +75,7 @@ def _remove_parts(folder: Path) -> None:
 
 @contextmanager
 def _alone(lock: str) -> Iterator[None]:
-    """Hold a drive's lock while it is scanned: two at once would only make its heads run to and fro."""
+    """Hold a drive's lock while it is scanned: two at once would only drive its heads about."""
     if not lock:
         yield
         return

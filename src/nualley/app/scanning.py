@@ -14,7 +14,7 @@ from typing import Any
 
 from nualley.app.site import Site
 from nualley.core import PARENT_PID, SECOND_NS, NualleyError, nearest
-from nualley.storage import DriveMissing, DriveUsage, Scan, ScanFailed, UnknownDrive
+from nualley.storage import DriveMissing, DriveUsage, OwnershipRule, Scan, ScanFailed, UnknownDrive
 
 Told = Callable[[str, int, int], None]
 """Told the drive, and files and directories seen so far."""
@@ -36,12 +36,18 @@ class ScanJob:
         Where the rows go.
     lock : str
         File that is locked meanwhile; empty where nobody else could want to.
+    rules : tuple of OwnershipRule
+        By these it is added up afterwards who takes what.
+    detectors : tuple of str
+        Ids of the detectors that the rules may mean.
     """
 
     drive: str
     root: str
     file: str
     lock: str = ""
+    rules: tuple[OwnershipRule, ...] = ()
+    detectors: tuple[str, ...] = ()
 
 
 def folder_of(store: Path, drive: str) -> Path:
@@ -97,7 +103,11 @@ def scan_jobs(site: Site, usages: Sequence[DriveUsage]) -> list[list[ScanJob]]:
     for usage in usages:
         file = folder_of(store, usage.drive.name) / scan_name(site.clock.now_ns())
         lock = store / "run" / f"scan-{usage.device}.lock"
-        job = ScanJob(usage.drive.name, os.fspath(usage.drive.path), os.fspath(file), os.fspath(lock))
+        job = ScanJob(
+            *(usage.drive.name, os.fspath(usage.drive.path), os.fspath(file), os.fspath(lock)),
+            rules=site.configuration.storage.to_rules(),
+            detectors=tuple(site.configuration.detectors),
+        )
         groups.setdefault(usage.device, []).append(job)
     return list(groups.values())
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from nualley.app.site import open_site
+from nualley.cli import drives_usage
 from nualley.cli.options import Output
 from nualley.cli.output import print_error, print_json, print_note, print_table
 from nualley.core import NualleyError, UsageError, escape_name, format_size
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from nualley.app.scanning import ScanJob
 
 app = App(name="drives", help="Drives, how full they are, and what is on them.")
+app.command(drives_usage.usage)
+app.command(drives_usage.unowned)
 
 _N_REFUSED_SHOWN = 5
 

@@ -9,10 +9,11 @@ from nualley.archive import Condition, is_valid_pv_name
 from nualley.config.documents import Document
 from nualley.config.expressions import check_expressions
 from nualley.config.files import BEAM, DETECTORS, DRIVES, EXPERIMENT, PEOPLE, PVS, Repository
-from nualley.config.mistakes import Mistake
+from nualley.config.mistakes import KeyPath, Mistake
 from nualley.config.places import check_places
 from nualley.config.selections import check_selections
 from nualley.core import nearest
+from nualley.storage import words_of
 
 _MOST_DIGITS = 10
 _LOGIN_WITH_PASSWORD = re.compile(r"://[^:/@\s]*:[^@/]+@|[?&]password=")
@@ -50,11 +51,40 @@ def _check_detectors(repository: Repository) -> Iterator[Mistake]:
     known = list(repository.of(DETECTORS))
     named = (
         repository.uses(DRIVES, ("drop", "*", "detector")),
+        repository.uses(DRIVES, ("ownership", "*", "detector")),
         repository.uses(PEOPLE, ("people", "*", "detectors", "*")),
     )
     for use in chain(*named):
         if use.name not in known:
             yield use.mistake(f"a detector: {', '.join(known) or 'none yet'}", nearest(use.name, known))
+
+
+def _check_ownership(repository: Repository) -> Iterator[Mistake]:
+    detectors = list(repository.of(DETECTORS))
+    for use in repository.uses(DRIVES, ("ownership", "*", "path")):
+        for word in words_of(use.name, "detector"):
+            if word not in detectors and not set("*?") & set(word):
+                yield use.mistake(f"detectors in {{detector:...}}: {', '.join(detectors)}", nearest(word, detectors))
+    for document in repository.of(DRIVES).values():
+        drives = [str(path[-1]) for path, _ in document.find(("drives", "*"))]
+        for use in repository.uses(DRIVES, ("ownership", "*", "drives", "*")):
+            if use.name not in drives:
+                yield use.mistake(f"a drive: {', '.join(drives) or 'none yet'}", nearest(use.name, drives))
+        yield from _check_reached(document)
+
+
+def _check_reached(document: Document) -> Iterator[Mistake]:
+    earlier: list[tuple[KeyPath, str, set[str]]] = []
+    for path, rule in document.find(("ownership", "*")):
+        if not isinstance(rule, dict) or not isinstance(rule.get("path"), str):
+            continue  # its own file tells
+        pattern, drives = rule["path"], {str(drive) for drive in rule.get("drives") or ()}
+        for before, taken, of in earlier:
+            if taken in (pattern, "**") and (not of or (drives and drives <= of)):
+                expected = f"a path that is reached: line {document.line(before)} matches all that it would"
+                yield document.mistake((*path, "path"), found=pattern, expected=expected)
+                break
+        earlier.append((path, pattern, drives))
 
 
 def _check_pv_names(repository: Repository) -> Iterator[Mistake]:
@@ -150,6 +180,7 @@ def _check_formats(repository: Repository, formats: Sequence[str]) -> Iterator[M
 
 _CHECKS: tuple[Callable[[Repository], Iterator[Mistake]], ...] = (
     _check_detectors,
+    _check_ownership,
     check_places,
     _check_pv_names,
     _check_pvs_archived,

@@ -13,6 +13,7 @@ from nualley.storage.errors import (
     DriveReadOnly,
     NoDriveFits,
     NoScan,
+    ScanDamaged,
     ScanFailed,
     ScanRunning,
     ShortHistory,
@@ -27,6 +28,7 @@ from nualley.storage.errors import (
 )
 from nualley.storage.models import (
     MARKER_NAME,
+    NOBODY,
     Drive,
     DriveMarker,
     DriveRole,
@@ -36,17 +38,31 @@ from nualley.storage.models import (
     FillHistory,
     GrowthShare,
     NotedUsage,
+    Owner,
+    OwnershipRule,
     Published,
     Scan,
+    UnownedDirectory,
+    Usage,
     VolumeState,
 )
+from nualley.storage.ownership import Ownership
+from nualley.storage.patterns import words_of
 from nualley.storage.ports import DurableFiles, OpenFile, Part, ScanRows, Volumes
 from nualley.storage.publication import Progress, publish, publish_made, read_back
 from nualley.storage.service import measure_drive, measure_drives
-from nualley.storage.settings import DriveSettings, DropSettings, PurgeSettings, StorageSettings
+from nualley.storage.settings import (
+    DriveSettings,
+    DropSettings,
+    OwnershipSettings,
+    PurgeSettings,
+    ScanSettings,
+    StorageSettings,
+)
 
 __all__ = [
     "MARKER_NAME",
+    "NOBODY",
     "DestinationBusy",
     "DestinationConflict",
     "DestinationRefused",
@@ -71,14 +87,20 @@ __all__ = [
     "NoScan",
     "NotedUsage",
     "OpenFile",
+    "Owner",
+    "Ownership",
+    "OwnershipRule",
+    "OwnershipSettings",
     "Part",
     "Progress",
     "Published",
     "PurgeSettings",
     "Scan",
+    "ScanDamaged",
     "ScanFailed",
     "ScanRows",
     "ScanRunning",
+    "ScanSettings",
     "ShortHistory",
     "SourceChanged",
     "SourceUnreadable",
@@ -86,7 +108,9 @@ __all__ = [
     "StorageError",
     "StorageSettings",
     "UnknownDrive",
+    "UnownedDirectory",
     "UnsafeName",
+    "Usage",
     "VerifyFailed",
     "VolumeState",
     "Volumes",
@@ -100,4 +124,5 @@ __all__ = [
     "publish_made",
     "read_back",
     "separate",
+    "words_of",
 ]

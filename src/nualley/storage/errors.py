@@ -97,5 +97,9 @@ class ScanFailed(StorageError):
         return error
 
 
+class ScanDamaged(IntegrityError):
+    """A scan, or what was added up of it, does not read back as it was written."""
+
+
 class NoScan(StorageError, LookupError):
     """Nothing was scanned yet, so nothing can be said of what is on the drives."""

@@ -325,3 +325,95 @@ class Scan:
     cpu_s: float
     wall_s: float
     refused: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a directory is and what it holds; what nobody said is None.
+
+    Parameters
+    ----------
+    detector : str or None
+        Id of the detector.
+    stage : str or None
+        ``raw``, a tier of processing, ``simulation``, ``user`` or any other word of the experiment.
+    run : int or None
+        Number of the run.
+    owner : str or None
+        Who answers for it.
+    """
+
+    detector: str | None = None
+    stage: str | None = None
+    run: int | None = None
+    owner: str | None = None
+
+
+NOBODY = Owner()
+"""What no rule matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnershipRule:
+    """Which directories are whose.
+
+    Parameters
+    ----------
+    path : str
+        Pattern of a directory below a drive's root; it holds for all that is in it, see `storage.patterns`.
+    detector, stage, owner : str or None
+        What is said of it; what the pattern takes from the path stands there instead.
+    drives : tuple of str
+        Names of the drives that it is for; empty for all.
+    """
+
+    path: str
+    detector: str | None = None
+    stage: str | None = None
+    owner: str | None = None
+    drives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the files of one owner and month take on a drive.
+
+    Parameters
+    ----------
+    owner : Owner
+        Whose they are.
+    month : str
+        Month of their last change, ``2026-11`` (UTC).
+    n_files : int
+        Their number, each name counted.
+    size_B, blocks_B : int
+        Bytes in them and on the device, directories too [B]; hard links count once.
+    """
+
+    owner: Owner
+    month: str
+    n_files: int
+    size_B: int
+    blocks_B: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnownedDirectory:
+    """A directory that no rule matches, with all below it unless something there is owned.
+
+    Parameters
+    ----------
+    path : bytes
+        Below the drive's root; empty for the root itself.
+    n_files : int
+        Number of files.
+    size_B : int
+        Bytes in them [B].
+    newest_ns : int
+        Last change of the newest [ns since 1970 UTC].
+    """
+
+    path: bytes
+    n_files: int
+    size_B: int
+    newest_ns: int

@@ -1,16 +1,17 @@
-"""Settings of storage: drives, drop directories and where a replica lies (``drives.toml``)."""
+"""Settings of storage: drives, drop directories, ownership, scans and where a replica lies (``drives.toml``)."""
 
 import re
 import string
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from nualley.core import DAY_NS, UsageError, nearest, parse_duration_ns, parse_quantity
-from nualley.storage.models import Drive, DriveRole, NotedUsage
+from nualley.core import DAY_NS, SECOND_NS, UsageError, nearest, parse_duration_ns, parse_quantity
+from nualley.storage.models import Drive, DriveRole, NotedUsage, OwnershipRule
+from nualley.storage.patterns import check_pattern, keys_of
 
 DEFAULT_REPLICA_PATH = "{drive}/{detector}/raw/{run}/{name}"
 TEMPLATE_KEYS = ("drive", "detector", "run", "name")
@@ -157,6 +158,74 @@ class DropSettings(_Table):
     purge: PurgeSettings | None = Field(default=None, description="Absent: files there are never deleted.")
 
 
+def _stage(word: str) -> str:
+    if _NAME.fullmatch(word) is None:
+        raise UsageError(f"{word!r} is not a name for a stage", do="use lower-case letters, digits, '-' and '_'")
+    return word
+
+
+class OwnershipSettings(_Table):
+    """Whose directories are, ``[[ownership]]``; the first rule that matches wins."""
+
+    path: Annotated[str, AfterValidator(check_pattern)] = Field(
+        description="Directory below the root of a drive, and all that is in it. * is any text in a folder's name, ** "
+        "any number of folders; {detector}, {stage}, {run}, {owner} take what stands there, {stage:hit|evt} only these "
+        "words."
+    )
+    detector: str | None = Field(default=None, min_length=1, description="Id of the detector that the data are of.")
+    stage: Annotated[str, AfterValidator(_stage)] | None = Field(
+        default=None, description="What they are: raw, a tier of processing, simulation, user or another word."
+    )
+    owner: str | None = Field(default=None, min_length=1, description="Who answers for them.")
+    drives: tuple[str, ...] = Field(default=(), description="Names of the drives that this is for; by default all.")
+
+    @model_validator(mode="after")
+    def _says_each_thing_once(self) -> Self:
+        taken = keys_of(self.path)
+        given = [key for key in ("detector", "stage", "owner") if getattr(self, key) is not None]
+        for key in given:
+            if key in taken:
+                raise UsageError(
+                    f"{key} is said twice: by {{{key}}} in the path and by the key", do=f"leave out {key} or {{{key}}}"
+                )
+        if not given and not set(taken) - {"run"}:
+            raise UsageError(
+                "nothing is said of the directory", do="give detector, stage or owner, or take them from path"
+            )
+        return self
+
+    def rule(self) -> OwnershipRule:
+        """Return it as a value."""
+        return OwnershipRule(self.path, self.detector, self.stage, self.owner, self.drives)
+
+
+class ScanSettings(_Table):
+    """How often the worker looks at the drives, ``[scan]``."""
+
+    every_ns: DurationNs = Field(
+        default=7 * DAY_NS,
+        ge=0,
+        alias="every",
+        description="Time between two full scans of a drive [ns], such as '7d'; '0s': none.",
+    )
+    quick_ns: DurationNs = Field(
+        default=300 * SECOND_NS,
+        alias="quick",
+        description="Time between two looks at directories that changed, and at the hot ones [ns]; '0s': none.",
+    )
+    hot_ns: DurationNs = Field(
+        default=14 * DAY_NS,
+        alias="hot",
+        description="A directory is hot as long after the last change of a file in it [ns]: files there may grow in "
+        "place, which its own time does not tell.",
+    )
+    fill_ns: DurationNs = Field(
+        default=60 * SECOND_NS,
+        alias="fill",
+        description="Time between two notes of how full drives are [ns]; '0s': none.",
+    )
+
+
 def _drive_names(drives: Mapping[str, DriveSettings]) -> Mapping[str, DriveSettings]:
     for name in drives:
         if _NAME.fullmatch(name) is None:
@@ -175,6 +244,8 @@ class StorageSettings(_Table):
         default_factory=dict, description="The drives by name."
     )
     drop: tuple[DropSettings, ...] = Field(default=(), description="Directories that ingest watches.")
+    ownership: tuple[OwnershipSettings, ...] = Field(default=(), description="Whose directories are, in this order.")
+    scan: ScanSettings = Field(default=ScanSettings(), description="How often the worker looks at the drives.")
 
     def resolve(self, directory: Path) -> "StorageSettings":
         """Return the same settings with every relative path starting at ``directory``.
@@ -195,6 +266,11 @@ class StorageSettings(_Table):
         }
         drop = tuple(entry.model_copy(update={"path": _absolute(directory, entry.path)}) for entry in self.drop)
         return self.model_copy(update={"drives": drives, "drop": drop})
+
+    def to_rules(self) -> tuple[OwnershipRule, ...]:
+        """Return the rules of ownership in their order, after them the one that `replica_path` implies."""
+        inner = self.replica_path.removeprefix("{drive}/").removesuffix("/{name}")
+        return (*(entry.rule() for entry in self.ownership), OwnershipRule(inner, stage="raw"))
 
     def to_drives(self) -> tuple[Drive, ...]:
         """Return the drives as values, in the order of the file."""

@@ -3,7 +3,8 @@
 import json
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from nualley.core import escape_name
+from nualley.storage.errors import ScanDamaged
 
 KINDS = ("file", "directory", "link", "mount", "other")
 METADATA_KEY = b"nualley.scan"
@@ -193,8 +197,25 @@ def add_root(writer: ScanWriter, found: os.stat_result) -> None:
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """Return what a scan file's footer says of the scan."""
-    told: dict[str, Any] = json.loads((pq.read_metadata(path).metadata or {})[METADATA_KEY])
+    with reading_scan(path):
+        told: dict[str, Any] = json.loads((pq.read_metadata(path).metadata or {})[METADATA_KEY])
     return told
+
+
+@contextmanager
+def reading_scan(path: Path) -> Iterator[None]:
+    """Turn what Arrow says of a file that is not what was written into `storage.ScanDamaged`."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    # Arrow has no error of its own for this
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+        raise ScanDamaged(
+            f"the scan {escape_name(path.name)} is damaged: {str(error).partition(chr(10))[0]}",
+            where=escape_name(os.fspath(path)),
+            do="move it away and scan again: nualley drives scan",
+        ) from error
 
 
 def _column(columns: NDArray[np.int64], number: int, kind: type[np.generic]) -> pa.Array:
