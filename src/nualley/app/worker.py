@@ -1,4 +1,4 @@
-"""The process that takes in what DAQs drop, and keeps the rows of the beam and the average traces of runs."""
+"""The process that takes in what DAQs drop, looks at the drives, and keeps rows of the beam and traces of runs."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import contextlib
 import structlog
 
 from nualley.app.backup import back_up_when_due
+from nualley.app.drive_watch import DriveWatch
 from nualley.app.ingest import make_watcher
 from nualley.app.row_care import RowsRoutine
 from nualley.app.run_traces import keep_run_traces
@@ -20,7 +21,7 @@ _log = structlog.get_logger()
 
 
 class Worker:
-    """Looks at the drop directories, and at what the archive has sealed, again and again.
+    """Looks at the drop directories, at the drives, and at what the archive has sealed, again and again.
 
     Parameters
     ----------
@@ -40,8 +41,9 @@ class Worker:
         stop : asyncio.Event
             Ends it.
         """
-        # in threads of their own: years of rows to make must not keep files waiting
+        # beside ingest and never in its way: years of rows to make, or a drive that hangs, keep no file waiting
         beside = [
+            asyncio.create_task(DriveWatch(self._site).run(stop)),
             asyncio.create_task(RowsRoutine(self._site).run(stop)),
             asyncio.create_task(keep_run_traces(self._site, stop)),
         ]

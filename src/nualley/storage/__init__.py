@@ -1,7 +1,7 @@
 """Drives, how full they are, and the one durable verified copy."""
 
 from nualley.storage.checks import DriveCheck
-from nualley.storage.decide import choose_drive, place, placed_detector, separate
+from nualley.storage.decide import choose_drive, is_due, notes_of, place, placed_detector, separate
 from nualley.storage.errors import (
     DestinationBusy,
     DestinationConflict,
@@ -37,6 +37,8 @@ from nualley.storage.models import (
     FillForecast,
     FillHistory,
     GrowthShare,
+    FillDay,
+    FillNote,
     NotedUsage,
     Owner,
     OwnershipRule,
@@ -83,6 +85,8 @@ __all__ = [
     "FillForecast",
     "FillHistory",
     "GrowthShare",
+    "FillDay",
+    "FillNote",
     "NoDriveFits",
     "NoScan",
     "NotedUsage",
@@ -116,8 +120,10 @@ __all__ = [
     "Volumes",
     "WrongHistory",
     "choose_drive",
+    "is_due",
     "measure_drive",
     "measure_drives",
+    "notes_of",
     "place",
     "placed_detector",
     "publish",

@@ -1,13 +1,14 @@
-"""Policies of storage as pure functions: where a file lies, and which drive takes it."""
+"""Policies of storage as pure functions: where a file lies, which drive takes it, what is scanned and noted when."""
 
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 from nualley.core import escape_name, format_size
 from nualley.storage.errors import NoDriveFits, UnsafeName
-from nualley.storage.models import MARKER_NAME, Drive, DriveMarker, DriveRole, DriveUsage
+from nualley.storage.models import MARKER_NAME, Drive, DriveMarker, DriveRole, DriveUsage, FillDay, FillNote
 
 
 def place(template: str, drive: Drive, *, detector: str, run: int | str, name: str) -> Path:
@@ -200,3 +201,59 @@ def _no_drive_fits(usages: Sequence[DriveUsage], size_B: int, role: DriveRole, e
 def _standing(usage: DriveUsage) -> str:
     limit, now = 100 * usage.drive.limit_fraction, 100 * usage.fill_fraction
     return f"storage.drives.{usage.drive.name} (limit {limit:.3g} %, now {now:.1f} %)"
+
+
+def notes_of(usages: Sequence[DriveUsage], time_ns: int) -> list[FillNote]:
+    """Return how full the devices are: drives that share one count once, under the first one's name.
+
+    Parameters
+    ----------
+    usages : sequence of DriveUsage
+        How full the drives are now; those that are missing are left out.
+    time_ns : int
+        When they were measured [ns since 1970 UTC].
+    """
+    first = {usage.device: usage for usage in reversed(usages) if usage.is_mounted}
+    return [
+        FillNote(time_ns, usage.drive.name, usage.used_B, usage.available_B)
+        for usage in usages
+        if usage.is_mounted and first[usage.device] is usage
+    ]
+
+
+def sum_up_day(day: date, notes: Sequence[FillNote], before_B: Mapping[str, int]) -> list[FillDay]:
+    """Return what a day's notes say of each drive.
+
+    Parameters
+    ----------
+    day : date
+        The day (UTC).
+    notes : sequence of FillNote
+        All of the day, in their order.
+    before_B : mapping of str to int
+        Bytes in use by each drive when it was noted last before [B].
+    """
+    last: dict[str, FillNote] = {}
+    written_B: dict[str, int] = {}
+    for note in notes:
+        earlier_B = last[note.drive].used_B if note.drive in last else before_B.get(note.drive, note.used_B)
+        written_B[note.drive] = written_B.get(note.drive, 0) + max(0, note.used_B - earlier_B)
+        last[note.drive] = note
+    return [FillDay(day, name, note.used_B, note.available_B, written_B[name]) for name, note in last.items()]
+
+
+def is_due(last_ns: int | None, every_ns: int, now_ns: int) -> bool:
+    """Return whether something that happens every so often is due.
+
+    Parameters
+    ----------
+    last_ns : int or None
+        When it was begun last [ns since 1970 UTC]; None where never. A time ahead of now is one of a wrong clock.
+    every_ns : int
+        How often [ns]; 0 for never.
+    now_ns : int
+        The time now [ns since 1970 UTC].
+    """
+    if not every_ns:
+        return False
+    return last_ns is None or last_ns > now_ns or now_ns - last_ns >= every_ns

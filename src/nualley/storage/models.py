@@ -417,3 +417,51 @@ class UnownedDirectory:
     n_files: int
     size_B: int
     newest_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FillNote:
+    """How full a device was at a moment.
+
+    Parameters
+    ----------
+    time_ns : int
+        When [ns since 1970 UTC].
+    drive : str
+        Name of the drive; of several on one device the first.
+    used_B, available_B : int
+        Bytes in use, and bytes that a user may still write [B].
+    """
+
+    time_ns: int
+    drive: str
+    used_B: int
+    available_B: int
+
+
+@dataclass(frozen=True, slots=True)
+class FillDay:
+    """How full a device was at the end of a day, and what was written on it.
+
+    Parameters
+    ----------
+    day : date
+        The day (UTC).
+    drive : str
+        Name of the drive; of several on one device the first.
+    used_B, available_B : int
+        As last noted [B].
+    written_B : int
+        Sum of all growth between notes [B]: what was deleted meanwhile does not lessen it.
+    """
+
+    day: date
+    drive: str
+    used_B: int
+    available_B: int
+    written_B: int
+
+    @property
+    def capacity_B(self) -> int:
+        """Bytes that users can fill: used and available, never the size [B]."""
+        return self.used_B + self.available_B
