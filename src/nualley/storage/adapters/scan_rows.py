@@ -44,6 +44,7 @@ _CHUNK_ROWS = 1024  # stat results are large: more of them leave the processor's
 _MAX = 2**63 - 1
 _N_FIELDS = 10  # what a stat_result gives as a tuple
 _MODE, _INODE, _DEVICE, _LINKS, _UID, _SIZE = 0, 1, 2, 3, 4, 6
+_KIND_NAMES = [kind.encode() for kind in KINDS]
 _FILE, _DIRECTORY, _LINK, _MOUNT, _OTHER = range(len(KINDS))
 
 
@@ -128,7 +129,8 @@ class ScanWriter:
         columns[:, :_N_FIELDS] = _fields(self._stats).reshape(n, _N_FIELDS)
         columns[:, -2] = np.fromiter(blocks, np.int64, n)
         columns[:, -1] = _clipped(mtime_ns, n)
-        self._converted.append((_binary(self._names), columns))
+        names = "\0".join([*self._names, ""]).encode(errors="surrogateescape")
+        self._converted.append((_parted(names, n), columns))
         self._names.clear()
         self._stats.clear()
 
@@ -143,17 +145,18 @@ class ScanWriter:
         is_counted = self._count(columns, kind)
         places = np.repeat(np.arange(len(self._directories), dtype=np.int32), self._counts)
         arrays = [
-            pa.DictionaryArray.from_arrays(pa.array(places), pa.array(self._directories, pa.binary())),
+            pa.DictionaryArray.from_arrays(_numbers(places), _binary(self._directories)),
             names,
-            pa.DictionaryArray.from_arrays(pa.array(kind), pa.array(KINDS)),
-            _column(columns, _SIZE, np.int64),
-            pa.array(columns[:, -2] * BLOCK_B),
-            _column(columns, -1, np.int64),
-            _column(columns, _UID, np.uint32),
-            _column(columns, _INODE, np.uint64),
-            _column(columns, _DEVICE, np.uint64),
-            _column(columns, _LINKS, np.uint32),
-            pa.array(is_counted),
+            pa.DictionaryArray.from_arrays(_numbers(kind), _binary(_KIND_NAMES).view(pa.string())),
+            _numbers(columns[:, _SIZE]),
+            _numbers(columns[:, -2] * BLOCK_B),
+            _numbers(columns[:, -1]),
+            _numbers(columns[:, _UID].astype(np.uint32)),
+            # these went through int64, and come back as they were
+            _numbers(columns[:, _INODE].astype(np.uint64)),
+            _numbers(columns[:, _DEVICE].astype(np.uint64)),
+            _numbers(columns[:, _LINKS].astype(np.uint32)),
+            _booleans(is_counted),
         ]
         self._writer.write_batch(pa.record_batch(arrays, schema=SCHEMA))
         for kept in (self._converted, self._directories, self._counts):
@@ -218,11 +221,6 @@ def reading_scan(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _column(columns: NDArray[np.int64], number: int, kind: type[np.generic]) -> pa.Array:
-    # uint64 numbers went through int64 and come back as they were
-    return pa.array(np.ascontiguousarray(columns[:, number]).astype(kind))
-
-
 def _fields(stats: Sequence[os.stat_result]) -> NDArray[np.int64]:
     n = len(stats) * _N_FIELDS
     try:
@@ -239,8 +237,26 @@ def _clipped(values: Sequence[int], n: int) -> NDArray[np.int64]:
         return np.fromiter((min(max(value, -_MAX - 1), _MAX) for value in values), np.int64, n)
 
 
-def _binary(names: Sequence[str]) -> pa.Array:
-    try:
-        return pa.array(names, pa.string()).cast(pa.binary())
-    except UnicodeEncodeError:  # a name that is not UTF-8
-        return pa.array([os.fsencode(name) for name in names], pa.binary())
+# arrays are made of buffers: pyarrow.array looks whether it is given something of pandas, and loads it to do so
+def _binary(values: Sequence[bytes]) -> pa.Array:
+    return _parted(b"\0".join([*values, b""]), len(values))
+
+
+def _parted(text: bytes, n: int) -> pa.Array:
+    """Return an array of ``n`` names, each of which is ended by NUL, which is in none."""
+    joined = np.frombuffer(text, np.uint8)
+    is_end = joined == 0
+    offsets = np.zeros(n + 1, np.int32)
+    offsets[1:] = np.flatnonzero(is_end) - np.arange(n)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(joined[~is_end])]
+    return pa.Array.from_buffers(pa.binary(), n, buffers)
+
+
+def _numbers(values: NDArray[np.integer[Any]]) -> pa.Array:
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def _booleans(values: NDArray[np.bool_]) -> pa.Array:
+    bits = np.packbits(values, bitorder="little")
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(bits)])
