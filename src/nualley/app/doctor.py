@@ -18,7 +18,8 @@ from nualley.core import Check, CheckResult, CheckState, NualleyError, format_ti
 from nualley.daq import ReadersCheck
 from nualley.ingest import QuarantineCheck, RunTimesCheck, WaitingCheck
 from nualley.ingest.adapters.posix import PosixDropFiles
-from nualley.storage import DriveCheck
+from nualley.storage import DriveCheck, HealthCheck
+from nualley.storage.adapters.health import machine_health
 
 _LIBRARIES = (
     "epicscorelibs", "llvmlite", "p4p", "aiomqtt", "pyarrow", "sqlalchemy", "h5py", "pyzmq", "fastapi", "matplotlib",
@@ -64,6 +65,7 @@ def site_checks(site: Site) -> list[tuple[str, Check]]:
         ("experiment", lambda: [_experiment(site)]),
         ("store", lambda: [_store(configuration.store)]),
         ("storage.drives", DriveCheck(site.drive_usages)),
+        ("storage.health", HealthCheck(machine_health)),
         ("daq.readers", ReadersCheck()),
         ("processes", site.processes),
         ("archive", lambda: [_archive(site)]),

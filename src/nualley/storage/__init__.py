@@ -1,6 +1,6 @@
 """Drives, how full they are, and the one durable verified copy."""
 
-from nualley.storage.checks import DriveCheck
+from nualley.storage.checks import DriveCheck, HealthCheck
 from nualley.storage.decide import choose_drive, is_due, notes_of, place, placed_detector, separate
 from nualley.storage.errors import (
     DestinationBusy,
@@ -26,6 +26,7 @@ from nualley.storage.errors import (
     VerifyFailed,
     WrongHistory,
 )
+from nualley.storage.health import DeviceHealth
 from nualley.storage.models import (
     MARKER_NAME,
     NOBODY,
@@ -68,6 +69,7 @@ __all__ = [
     "DestinationBusy",
     "DestinationConflict",
     "DestinationRefused",
+    "DeviceHealth",
     "DigestMismatch",
     "Drive",
     "DriveCheck",
@@ -87,6 +89,7 @@ __all__ = [
     "GrowthShare",
     "FillDay",
     "FillNote",
+    "HealthCheck",
     "NoDriveFits",
     "NoScan",
     "NotedUsage",

@@ -1,9 +1,10 @@
-"""What can be wrong with drives."""
+"""What can be wrong with drives, and with the arrays and disks below them."""
 
 import os
 from collections.abc import Callable, Sequence
 
 from nualley.core import CheckResult, CheckState, escape_name, format_size
+from nualley.storage.health import DeviceHealth
 from nualley.storage.models import DriveUsage
 
 
@@ -22,6 +23,39 @@ class DriveCheck:
     def __call__(self) -> list[CheckResult]:
         """Look at every drive."""
         return [_check(usage) for usage in self._measure()]
+
+
+class HealthCheck:
+    """Arrays that are degraded and disks that fail or are worn.
+
+    Parameters
+    ----------
+    look : callable
+        Returns how arrays, pools and disks of this machine are now; what it does not offer is not among them.
+    """
+
+    def __init__(self, look: Callable[[], Sequence[DeviceHealth]]) -> None:
+        self._look = look
+
+    def __call__(self) -> list[CheckResult]:
+        """Look at every one."""
+        return [_check_health(health) for health in self._look()]
+
+
+_REMEDY = {
+    "md": "mdadm --detail /dev/{name}; replace the member that is missing before another goes",
+    "zfs": "zpool status -v {name}; replace the device that is named",
+    "smart": "copy what has no second home from it, then replace it; smartctl -x {name} tells more",
+}
+
+
+def _check_health(health: DeviceHealth) -> CheckResult:
+    name = f"storage.health.{health.kind}.{health.name.removeprefix('/dev/')}"
+    if health.state is CheckState.UNKNOWN:
+        do = "run doctor as root, or let this account use the program"
+    else:
+        do = "" if health.state is CheckState.OK else _REMEDY[health.kind].format(name=health.name)
+    return CheckResult(name, health.state, health.detail, do)
 
 
 def _check(usage: DriveUsage) -> CheckResult:
