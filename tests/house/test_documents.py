@@ -214,7 +214,7 @@ _BEFORE = {
     "pull": "rm -f copy.sqlite; ",
     "forecast": _HISTORY,
 }
-_SCANNED = ("usage", "unowned")
+_SCANNED = ("usage", "unowned", "scans")
 _ELSEWHERE = {"demo": "tests/integration/test_demo_account.py looks at the account of a demo"}
 
 

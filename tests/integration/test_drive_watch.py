@@ -7,6 +7,7 @@ import pytest
 
 from nualley.app.drive_watch import DriveWatch
 from nualley.app.site import Site
+from nualley.app.usage import list_scans
 from nualley.config import load, write_template
 from nualley.core import DAY_NS, Clock, SystemClock
 from nualley.storage.adapters.fill_files import FillHistory
@@ -118,3 +119,15 @@ async def test_a_look_that_fails_does_not_end_the_next(tmp_path: Path) -> None:
     watch.note = failing  # type: ignore[method-assign]  # a drive that fails
     await asyncio.wait_for(watch.run(stop), 10)
     assert n_looks == 3
+
+
+async def test_quick_looks_follow_the_full_scan(tmp_path: Path) -> None:
+    site = site_in(tmp_path / "experiment", SystemClock())
+    watch = DriveWatch(site)
+    await watch.look_quickly()  # without a scan there is nothing to begin with
+    await watch.scan()
+    (site.configuration.directory / "drives" / "data1" / "new").write_bytes(b"x" * 100)
+    await watch.look_quickly()
+    (record,) = list_scans(site)
+    assert record.quick is not None
+    assert record.quick["size_B"] == record.told["size_B"] + 100

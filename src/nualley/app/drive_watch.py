@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import structlog
 
-from nualley.app.scanning import run_scans, scan_jobs, scans_of
+from nualley.app.scanning import quick_jobs, run_scans, scan_jobs, scans_of
 from nualley.app.site import Site
 from nualley.core import SECOND_NS, NualleyError, reason
-from nualley.storage import DriveUsage, is_due, notes_of
+from nualley.storage import DriveUsage, Scan, is_due, notes_of
 from nualley.storage.adapters.fill_files import FillHistory
 
 SETTLE_S = 300.0
@@ -52,6 +52,8 @@ class DriveWatch:
         rhythms = [_repeat(self.scan, stop, _LOOK_S, first_s=self._settle_s)]
         if fill_s:
             rhythms.append(_repeat(self.note, stop, fill_s))
+        if quick_s := self._settings.quick_ns / SECOND_NS:
+            rhythms.append(_repeat(self.look_quickly, stop, quick_s, first_s=self._settle_s + quick_s))
         await asyncio.gather(*rhythms)
 
     async def note(self) -> None:
@@ -76,15 +78,18 @@ class DriveWatch:
         _log.info("scanning", drives=[usage.drive.name for usage in due])
         scans, errors = await run_scans(scan_jobs(self._site, due), _tell_nobody)
         for scan in scans:
-            _log.info(
-                "scanned",
-                **{name: getattr(scan, name) for name in ("drive", "n_files", "n_dirs", "size_B", "unreadable")},
-                vanished=scan.vanished,
-                cpu_s=round(scan.cpu_s, 2),
-                wall_s=round(scan.wall_s, 1),
-            )
+            if isinstance(scan, Scan):
+                _tell(scan)
         for error in errors:
             _log.error("scan failed", what=error.what, where=error.where, do=error.do)
+
+    async def look_quickly(self) -> None:
+        """Look at what changed since the last full scans; a drive that is being scanned is left alone."""
+        usages = await asyncio.to_thread(self._site.drive_usages)
+        there = [usage for usage in usages if usage.is_mounted]
+        _, errors = await run_scans(quick_jobs(self._site, there), _tell_nobody)
+        for error in errors:
+            _log.warning("quick look failed", what=error.what, where=error.where, do=error.do)
 
     def _is_due(self, drive: str) -> bool:
         now_ns = self._site.clock.now_ns()
@@ -92,6 +97,20 @@ class DriveWatch:
         last_ns = None if newest is None else _begin_ns(newest.name)
         # what failed is not tried at every look
         return is_due(last_ns, self._settings.every_ns, now_ns) and is_due(self._tried_ns.get(drive), _AGAIN_NS, now_ns)
+
+
+def _tell(scan: Scan) -> None:
+    _log.info(
+        "scanned",
+        drive=scan.drive,
+        n_files=scan.n_files,
+        n_dirs=scan.n_dirs,
+        size_B=scan.size_B,
+        unreadable=scan.unreadable,
+        vanished=scan.vanished,
+        cpu_s=round(scan.cpu_s, 2),
+        wall_s=round(scan.wall_s, 1),
+    )
 
 
 def _begin_ns(name: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from nualley.core import PARENT_PID, ExitCode, NualleyError, SystemClock, end_with_parent, reason
 from nualley.storage import Ownership, OwnershipRule
+from nualley.storage.adapters.directories import keep_directories, look_quickly
 from nualley.storage.adapters.posix import PosixFiles
 from nualley.storage.adapters.priority import step_back
 from nualley.storage.adapters.scanner import scan_tree
@@ -29,7 +30,7 @@ def main() -> int:
     job = json.loads(sys.stdin.readline())
     try:
         with _alone(job["lock"]):
-            _say({"scan": _scan(job)})
+            _say(_TASKS[job["task"]](job))
     except KeyboardInterrupt:
         return ExitCode.STOPPED
     except NualleyError as error:
@@ -41,6 +42,13 @@ def main() -> int:
     return ExitCode.DONE
 
 
+def _quick(job: Mapping[str, Any]) -> dict[str, object]:
+    report = look_quickly(
+        Path(job["root"]), Path(job["file"]), now_ns=SystemClock().now_ns(), hot_ns=int(job["hot_ns"])
+    )
+    return {"quick": asdict(report)}
+
+
 def _scan(job: Mapping[str, Any]) -> dict[str, object]:
     destination = Path(job["file"])
     if job["lock"]:
@@ -48,7 +56,7 @@ def _scan(job: Mapping[str, Any]) -> dict[str, object]:
     scan = scan_tree(Path(job["root"]), destination, drive=job["drive"], clock=SystemClock(), told=_tell)
     if job["lock"]:
         _sum_up(job, destination)
-    return asdict(scan)
+    return {"scan": asdict(scan)}
 
 
 def _sum_up(job: Mapping[str, Any], scan: Path) -> None:
@@ -56,6 +64,11 @@ def _sum_up(job: Mapping[str, Any], scan: Path) -> None:
     rules = [OwnershipRule(**{**rule, "drives": tuple(rule["drives"])}) for rule in job["rules"]]
     ownership = Ownership(rules, job["drive"], job["detectors"])
     write_usage(scan, measure_usage(scan, ownership), ownership.digest)
+    before = sorted(path for path in scan.parent.glob("2*Z.parquet") if path.name < scan.name)
+    keep_directories(scan, before[-1] if before else None)
+
+
+_TASKS = {"scan": _scan, "quick": _quick}
 
 
 def _tell(n_files: int, n_dirs: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from nualley.app.site import Site
 from nualley.core import PARENT_PID, SECOND_NS, NualleyError, nearest
-from nualley.storage import DriveMissing, DriveUsage, OwnershipRule, Scan, ScanFailed, UnknownDrive
+from nualley.storage import DriveMissing, DriveUsage, OwnershipRule, QuickReport, Scan, ScanFailed, UnknownDrive
 
 Told = Callable[[str, int, int], None]
 """Told the drive, and files and directories seen so far."""
@@ -40,6 +40,10 @@ class ScanJob:
         By these it is added up afterwards who takes what.
     detectors : tuple of str
         Ids of the detectors that the rules may mean.
+    task : str
+        ``scan``, or ``quick`` for a look at what changed since the scan ``file``.
+    hot_ns : int
+        How long a directory is hot after the last change of a file in it [ns].
     """
 
     drive: str
@@ -48,6 +52,8 @@ class ScanJob:
     lock: str = ""
     rules: tuple[OwnershipRule, ...] = ()
     detectors: tuple[str, ...] = ()
+    task: str = "scan"
+    hot_ns: int = 0
 
 
 def folder_of(store: Path, drive: str) -> Path:
@@ -112,7 +118,27 @@ def scan_jobs(site: Site, usages: Sequence[DriveUsage]) -> list[list[ScanJob]]:
     return list(groups.values())
 
 
-async def run_scans(groups: Sequence[Sequence[ScanJob]], told: Told) -> tuple[list[Scan], list[NualleyError]]:
+def quick_jobs(site: Site, usages: Sequence[DriveUsage]) -> list[list[ScanJob]]:
+    """Return the quick looks at drives that were scanned once, those of one device in a row."""
+    store = site.configuration.store
+    groups: dict[int | None, list[ScanJob]] = {}
+    for usage in usages:
+        newest = next(scans_of(site, usage.drive.name), None)
+        if newest is None:
+            continue
+        lock = store / "run" / f"scan-{usage.device}.lock"
+        job = ScanJob(
+            *(usage.drive.name, os.fspath(usage.drive.path), os.fspath(newest), os.fspath(lock)),
+            task="quick",
+            hot_ns=site.configuration.storage.scan.hot_ns,
+        )
+        groups.setdefault(usage.device, []).append(job)
+    return list(groups.values())
+
+
+async def run_scans(
+    groups: Sequence[Sequence[ScanJob]], told: Told
+) -> tuple[list[Scan | QuickReport], list[NualleyError]]:
     """Scan, groups side by side.
 
     Parameters
@@ -124,19 +150,19 @@ async def run_scans(groups: Sequence[Sequence[ScanJob]], told: Told) -> tuple[li
 
     Returns
     -------
-    tuple of list of Scan and list of NualleyError
+    tuple of list of Scan or QuickReport and list of NualleyError
         What was found in the order of the jobs, and which could not be done.
     """
 
-    async def run(group: Sequence[ScanJob]) -> list[Scan | NualleyError]:
+    async def run(group: Sequence[ScanJob]) -> list[Scan | QuickReport | NualleyError]:
         return [await _run(job, told) for job in group]
 
     done = [result for results in await asyncio.gather(*map(run, groups)) for result in results]
-    scans = [result for result in done if isinstance(result, Scan)]
+    scans = [result for result in done if not isinstance(result, NualleyError)]
     return scans, [result for result in done if isinstance(result, NualleyError)]
 
 
-async def _run(job: ScanJob, told: Told) -> Scan | NualleyError:
+async def _run(job: ScanJob, told: Told) -> Scan | QuickReport | NualleyError:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "nualley.app.scan_child"),
         stdin=asyncio.subprocess.PIPE,
@@ -165,7 +191,9 @@ async def _run(job: ScanJob, told: Told) -> Scan | NualleyError:
     return _result(job, answer, child.returncode or 0)
 
 
-def _result(job: ScanJob, answer: dict[str, Any], code: int) -> Scan | NualleyError:
+def _result(job: ScanJob, answer: dict[str, Any], code: int) -> Scan | QuickReport | NualleyError:
+    if "quick" in answer:
+        return QuickReport(**answer["quick"])
     if "scan" in answer:
         return Scan(**{**answer["scan"], "refused": tuple(map(tuple, answer["scan"]["refused"]))})
     if "error" in answer:

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nualley.app.scanning import folder_of, scans_of
 from nualley.app.site import Site
 from nualley.core import NualleyError, UsageError, nearest
 from nualley.storage import NoScan, Ownership, UnownedDirectory, Usage
+from nualley.storage.adapters.directories import directories_file, quick_file, read_told
 from nualley.storage.adapters.scan_rows import read_metadata
 from nualley.storage.adapters.usage_files import (
     find_unowned,
@@ -141,6 +143,44 @@ def unowned(site: Site, drive: str | None = None) -> list[Unowned]:
         directories = find_unowned(scan, _ownership(site, name))
         found.append(Unowned(name, told["start_ns"], told["size_B"], directories))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRecord:
+    """A full scan that is kept, and what quick looks knew.
+
+    Parameters
+    ----------
+    told : mapping
+        The footer of the scan, see docs/reference/scan-files.md.
+    missed_B : int or None
+        Bytes that quick looks had missed until then [B]; None where there was none before it.
+    quick : mapping or None
+        Of the newest scan of a drive: when the last quick look was (``time_ns``) and what it found (``size_B``).
+    """
+
+    told: Mapping[str, Any]
+    missed_B: int | None
+    quick: Mapping[str, Any] | None
+
+
+def list_scans(site: Site, drive: str | None = None) -> list[ScanRecord]:
+    """Return the scans that are kept, the newest of each drive first.
+
+    Raises
+    ------
+    NoScan
+        Where no drive was scanned yet.
+    """
+    records = []
+    for name in _drives(site, drive):
+        for number, scan in enumerate(scans_of(site, name)):
+            quick = read_told(quick_file(scan.parent)) if number == 0 else {}
+            missed_B = read_told(directories_file(scan)).get("missed_B")
+            records.append(ScanRecord(read_metadata(scan), missed_B, quick if quick.get("scan") == scan.name else None))
+    if not records:
+        raise _no_scan(site, drive)
+    return records
 
 
 def not_scanned(site: Site) -> list[str]:

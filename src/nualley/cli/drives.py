@@ -13,7 +13,7 @@ from nualley.cli import drives_usage
 from nualley.cli.options import Output
 from nualley.cli.output import print_error, print_json, print_note, print_table
 from nualley.core import NualleyError, UsageError, escape_name, format_size
-from nualley.storage import DriveUsage, Scan
+from nualley.storage import DriveUsage, QuickReport, Scan
 
 if TYPE_CHECKING:
     from nualley.app.scanning import ScanJob
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 app = App(name="drives", help="Drives, how full they are, and what is on them.")
 app.command(drives_usage.usage)
 app.command(drives_usage.unowned)
+app.command(drives_usage.scans)
 
 _N_REFUSED_SHOWN = 5
 
@@ -98,7 +99,8 @@ def scan(
         raise UsageError("--out goes with --path: scans of drives lie in the store", where="--out", do="leave it out")
     with tempfile.TemporaryDirectory(prefix="nualley-scan-") as temporary:
         groups = _path_jobs(path, out or Path(temporary) / "scan.parquet") if path else _drive_jobs(drive, output)
-        scans, errors = _run(groups)
+        found, errors = _run(groups)
+    scans = [of for of in found if isinstance(of, Scan)]
     is_one = drive is not None or path is not None
     if is_one and errors:
         raise errors[0]
@@ -127,7 +129,7 @@ def _drive_jobs(drive: str | None, output: Output) -> "list[list[ScanJob]]":
     return scan_jobs(site, usages)
 
 
-def _run(groups: "Sequence[Sequence[ScanJob]]") -> tuple[list[Scan], list[NualleyError]]:
+def _run(groups: "Sequence[Sequence[ScanJob]]") -> tuple[list[Scan | QuickReport], list[NualleyError]]:
     from nualley.app.scanning import run_scans
     from nualley.cli.progress import count_progress
 

@@ -1,4 +1,4 @@
-"""``nualley drives usage`` and ``unowned``: who takes what, and what nobody owns."""
+"""``nualley drives usage``, ``unowned`` and ``scans``: who takes what, what nobody owns, and what was scanned when."""
 
 from typing import Annotated
 
@@ -120,3 +120,45 @@ def unowned(*, drive: str | None = None, limit: Whole = 20, output: Output = Out
     for of in found:
         size_B = sum(directory.size_B for directory in of.directories)
         print_note(f"{of.drive}: {format_size(size_B)} of {format_size(of.total_B)} are nobody's")
+
+
+def scans(*, drive: str | None = None, output: Output = Output()) -> None:
+    """List the scans that are kept, and what quick looks between them saw and missed.
+
+    Example: nualley drives scans
+
+    Parameters
+    ----------
+    drive : str, optional
+        Only this drive.
+    """
+    from nualley.app.usage import list_scans  # NumPy and pyarrow are heavy
+
+    found = list_scans(open_site(output.experiment), drive)
+    names = ("drive", "start_ns", "stop_ns", "n_files", "n_dirs", "size_B", "blocks_B", "unreadable", "vanished")
+    if output.is_json:
+        print_json(
+            [
+                {
+                    **{name: scan.told[name] for name in names},
+                    "missed_B": scan.missed_B,
+                    "quick_ns": scan.quick["time_ns"] if scan.quick else None,
+                    "quick_size_B": scan.quick["size_B"] if scan.quick else None,
+                }
+                for scan in found
+            ]
+        )
+        return
+    print_table(
+        ("drive", "begun", "files", "directories", "size", "unreadable", "vanished", "missed before", "now about"),
+        [
+            [
+                *(scan.told["drive"], shown_time(scan.told["start_ns"]), scan.told["n_files"], scan.told["n_dirs"]),
+                *(format_size(scan.told["size_B"]), scan.told["unreadable"], scan.told["vanished"]),
+                None if scan.missed_B is None else format_size(scan.missed_B),
+                format_size(scan.quick["size_B"]) if scan.quick else None,
+            ]
+            for scan in found
+        ],
+        right=(2, 3, 4, 5, 6, 7, 8),
+    )

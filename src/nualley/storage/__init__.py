@@ -27,6 +27,7 @@ from nualley.storage.errors import (
     WrongHistory,
 )
 from nualley.storage.health import DeviceHealth
+from nualley.storage.histories import FillDay, FillNote, QuickReport
 from nualley.storage.models import (
     MARKER_NAME,
     NOBODY,
@@ -102,6 +103,7 @@ __all__ = [
     "Progress",
     "Published",
     "PurgeSettings",
+    "QuickReport",
     "Scan",
     "ScanDamaged",
     "ScanFailed",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from nualley.core import escape_name, format_size
 from nualley.storage.errors import NoDriveFits, UnsafeName
-from nualley.storage.models import MARKER_NAME, Drive, DriveMarker, DriveRole, DriveUsage, FillDay, FillNote
+from nualley.storage.histories import DirectoryState, FillDay, FillNote
+from nualley.storage.models import MARKER_NAME, Drive, DriveMarker, DriveRole, DriveUsage
 
 
 def place(template: str, drive: Drive, *, detector: str, run: int | str, name: str) -> Path:
@@ -257,3 +258,36 @@ def is_due(last_ns: int | None, every_ns: int, now_ns: int) -> bool:
     if not every_ns:
         return False
     return last_ns is None or last_ns > now_ns or now_ns - last_ns >= every_ns
+
+
+def needs_look(before: DirectoryState, mtime_ns: int, hot_since_ns: int) -> bool:
+    """Return whether files of a directory may have other sizes than they had.
+
+    Parameters
+    ----------
+    before : DirectoryState
+        As it was last seen.
+    mtime_ns : int
+        Its own last change, now [ns since 1970 UTC].
+    hot_since_ns : int
+        Files that changed since then may go on growing in place, which the directory's time does not tell.
+    """
+    return mtime_ns != before.mtime_ns or before.newest_ns >= hot_since_ns
+
+
+def missed_by_quick(
+    believed: Mapping[bytes, DirectoryState], found: Mapping[bytes, DirectoryState], quick_ns: int
+) -> int:
+    """Return the bytes that quick looks had missed by the last of them [B].
+
+    Parameters
+    ----------
+    believed : mapping of bytes to DirectoryState
+        The directories as quick looks had them.
+    found : mapping of bytes to DirectoryState
+        As the next full scan found them.
+    quick_ns : int
+        When the last quick look began [ns since 1970 UTC]: what changed since then it could not know.
+    """
+    settled = {path: now for path, now in found.items() if max(now.mtime_ns, now.newest_ns) < quick_ns}
+    return sum(abs(now.size_B - (believed[path].size_B if path in believed else 0)) for path, now in settled.items())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nualley.core import SECOND_NS, make_folders, sync_folder
 from nualley.storage.decide import sum_up_day
-from nualley.storage.models import FillDay, FillNote
+from nualley.storage.histories import FillDay, FillNote
 
 _NOTE_HEAD = "time_ns,drive,used_B,available_B"
 _DAY_HEAD = "day,drive,used_B,available_B,capacity_B,written_B"
