@@ -13,11 +13,9 @@ from typing import Any
 
 from nualley.core import PARENT_PID, ExitCode, NualleyError, SystemClock, end_with_parent, reason
 from nualley.storage import Ownership, OwnershipRule
-from nualley.storage.adapters.directories import keep_directories, look_quickly
 from nualley.storage.adapters.posix import PosixFiles
 from nualley.storage.adapters.priority import step_back
 from nualley.storage.adapters.scanner import scan_tree
-from nualley.storage.adapters.usage_files import measure_usage, write_usage
 from nualley.storage.errors import ScanRunning
 
 
@@ -43,6 +41,8 @@ def main() -> int:
 
 
 def _quick(job: Mapping[str, Any]) -> dict[str, object]:
+    from nualley.storage.adapters.directories import look_quickly  # pyarrow.compute is heavy
+
     report = look_quickly(
         Path(job["root"]), Path(job["file"]), now_ns=SystemClock().now_ns(), hot_ns=int(job["hot_ns"])
     )
@@ -61,6 +61,9 @@ def _scan(job: Mapping[str, Any]) -> dict[str, object]:
 
 def _sum_up(job: Mapping[str, Any], scan: Path) -> None:
     """Keep who takes what: small, kept for good, and what the history is read from."""
+    from nualley.storage.adapters.directories import keep_directories  # pyarrow.compute is heavy
+    from nualley.storage.adapters.usage_files import measure_usage, write_usage
+
     rules = [OwnershipRule(**{**rule, "drives": tuple(rule["drives"])}) for rule in job["rules"]]
     ownership = Ownership(rules, job["drive"], job["detectors"])
     write_usage(scan, measure_usage(scan, ownership), ownership.digest)

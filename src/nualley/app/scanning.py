@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nualley.app.site import Site
 from nualley.core import PARENT_PID, SECOND_NS, NualleyError, nearest
 from nualley.storage import DriveMissing, DriveUsage, OwnershipRule, QuickReport, Scan, ScanFailed, UnknownDrive
+
+# a folder is scanned without an experiment, whose configuration takes as long to load as all the rest
+if TYPE_CHECKING:
+    from nualley.app.site import Site
 
 Told = Callable[[str, int, int], None]
 """Told the drive, and files and directories seen so far."""
@@ -73,7 +76,7 @@ def scan_name(start_ns: int) -> str:
     return f"{moment:%Y%m%dT%H%M%S}.{start_ns % SECOND_NS // _MS_NS:03d}Z.parquet"
 
 
-def drives_to_scan(site: Site, name: str | None = None) -> list[DriveUsage]:
+def drives_to_scan(site: "Site", name: str | None = None) -> list[DriveUsage]:
     """Return the drives that can be scanned: the one of that name, or all that are there.
 
     Raises
@@ -102,7 +105,7 @@ def drives_to_scan(site: Site, name: str | None = None) -> list[DriveUsage]:
     return there
 
 
-def scan_jobs(site: Site, usages: Sequence[DriveUsage]) -> list[list[ScanJob]]:
+def scan_jobs(site: "Site", usages: Sequence[DriveUsage]) -> list[list[ScanJob]]:
     """Return the scans of drives, those of one device in a row: its heads can only be at one place."""
     store = site.configuration.store
     groups: dict[int | None, list[ScanJob]] = {}
@@ -118,7 +121,7 @@ def scan_jobs(site: Site, usages: Sequence[DriveUsage]) -> list[list[ScanJob]]:
     return list(groups.values())
 
 
-def quick_jobs(site: Site, usages: Sequence[DriveUsage]) -> list[list[ScanJob]]:
+def quick_jobs(site: "Site", usages: Sequence[DriveUsage]) -> list[list[ScanJob]]:
     """Return the quick looks at drives that were scanned once, those of one device in a row."""
     store = site.configuration.store
     groups: dict[int | None, list[ScanJob]] = {}
@@ -205,6 +208,6 @@ def _result(job: ScanJob, answer: dict[str, Any], code: int) -> Scan | QuickRepo
     )
 
 
-def scans_of(site: Site, drive: str) -> Iterator[Path]:
+def scans_of(site: "Site", drive: str) -> Iterator[Path]:
     """Return the scans of a drive that are kept, the newest first."""
     yield from sorted(folder_of(site.configuration.store, drive).glob("2*Z.parquet"), reverse=True)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from nualley.app.site import open_site
 from nualley.cli import drives_usage
 from nualley.cli.options import Output
 from nualley.cli.output import print_error, print_json, print_note, print_table
@@ -32,6 +31,8 @@ def list_(*, output: Output = Output()) -> None:
 
     Example: nualley drives list
     """
+    from nualley.app.site import open_site  # folders are scanned without
+
     usages = open_site(output.experiment).drive_usages()
     if output.is_json:
         print_json(
@@ -119,6 +120,7 @@ def _path_jobs(path: Path, file: Path) -> "list[list[ScanJob]]":
 
 def _drive_jobs(drive: str | None, output: Output) -> "list[list[ScanJob]]":
     from nualley.app.scanning import drives_to_scan, scan_jobs
+    from nualley.app.site import open_site  # folders are scanned without
 
     site = open_site(output.experiment)
     usages = drives_to_scan(site, drive)

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from nualley.app.site import open_site
 from nualley.cli.options import Output, Whole
 from nualley.cli.output import print_json, print_note, print_table, shown_time
 from nualley.core import escape_name, format_size
@@ -30,6 +29,7 @@ def usage(
     history : bool
         Of each scan that ever was, instead of the newest ones.
     """
+    from nualley.app.site import open_site  # folders are scanned without
     from nualley.app.usage import current_usage, not_scanned, parse_dimensions, usage_history  # NumPy, pyarrow
 
     names = parse_dimensions(by)
@@ -78,6 +78,7 @@ def unowned(*, drive: str | None = None, limit: Whole = 20, output: Output = Out
     limit : int
         So many directories of each drive; 0 for all.
     """
+    from nualley.app.site import open_site  # folders are scanned without
     from nualley.app.usage import unowned as find  # NumPy and pyarrow are heavy
 
     found = find(open_site(output.experiment), drive)
@@ -132,6 +133,7 @@ def scans(*, drive: str | None = None, output: Output = Output()) -> None:
     drive : str, optional
         Only this drive.
     """
+    from nualley.app.site import open_site  # folders are scanned without
     from nualley.app.usage import list_scans  # NumPy and pyarrow are heavy
 
     found = list_scans(open_site(output.experiment), drive)
