@@ -89,7 +89,7 @@ class Walk:
         except OSError as error:
             self._refuse(path, error)
             return None
-        if os.fstat(descriptor).st_dev != self._device:  # mounted since it was listed
+        if os.fstat(descriptor).st_dev != self._device:  # mounted since it was begun, or nothing tells of mounts
             os.close(descriptor)
             return None
         return _Frame(descriptor, path)
@@ -113,11 +113,7 @@ class Walk:
             chunk = self._present(frame.path, chunk)
             stats = [entry.stat(follow_symlinks=False) for entry in chunk]
         self._rows.add([entry.name for entry in chunk], stats)
-        frame.inner += [
-            entry.name
-            for entry in chunk
-            if entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_dev == self._device
-        ]
+        frame.inner += [entry.name for entry in chunk if entry.is_dir(follow_symlinks=False)]
         self._n_seen += len(chunk)
 
     def _present(self, path: bytes, chunk: list[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
