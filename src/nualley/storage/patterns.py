@@ -116,7 +116,9 @@ def _check_key(key: str, words: str | None) -> str:
 def _part_regex(part: str, prefix: str, detectors: Collection[str]) -> str:
     if part == "**":
         return "(?:[^/]+/)*"
-    return "".join(_token_regex(token, prefix, detectors) for token in _TOKEN.finditer(part)) + "/"
+    regex = "".join(_token_regex(token, prefix, detectors) for token in _TOKEN.finditer(part))
+    # a name has at least one character: without this, * would match the drive's root too
+    return f"{'(?=[^/])' if re.fullmatch(regex, '') else ''}{regex}/"
 
 
 def _token_regex(token: re.Match[str], prefix: str, detectors: Collection[str]) -> str:
