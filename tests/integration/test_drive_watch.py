@@ -10,7 +10,7 @@ from nualley.app.site import Site
 from nualley.app.usage import list_scans
 from nualley.config import load, write_template
 from nualley.core import DAY_NS, Clock, SystemClock
-from nualley.storage.adapters.fill_files import FillHistory
+from nualley.storage.adapters.fill_files import FillFolder
 
 
 class LaterClock:
@@ -82,7 +82,7 @@ async def test_what_failed_is_not_tried_at_every_look(tmp_path: Path, monkeypatc
 async def test_how_full_drives_are_is_noted(tmp_path: Path) -> None:
     site = site_in(tmp_path / "experiment", SystemClock())
     await DriveWatch(site).note()
-    (day,) = FillHistory(site.configuration.store / "fill").days()
+    (day,) = FillFolder(site.configuration.store / "fill").days()
     (usage,) = site.drive_usages()
     assert (day.drive, day.capacity_B) == ("data1", day.used_B + day.available_B)
     assert abs(day.used_B - usage.used_B) < 10**9

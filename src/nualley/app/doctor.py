@@ -18,7 +18,7 @@ from nualley.core import Check, CheckResult, CheckState, NualleyError, format_ti
 from nualley.daq import ReadersCheck
 from nualley.ingest import QuarantineCheck, RunTimesCheck, WaitingCheck
 from nualley.ingest.adapters.posix import PosixDropFiles
-from nualley.storage import DriveCheck, HealthCheck
+from nualley.storage import WARN_DAYS, DriveCheck, FillCheck, FillForecast, HealthCheck
 from nualley.storage.adapters.health import machine_health
 
 _LIBRARIES = (
@@ -66,6 +66,7 @@ def site_checks(site: Site) -> list[tuple[str, Check]]:
         ("store", lambda: [_store(configuration.store)]),
         ("storage.drives", DriveCheck(site.drive_usages)),
         ("storage.health", HealthCheck(machine_health)),
+        ("storage.fill", FillCheck(lambda: _near_forecasts(site))),
         ("daq.readers", ReadersCheck()),
         ("processes", site.processes),
         ("archive", lambda: [_archive(site)]),
@@ -78,6 +79,12 @@ def site_checks(site: Site) -> list[tuple[str, Check]]:
         ("ingest.quarantine", lambda: QuarantineCheck(site.catalog(), drops)()),  # noqa: PLW0108
         ("ingest.run_times", lambda: RunTimesCheck(site.catalog())()),  # noqa: PLW0108
     ]
+
+
+def _near_forecasts(site: Site) -> list[FillForecast]:
+    from nualley.app.forecast import near_forecasts  # NumPy is heavy
+
+    return near_forecasts(site, WARN_DAYS)
 
 
 def examine_site(site: Site) -> Iterator[CheckResult]:

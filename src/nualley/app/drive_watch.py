@@ -11,7 +11,7 @@ from nualley.app.scanning import quick_jobs, run_scans, scan_jobs, scans_of
 from nualley.app.site import Site
 from nualley.core import SECOND_NS, NualleyError, reason
 from nualley.storage import DriveUsage, Scan, is_due, notes_of
-from nualley.storage.adapters.fill_files import FillHistory
+from nualley.storage.adapters.fill_files import FillFolder
 
 SETTLE_S = 300.0
 """The first scan waits so long [s]: who starts the product looks at it, and the drives are busy with what waited."""
@@ -37,7 +37,7 @@ class DriveWatch:
         self._site = site
         self._settle_s = settle_s
         self._settings = site.configuration.storage.scan
-        self._history = FillHistory(site.configuration.store / "fill")
+        self._history = FillFolder(site.fill_folder)
         self._tried_ns: dict[str, int] = {}
 
     async def run(self, stop: asyncio.Event) -> None:

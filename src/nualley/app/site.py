@@ -52,6 +52,11 @@ class Site:
         """Where the archive is."""
         return self.configuration.store / "archive"
 
+    @property
+    def fill_folder(self) -> Path:
+        """Where it is kept how full the drives were."""
+        return self.configuration.store / "fill"
+
     def open_archive(self) -> "ArchiveReader":
         """Return a reader of the archive that nobody else uses: for a thread of its own.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from nualley.cli import drives_usage
+from nualley.cli import drives_forecast, drives_usage
 from nualley.cli.options import Output
 from nualley.cli.output import print_error, print_json, print_note, print_table
 from nualley.core import NualleyError, UsageError, escape_name, format_size
@@ -17,10 +17,11 @@ from nualley.storage import DriveUsage, QuickReport, Scan
 if TYPE_CHECKING:
     from nualley.app.scanning import ScanJob
 
-app = App(name="drives", help="Drives, how full they are, and what is on them.")
+app = App(name="drives", help="Drives: how full they are, when they will be, and what is on them.")
 app.command(drives_usage.usage)
 app.command(drives_usage.unowned)
 app.command(drives_usage.scans)
+app.command(drives_forecast.forecast)
 
 _N_REFUSED_SHOWN = 5
 

@@ -1,6 +1,6 @@
 """Drives, how full they are, and the one durable verified copy."""
 
-from nualley.storage.checks import DriveCheck, HealthCheck
+from nualley.storage.checks import WARN_DAYS, DriveCheck, FillCheck, HealthCheck
 from nualley.storage.decide import choose_drive, is_due, notes_of, place, placed_detector, separate
 from nualley.storage.errors import (
     DestinationBusy,
@@ -39,8 +39,6 @@ from nualley.storage.models import (
     FillForecast,
     FillHistory,
     GrowthShare,
-    FillDay,
-    FillNote,
     NotedUsage,
     Owner,
     OwnershipRule,
@@ -67,6 +65,7 @@ from nualley.storage.settings import (
 __all__ = [
     "MARKER_NAME",
     "NOBODY",
+    "WARN_DAYS",
     "DestinationBusy",
     "DestinationConflict",
     "DestinationRefused",
@@ -85,11 +84,12 @@ __all__ = [
     "DropSettings",
     "DurableFiles",
     "FileState",
+    "FillCheck",
+    "FillDay",
     "FillForecast",
     "FillHistory",
-    "GrowthShare",
-    "FillDay",
     "FillNote",
+    "GrowthShare",
     "HealthCheck",
     "NoDriveFits",
     "NoScan",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from nualley.core import CheckResult, CheckState, escape_name, format_size
 from nualley.storage.health import DeviceHealth
-from nualley.storage.models import DriveUsage
+from nualley.storage.models import DriveUsage, FillForecast
 
 
 class DriveCheck:
@@ -23,6 +23,40 @@ class DriveCheck:
     def __call__(self) -> list[CheckResult]:
         """Look at every drive."""
         return [_check(usage) for usage in self._measure()]
+
+
+WARN_DAYS = 30
+"""A drive that may be full within so many days is told [d]."""
+
+
+class FillCheck:
+    """Drives that will be full soon.
+
+    Parameters
+    ----------
+    forecast : callable
+        Returns what can be said of each drive; its horizon is `WARN_DAYS`.
+    """
+
+    def __init__(self, forecast: Callable[[], Sequence[FillForecast]]) -> None:
+        self._forecast = forecast
+
+    def __call__(self) -> list[CheckResult]:
+        """Look at every drive of which something can be said."""
+        return [_check_fill(forecast) for forecast in self._forecast()]
+
+
+def _check_fill(forecast: FillForecast) -> CheckResult:
+    name = f"storage.fill.{forecast.drive}"
+    if forecast.full_10 is None:
+        return CheckResult(name, CheckState.OK, f"not full within {WARN_DAYS} days, with a chance of 90 %")
+    middle = f", with 50 % by {forecast.full_50}" if forecast.full_50 else ""
+    return CheckResult(
+        name,
+        CheckState.WARNING,
+        f"full by {forecast.full_10} with a chance of 10 %{middle}, if all goes on as lately",
+        f"nualley drives forecast {forecast.drive} says who lets it grow",
+    )
 
 
 class HealthCheck:

@@ -1,5 +1,6 @@
 """The forecast of a drive, and how earlier forecasts of it turned out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from nualley.storage.fill_history import gross_changes, net_changes
 from nualley.storage.forecast import HORIZON_DAYS, LEAST_DAYS, QUANTILES, futures
-from nualley.storage.models import FillForecast, FillHistory
+from nualley.storage.models import FillForecast, FillHistory, GrowthShare
 
 SCORED_DAYS = (3, 7, 14, 30)
 """So far ahead forecasts are compared with what then was [d]."""
@@ -18,6 +19,7 @@ _STEP_DAYS = 7
 _MOST_ORIGINS = 26
 _LEAST_PAST_DAYS = 28
 _LEAST_SCORED = 8
+_GROWTH_DAYS = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def overall(scores: list[Score]) -> tuple[float, float] | None:
     ) / n
 
 
-def forecast_drive(history: FillHistory, horizon_days: int = HORIZON_DAYS) -> FillForecast:
+def forecast_drive(history: FillHistory, horizon_days: int = HORIZON_DAYS, *, is_scored: bool = True) -> FillForecast:
     """Say when a drive will be full.
 
     Parameters
@@ -118,6 +120,8 @@ def forecast_drive(history: FillHistory, horizon_days: int = HORIZON_DAYS) -> Fi
         How full it was; the forecast begins behind its last day.
     horizon_days : int
         How far ahead [d].
+    is_scored : bool
+        Whether forecasts from days of the past are made too, and compared with what came: ten times the work.
 
     Raises
     ------
@@ -126,9 +130,42 @@ def forecast_drive(history: FillHistory, horizon_days: int = HORIZON_DAYS) -> Fi
     """
     full_10, full_50 = _dates(history, net_changes(history), horizon_days)
     gross_10, gross_50 = _dates(history, gross_changes(history), horizon_days)
-    score = overall(score_past(history)) if history.used_B.size > _LEAST_PAST_DAYS + LEAST_DAYS else None
+    has_past = is_scored and history.used_B.size > _LEAST_PAST_DAYS + LEAST_DAYS
+    score = overall(score_past(history)) if has_past else None
     coverage80, pinball_B = score or (None, None)
     return FillForecast(history.drive, full_10, full_50, gross_10, gross_50, coverage80, pinball_B)
+
+
+def growth_shares(
+    days: NDArray[np.float64], owners: Sequence[tuple[str, str]], size_B: NDArray[np.float64]
+) -> list[GrowthShare]:
+    """Say who lets a drive grow, from its scans.
+
+    Parameters
+    ----------
+    days : ndarray of float64, shape (n,)
+        When each scan was [d since 1970 UTC].
+    owners : sequence of tuple of str
+        Detector and stage of each row; what a scan does not name takes nothing then.
+    size_B : ndarray of float64, shape (n,)
+        Bytes on the device [B].
+
+    Returns
+    -------
+    list of GrowthShare
+        Over the last four weeks, from the newest scan before them on, the largest first; none with only one scan.
+    """
+    scans = np.unique(days)
+    before = scans[scans <= scans[-1] - _GROWTH_DAYS] if scans.size else scans
+    first = before[-1] if before.size else (scans[0] if scans.size else 0.0)
+    if scans.size < 2 or first == scans[-1]:
+        return []
+    change_B: dict[tuple[str, str], float] = {}
+    for day, owner, size in zip(days.tolist(), owners, size_B.tolist(), strict=True):
+        sign = int(day == scans[-1]) - int(day == first)
+        change_B[owner] = change_B.get(owner, 0.0) + sign * size
+    shares = [GrowthShare(*owner, change / float(scans[-1] - first)) for owner, change in change_B.items()]
+    return sorted(shares, key=lambda share: (-share.B_per_day, share.detector, share.stage))
 
 
 def _dates(history: FillHistory, changes_B: NDArray[np.float64], horizon_days: int) -> tuple[date | None, date | None]:

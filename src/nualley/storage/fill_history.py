@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nualley.core import nearest
 from nualley.storage.errors import WrongHistory
+from nualley.storage.histories import FillDay
 from nualley.storage.models import FillHistory
 
 COLUMNS = ("day", "used_B", "written_B", "capacity_B")
@@ -118,3 +119,17 @@ def gross_changes(history: FillHistory) -> NDArray[np.float64]:
     grown_B = np.maximum(net_changes(history), 0.0)
     written_B = history.written_B[1:]
     return np.where(np.isnan(written_B), grown_B, np.maximum(written_B, grown_B))
+
+
+def histories_of(days: Iterable[FillDay]) -> dict[str, FillHistory]:
+    """Return the histories of drives from what was noted of them, by the name of the drive.
+
+    Parameters
+    ----------
+    days : iterable of FillDay
+        In any order; of a day that is there twice the later row counts. Capacity is that of the last day.
+    """
+    rows: dict[str, dict[date, tuple[float, float, float]]] = {}
+    for day in days:
+        rows.setdefault(day.drive, {})[day.day] = (float(day.used_B), float(day.written_B), float(day.capacity_B))
+    return {drive: _every_day(drive, found, drive) for drive, found in rows.items()}

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nualley.storage import FillHistory, ShortHistory
-from nualley.storage.fill_forecast import forecast_drive, overall, pinball_loss_B, score_past
+from nualley.core import CheckState
+from nualley.storage import WARN_DAYS, FillCheck, FillDay, FillHistory, ShortHistory
+from nualley.storage.fill_forecast import forecast_drive, growth_shares, overall, pinball_loss_B, score_past
+from nualley.storage.fill_history import histories_of
 from nualley.storage.forecast import LEAST_DAYS, Futures, days_like_now, futures, stationary_bootstrap
 
 FIRST = date(2026, 1, 1)
@@ -144,3 +146,32 @@ def test_pinball_loss_is_that_of_the_quantiles() -> None:
     assert pinball_loss_B((0.0, 0.0, 0.0), 10.0) == pytest.approx((0.1 + 0.5 + 0.9) * 10 / 3)
     assert pinball_loss_B((0.0, 0.0, 0.0), -10.0) == pytest.approx((0.9 + 0.5 + 0.1) * 10 / 3)
     assert overall([]) is None
+
+
+def test_growth_is_that_of_four_weeks_by_detector_and_stage() -> None:
+    days = np.array([0.0, 0.0, 10.0, 10.0, 40.0, 40.0, 40.0])
+    owners = [("a", "raw"), ("b", "raw"), ("a", "raw"), ("b", "raw"), ("a", "raw"), ("b", "raw"), ("c", "raw")]
+    size_B = np.array([0.0, 900.0, 100.0, 1000.0, 400.0, 700.0, 60.0])
+    found = growth_shares(days, owners, size_B)
+    assert [(share.detector, share.B_per_day) for share in found] == [("a", 10.0), ("c", 2.0), ("b", -10.0)]
+    assert growth_shares(days[:2], owners[:2], size_B[:2]) == []
+    assert growth_shares(days[:0], [], size_B[:0]) == []
+
+
+def test_histories_come_from_what_was_noted() -> None:
+    def day(number: int, used_B: int, drive: str = "data1") -> FillDay:
+        return FillDay(date(2026, 1, number), drive, used_B, 1000 - used_B, 5)
+
+    found = histories_of([day(3, 300), day(1, 90), day(1, 100), day(2, 7, "data2")])
+    assert found["data1"].used_B.tolist() == [100, 200, 300]
+    assert (found["data1"].capacity_B, found["data2"].used_B.tolist()) == (1000, [7])
+
+
+def test_a_drive_that_may_be_full_within_a_month_is_a_warning() -> None:
+    soon = forecast_drive(history(np.arange(101.0), 110.0), WARN_DAYS, is_scored=False)
+    later = forecast_drive(history(np.arange(101.0), 200.0), WARN_DAYS, is_scored=False)
+    warning, fine = FillCheck(lambda: [soon, later])()
+    assert (warning.state, fine.state) == (CheckState.WARNING, CheckState.OK)
+    assert warning.detail.startswith(f"full by {FIRST + timedelta(days=110)} with a chance of 10 %")
+    assert warning.do == "nualley drives forecast data3 says who lets it grow"
+    assert soon.coverage80 is None

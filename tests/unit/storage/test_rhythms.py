@@ -8,7 +8,7 @@ import pytest
 
 from nualley.core import DAY_NS, SECOND_NS
 from nualley.storage import Drive, DriveUsage, FillDay, FillNote, is_due, notes_of
-from nualley.storage.adapters.fill_files import FillHistory
+from nualley.storage.adapters.fill_files import FillFolder
 from nualley.storage.decide import sum_up_day
 
 MIDNIGHT_NS = 1_795_392_000 * SECOND_NS
@@ -55,13 +55,13 @@ def test_when_something_is_due(last_ns: int | None, every_ns: int, expected: boo
 
 
 # ---------------------------------------------------------------- the folder
-def note(history: FillHistory, second: int, used_B: int, day: int = 0) -> None:
+def note(history: FillFolder, second: int, used_B: int, day: int = 0) -> None:
     time_ns = MIDNIGHT_NS + day * DAY_NS + second * SECOND_NS
     history.note([FillNote(time_ns, "data1", used_B, 1000 - used_B)])
 
 
 def test_notes_become_a_row_a_day(tmp_path: Path) -> None:
-    history = FillHistory(tmp_path / "fill")
+    history = FillFolder(tmp_path / "fill")
     for second, used_B in ((0, 100), (60, 130), (120, 120)):
         note(history, second, used_B)
     assert history.days() == [FillDay(MONDAY, "data1", 120, 880, 30)]
@@ -75,14 +75,14 @@ def test_notes_become_a_row_a_day(tmp_path: Path) -> None:
 
 
 def test_without_notes_nothing_is_known_and_nothing_made(tmp_path: Path) -> None:
-    history = FillHistory(tmp_path / "fill")
+    history = FillFolder(tmp_path / "fill")
     history.note([])
     assert history.days() == []
     assert not (tmp_path / "fill").exists()
 
 
 def test_a_line_that_a_kill_cut_off_costs_that_line_alone(tmp_path: Path) -> None:
-    history = FillHistory(tmp_path / "fill")
+    history = FillFolder(tmp_path / "fill")
     note(history, 0, 100)
     file = tmp_path / "fill" / "2026-11-23.csv"
     with file.open("a") as torn:
@@ -93,7 +93,7 @@ def test_a_line_that_a_kill_cut_off_costs_that_line_alone(tmp_path: Path) -> Non
 
 
 def test_killed_between_the_row_of_a_day_and_the_end_of_its_notes(tmp_path: Path) -> None:
-    history = FillHistory(tmp_path / "fill")
+    history = FillFolder(tmp_path / "fill")
     note(history, 0, 100)
     file = tmp_path / "fill" / "2026-11-23.csv"
     kept = file.read_bytes()

@@ -15,7 +15,7 @@ _DAY_HEAD = "day,drive,used_B,available_B,capacity_B,written_B"
 _DAYS = "days.csv"
 
 
-class FillHistory:
+class FillFolder:
     """The folder ``store/fill``.
 
     Parameters
