@@ -204,7 +204,7 @@ async def test_nothing_comes_after_it_was_stopped(driver):
     await driver.start("A")
     await until_value(driver, "A", 1.0)
     if isinstance(driver, EpicsDriver):
-        return  # its process is gone
+        pytest.skip("the source ends with its process: there is nothing to hear any more")
     await driver.stop()
     n_events = len(driver.events)
     await driver.set("A", 2.0)
