@@ -4,13 +4,19 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO, TypeAlias
 
 from nualley.app.archive import open_importer
 from nualley.archive.appliance.files import Damage, read_events
-from nualley.archive.csv_rows import RefusedLines, read_csv
+from nualley.archive.csv_rows import RefusedLines, ValueCounts, read_csv
 from nualley.archive.importing import ImportCounts, ImportedRows
+from nualley.archive.taking_in import Importer
 from nualley.archive.waves import NO_RULES, Rules
 from nualley.core import UsageError, escape_name, make_folders
+from nualley.pv import ValueType
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Takes the name of what is done, bytes done and bytes in all [B]."""
 
 _SUFFIXES = (".pb", ".csv")
 
@@ -25,6 +31,8 @@ class Imported:
         How many were read.
     counts : ImportCounts
         The account of their samples; lines that are no samples count as received and quarantined.
+    n_lines : int
+        How many lines are no samples.
     unreadable : tuple of str
         Places of the first lines that could not be read, and why.
     kept_at : Path or None
@@ -33,6 +41,7 @@ class Imported:
 
     n_files: int
     counts: ImportCounts
+    n_lines: int
     unreadable: tuple[str, ...]
     kept_at: Path | None
 
@@ -65,11 +74,13 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 def import_files(
     folder: Path,
     paths: Sequence[Path],
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
     *,
     rules: Rules = NO_RULES,
 ) -> Imported:
-    """Take in the samples of files; what is stored already is filtered, so that it may be done again.
+    """Take in the samples of files; what is stored or kept aside already is filtered, so that it may be done again.
+
+    Files of CSV are gone through twice: what the values of a PV are is not known before the last line.
 
     Parameters
     ----------
@@ -84,40 +95,75 @@ def import_files(
     """
     files = find_files(paths)
     damage, refused = Damage(), RefusedLines()
-    all_B, done_B = sum(path.stat().st_size for path in files), 0
+    values = _count_values(files, progress)
     with open_importer(folder, rules=rules) as importer:
-        for path in files:
-            for rows in _read(path, damage, refused):
+        for path in _told(files, "files", progress):
+            for rows in _read(path, damage, refused, _types(importer, values)):
                 importer.store(rows)
-            done_B += path.stat().st_size
-            if progress is not None:
-                progress("files", done_B, all_B)
     counts = importer.counts
     texts = [(*where, escape_name(text.encode(errors="surrogateescape"))) for *where, text in refused.lines]
-    kept = [*texts, *((*where, escape_name(raw)) for *where, raw in damage.lines)]
-    kept_at = _keep(folder, kept)
-    counts.received += len(kept)
-    counts.quarantined += len(kept)
+    lines = [*texts, *((*where, escape_name(raw)) for *where, raw in damage.lines)]
+    n_kept, kept_at = _keep(folder, lines)
+    counts.received += len(lines)
+    counts.quarantined += n_kept
+    counts.filtered += len(lines) - n_kept
     places = [f"{source}:{line}: {what}" for source, line, what, _ in refused.lines[:20]]
-    return Imported(len(files), counts, (*damage.places, *places), kept_at)
+    return Imported(len(files), counts, len(lines), (*damage.places, *places), kept_at)
 
 
-def _read(path: Path, damage: Damage, refused: RefusedLines) -> Iterator[ImportedRows]:
+def _told(files: Sequence[Path], name: str, progress: Progress | None) -> Iterator[Path]:
+    """Yield files, and tell how far they are gone through."""
+    all_B, done_B = sum(path.stat().st_size for path in files), 0
+    for path in files:
+        yield path
+        done_B += path.stat().st_size
+        if progress is not None:
+            progress(name, done_B, all_B)
+
+
+def _count_values(files: Sequence[Path], progress: Progress | None) -> ValueCounts:
+    counts = ValueCounts()
+    for path in _told([path for path in files if path.suffix == ".csv"], "kinds of values", progress):
+        with _opened(path) as text:
+            counts.count(text, str(path))
+    return counts
+
+
+def _types(importer: Importer, values: ValueCounts) -> Callable[[str], ValueType]:
+    return lambda pv: values.value_type(pv, importer.known_type(pv))
+
+
+def _opened(path: Path) -> TextIO:
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _read(
+    path: Path, damage: Damage, refused: RefusedLines, type_of: Callable[[str], ValueType]
+) -> Iterator[ImportedRows]:
     if path.suffix == ".pb":
         with path.open("rb") as file:
             yield from read_events(file, str(path), damage)
     else:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
-            yield from read_csv(text, str(path), refused)
+        with _opened(path) as text:
+            yield from read_csv(text, str(path), refused, type_of)
 
 
-def _keep(folder: Path, lines: Sequence[tuple[object, ...]]) -> Path | None:
-    """Keep lines that are no samples beside the refused samples, with the reason of each."""
+def _keep(folder: Path, lines: Sequence[tuple[object, ...]]) -> tuple[int, Path | None]:
+    """Keep lines that are no samples beside the refused samples, with the reason of each; none of them twice.
+
+    Returns how many are new, and where all are.
+    """
     if not lines:
-        return None
+        return 0, None
     path = folder / "quarantine" / "import-lines.jsonl"
     make_folders(path.parent)
-    with path.open("a", encoding="utf-8") as file:
-        for fields in lines:
-            file.write(json.dumps(dict(zip(("file", "line", "reason", "text"), fields, strict=True))) + "\n")
-    return path
+    new = dict.fromkeys(
+        json.dumps({"file": str(Path(str(source)).absolute()), "line": line, "reason": reason, "text": text})
+        for source, line, reason, text in lines
+    )
+    with path.open("a+", encoding="utf-8") as file:
+        file.seek(0)
+        for line in file:
+            new.pop(line.rstrip("\n"), None)
+        file.writelines(f"{line}\n" for line in new)
+    return len(new), path

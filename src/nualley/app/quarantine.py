@@ -15,7 +15,7 @@ from nualley.app.trace_rules import trace_rules
 from nualley.archive.decide import Reason
 from nualley.archive.importing import ImportedRows, sift
 from nualley.archive.taking_in import FUTURE_LIMIT_NS
-from nualley.pv import ValueType
+from nualley.pv import PvProtocol, ValueType
 
 _RELEASED = frozenset({Reason.BACKWARD, Reason.FUTURE, Reason.UNDEFINED_TIME, Reason.BEFORE_1991})
 
@@ -32,11 +32,14 @@ class Released:
         Those that were there already, such as from an earlier release.
     kept : mapping of str to int
         Those that stay aside, by their reason: their stamps are still not to be believed, or no column can hold them.
+    n_imported : int
+        Those of them that an import brought.
     """
 
     stored: int
     filtered: int
     kept: Mapping[str, int]
+    n_imported: int
 
 
 def quarantined_rows(site: Site, pvs: Sequence[str], start_ns: int, stop_ns: int) -> dict[ValueType, pa.Table]:
@@ -58,7 +61,8 @@ def release(
     start_ns, stop_ns : int
         When they were received [ns since 1970 UTC].
     is_stamped_by_receipt : bool
-        Whether they get the time of their receipt: for an IOC whose clock was wrong or never set.
+        Whether they get the time of their receipt: for an IOC whose clock was wrong or never set. Imported ones stay
+        aside: when their file was read says nothing of when they were.
 
     Returns
     -------
@@ -67,20 +71,37 @@ def release(
         by its release, as an imported one is.
     """
     kept: Counter[str] = Counter()
+    n_imported = 0
     limit_ns = site.clock.now_ns() + FUTURE_LIMIT_NS
     tables = quarantined_rows(site, pvs, start_ns, stop_ns)
     rules = trace_rules(read_plan(site).plan)
     with open_importer(site.archive_folder, site.clock, rules=rules) as importer:
         for value_type, table in tables.items():
-            is_known = pc.is_in(table["reason"], pa.array([str(reason) for reason in _RELEASED]))
-            kept.update(table.filter(pc.invert(is_known))["reason"].to_pylist())
-            for rows in _by_pv(table.filter(is_known), value_type, is_stamped_by_receipt=is_stamped_by_receipt):
-                good, reasons = _believable(rows, limit_ns)
+            for part, is_imported in _by_origin(table):
+                released, left = _split(part, is_none=is_imported and is_stamped_by_receipt)
+                reasons = left["reason"].to_pylist()
+                for rows in _by_pv(released, value_type, is_stamped_by_receipt=is_stamped_by_receipt):
+                    good, doubted = _believable(rows, limit_ns)
+                    reasons += doubted
+                    if len(good):
+                        importer.store(good)
                 kept.update(reasons)
-                if len(good):
-                    importer.store(good)
+                n_imported += len(reasons) if is_imported else 0
         counts = importer.flush()
-    return Released(counts.stored, counts.filtered, dict(kept))
+    return Released(counts.stored, counts.filtered, dict(kept), n_imported)
+
+
+def _by_origin(table: pa.Table) -> list[tuple[pa.Table, bool]]:
+    """Return what was heard, and what was imported."""
+    is_imported = pc.equal(table["protocol"].cast(pa.string()), str(PvProtocol.IMPORT))
+    return [(table.filter(pc.invert(is_imported)), False), (table.filter(is_imported), True)]
+
+
+def _split(table: pa.Table, *, is_none: bool) -> tuple[pa.Table, pa.Table]:
+    """Return what may be released where its stamps can be believed, and what never is."""
+    reasons = [] if is_none else [str(reason) for reason in _RELEASED]
+    may_be = pc.is_in(table["reason"], pa.array(reasons, pa.string()))
+    return table.filter(may_be), table.filter(pc.invert(may_be))
 
 
 def _by_pv(table: pa.Table, value_type: ValueType, *, is_stamped_by_receipt: bool) -> list[ImportedRows]:
@@ -111,6 +132,7 @@ def _believable(rows: ImportedRows, limit_ns: int) -> tuple[ImportedRows, list[s
 def receipt_bounds_ns(start_ns: int | None, stop_ns: int | None) -> tuple[int, int]:
     """Return the stretch of receipts that is meant; all of them where nothing is said [ns since 1970 UTC].
 
-    Imported samples were never received here: they stand under their own stamps, also those of the next century.
+    Of imported samples it is when they were taken in; an earlier version had their own stamps there, also those of the
+    next century.
     """
     return (-(2**63) if start_ns is None else start_ns), (2**63 - 1 if stop_ns is None else stop_ns)

@@ -2,8 +2,8 @@
 
 import csv
 import math
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from nualley.archive.columns import VALUE_TYPES
 from nualley.archive.importing import ImportedRows
+from nualley.archive.layouts import NUMBERS
 from nualley.archive.names import is_valid_pv_name
 from nualley.core import NualleyError, UsageError, parse_time_ns
 from nualley.pv import ValueType
@@ -37,26 +38,69 @@ class RefusedLines:
     lines: list[tuple[str, int, str, str]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class ValueCounts:
+    """How many values of each PV are numbers, over all files of an import: one word does not make text of a PV.
+
+    Parameters
+    ----------
+    n_numbers, n_words : collections.Counter
+        Values of each PV that are numbers, and those that are not.
+    """
+
+    n_numbers: Counter[str] = field(default_factory=Counter)
+    n_words: Counter[str] = field(default_factory=Counter)
+
+    def count(self, lines: Iterable[str], source: str) -> None:
+        """Count the values of a file; see `read_csv` for what it takes and raises."""
+        for sample in _samples(lines, source, None):
+            counts = self.n_words if _number(sample.value) is None else self.n_numbers
+            counts[sample.pv] += 1
+
+    def value_type(self, pv: str, known: ValueType | None) -> ValueType:
+        """Say what a PV's values are to be.
+
+        Parameters
+        ----------
+        pv : str
+            Its name.
+        known : ValueType or None
+            What the archive has them as.
+
+        Returns
+        -------
+        ValueType
+            FLOAT64 or STRING: what the archive has; of a PV that it does not know FLOAT64 where at least half of the
+            values are numbers.
+        """
+        if known is ValueType.STRING:
+            return ValueType.STRING
+        is_numeric = known in NUMBERS or self.n_numbers[pv] >= self.n_words[pv]
+        return ValueType.FLOAT64 if is_numeric else ValueType.STRING
+
+
 class _Chunk:
     def __init__(self) -> None:
         self.time_ns: list[int] = []
         self.value: list[str] = []
         self.severity: list[int] = []
 
-    def take(self, pv: str, source: str) -> ImportedRows:
-        value_type, values = _typed(self.value)
+    def take(self, pv: str, source: str, value_type: ValueType) -> ImportedRows:
+        found = [_number(text) for text in self.value] if value_type is ValueType.FLOAT64 else self.value
         return ImportedRows(
             pv=pv,
             value_type=value_type,
             time_ns=np.array(self.time_ns, dtype=np.int64),
-            value=values,
+            value=pa.array(found, VALUE_TYPES[value_type]),
             severity=np.array(self.severity, dtype=np.int8),
             status=np.zeros(len(self.time_ns), dtype=np.int16),
             source=source,
         )
 
 
-def read_csv(lines: Iterable[str], source: str, refused: RefusedLines) -> Iterator[ImportedRows]:
+def read_csv(
+    lines: Iterable[str], source: str, refused: RefusedLines, type_of: Callable[[str], ValueType]
+) -> Iterator[ImportedRows]:
     """Read samples.
 
     Parameters
@@ -68,43 +112,68 @@ def read_csv(lines: Iterable[str], source: str, refused: RefusedLines) -> Iterat
         Where they are from, for messages.
     refused : RefusedLines
         Takes the lines that are no samples.
+    type_of : callable
+        Says what the values of a PV are, FLOAT64 or STRING: see `ValueCounts`.
 
     Yields
     ------
     ImportedRows
-        Of one PV each; numbers are float64, anything else is text.
+        Of one PV each, of the type that was said; a value that is no number where numbers are wanted is refused.
 
     Raises
     ------
     CsvHeaderError
         Where a column is missing, or named twice.
     """
+    types: dict[str, ValueType] = {}
+    chunks: dict[str, _Chunk] = defaultdict(_Chunk)
+    n_waiting = 0
+    for sample in _samples(lines, source, refused):
+        pv = sample.pv
+        if pv not in types:
+            types[pv] = type_of(pv)
+        if types[pv] is ValueType.FLOAT64 and _number(sample.value) is None:
+            what = f"{sample.value[:80]!r} is no number, as the values of {pv} are"
+            refused.lines.append((source, sample.line, what, sample.text))
+            continue
+        chunk = chunks[pv]
+        chunk.time_ns.append(sample.time_ns)
+        chunk.value.append(sample.value)
+        chunk.severity.append(sample.severity)
+        n_waiting += 1
+        if n_waiting >= CHUNK_ROWS:
+            yield from (found.take(name, source, types[name]) for name, found in chunks.items())
+            chunks.clear()
+            n_waiting = 0
+    yield from (found.take(name, source, types[name]) for name, found in chunks.items())
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    line: int
+    text: str
+    pv: str
+    time_ns: int
+    value: str
+    severity: int
+
+
+def _samples(lines: Iterable[str], source: str, refused: RefusedLines | None) -> Iterator[_Sample]:
+    """Yield the samples of a file, values as they are written; what is none is put with the refused lines."""
     rows = _rows(iter(lines))
     head = next(rows, _Row(1, "", []))
     names = [name.strip().lower() for name in head.fields]
     _check_names(names, f"{source}:1")
     at = {name: names.index(name) for name in _COLUMNS if name in names}
-    chunks: dict[str, _Chunk] = defaultdict(_Chunk)
-    n_waiting = 0
     for row in rows:
         if not row.fields and not row.fault:
             continue
         try:
-            pv, time_ns, value, severity = _sample(row, at, len(names))
+            yield _Sample(row.number, row.text, *_sample(row, at, len(names)))
         except (ValueError, NualleyError) as error:
             what = error.what if isinstance(error, NualleyError) else str(error)
-            refused.lines.append((source, row.number, what, row.text))
-            continue
-        chunk = chunks[pv]
-        chunk.time_ns.append(time_ns)
-        chunk.value.append(value)
-        chunk.severity.append(severity)
-        n_waiting += 1
-        if n_waiting >= CHUNK_ROWS:
-            yield from (found.take(name, source) for name, found in chunks.items())
-            chunks.clear()
-            n_waiting = 0
-    yield from (found.take(name, source) for name, found in chunks.items())
+            if refused is not None:
+                refused.lines.append((source, row.number, what, row.text))
 
 
 def _check_names(names: Sequence[str], where: str) -> None:
@@ -214,10 +283,3 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def _typed(values: list[str]) -> tuple[ValueType, pa.Array]:
-    numbers = [number for text in values if (number := _number(text)) is not None]
-    if len(numbers) == len(values):
-        return ValueType.FLOAT64, pa.array(numbers, VALUE_TYPES[ValueType.FLOAT64])
-    return ValueType.STRING, pa.array(values, VALUE_TYPES[ValueType.STRING])

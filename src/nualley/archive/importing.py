@@ -5,6 +5,7 @@ connection rows: a reconnect with the first imported row of such a stretch, and 
 import that goes on in the same stretch takes these rows away again.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -86,9 +87,11 @@ class ImportCounts:
     Parameters
     ----------
     received, stored, quarantined, filtered : int
-        Samples; those filtered are stored already.
+        Samples; those filtered are stored, or kept aside, already.
     pvs : set of str
         PVs that something was received of.
+    by_reason : collections.Counter
+        Samples that were quarantined, by their reason.
     """
 
     received: int = 0
@@ -96,6 +99,7 @@ class ImportCounts:
     quarantined: int = 0
     filtered: int = 0
     pvs: set[str] = field(default_factory=set)
+    by_reason: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,11 +111,11 @@ class Sifted:
     stored : ImportedRows
         By time.
     refused : ImportedRows
-        Those that no archive should believe.
+        Those that no archive should believe, by time.
     reasons : tuple of str
         Why, each of them.
     n_filtered : int
-        Those that are stored already, or twice in the source.
+        Those that are stored or kept aside already, or twice in the source.
     """
 
     stored: ImportedRows
@@ -120,7 +124,7 @@ class Sifted:
     n_filtered: int
 
 
-def sift(rows: ImportedRows, known: pa.Table | None, future_limit_ns: int) -> Sifted:
+def sift(rows: ImportedRows, known: pa.Table | None, future_limit_ns: int, aside: pa.Table | None = None) -> Sifted:
     """Judge imported samples.
 
     Parameters
@@ -131,22 +135,25 @@ def sift(rows: ImportedRows, known: pa.Table | None, future_limit_ns: int) -> Si
         Samples of the PV that are stored over the same time: columns time_ns, value, severity.
     future_limit_ns : int
         Stamps behind it are refused [ns since 1970 UTC].
+    aside : pyarrow.Table or None
+        Samples of the PV that were refused before: columns as ``known``.
     """
     reasons = np.full(len(rows), "", dtype=object)
     reasons[rows.time_ns < EARLIEST_NS] = Reason.BEFORE_1991
     reasons[rows.time_ns == EPICS_EPOCH_NS] = Reason.UNDEFINED_TIME
     reasons[rows.time_ns > future_limit_ns] = Reason.FUTURE
     is_refused = reasons != ""
-    good = np.flatnonzero(~is_refused)
-    good = good[np.argsort(rows.time_ns[good], kind="stable")]
-    taken = rows.take(good)
-    is_new = _is_new(taken, known)
-    bad = np.flatnonzero(is_refused)
+    good, bad = (
+        part[np.argsort(rows.time_ns[part], kind="stable")]
+        for part in (np.flatnonzero(~is_refused), np.flatnonzero(is_refused))
+    )
+    good_new = good[_is_new(rows.take(good), known)]
+    bad_new = bad[_is_new(rows.take(bad), aside)]
     return Sifted(
-        stored=taken.take(np.flatnonzero(is_new)),
-        refused=rows.take(bad),
-        reasons=tuple(str(reason) for reason in reasons[bad]),
-        n_filtered=int((~is_new).sum()),
+        stored=rows.take(good_new),
+        refused=rows.take(bad_new),
+        reasons=tuple(str(reason) for reason in reasons[bad_new]),
+        n_filtered=len(rows) - len(good_new) - len(bad_new),
     )
 
 

@@ -447,11 +447,13 @@ class ArchiveReader:
                 tables = read_refused(self._view, tail, names or sorted(tail.registry.by_name))
             except FileNotFoundError:
                 continue
+            # imported ones have no receipt number
+            by_receipt = [("received_ns", "ascending"), ("seq", "ascending")]
             is_inside = (pc.field("received_ns") >= start_ns) & (pc.field("received_ns") < stop_ns)
             if names:
                 is_inside &= pc.field("pv").cast(pa.string()).isin(names)
             found = {
-                value_type: pa.concat_tables(parts).filter(is_inside).sort_by("seq")
+                value_type: pa.concat_tables(parts).filter(is_inside).sort_by(by_receipt)
                 for value_type, parts in tables.items()
             }
             return {value_type: table for value_type, table in found.items() if table.num_rows}

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nualley.archive.columns import KINDS, file_schema
-from nualley.archive.decide import fingerprint
+from nualley.archive.decide import EARLIEST_NS, fingerprint
 from nualley.archive.importing import ImportCounts, ImportedRows, Sifted, brackets, sift
 from nualley.archive.layouts import WAVES
 from nualley.archive.merging import PeriodFiles
@@ -90,6 +90,11 @@ class Importer:
         if self._n_waiting >= _FLUSH_ROWS:
             self.flush()
 
+    def known_type(self, pv: str) -> ValueType | None:
+        """Return what the archive has a PV's values as; None where it has none of it."""
+        record = self._reader.registry().by_name.get(pv)
+        return record.value_type if record else None
+
     def flush(self) -> ImportCounts:
         """Make what waits durable in one transaction, and return the account so far."""
         waiting, self._waiting, self._n_waiting = self._waiting, defaultdict(list), 0
@@ -110,13 +115,22 @@ class Importer:
             self.counts.received += len(found.stored) + len(found.refused) + found.n_filtered
             self.counts.stored += len(found.stored)
             self.counts.quarantined += len(found.refused)
+            self.counts.by_reason.update(found.reasons)
             self.counts.filtered += found.n_filtered
             self.counts.pvs.add(found.stored.pv)
         return self.counts
 
     def _sift(self, rows: ImportedRows) -> Sifted:
         stretch = (int(rows.time_ns.min()), int(rows.time_ns.max()) + 1) if len(rows) else (0, 0)
-        return sift(rows, self._known(rows.pv, *stretch), self._clock.now_ns() + FUTURE_LIMIT_NS)
+        limit_ns = self._clock.now_ns() + FUTURE_LIMIT_NS
+        is_doubtful = len(rows) and (stretch[0] < EARLIEST_NS or stretch[1] > limit_ns)
+        aside = self._aside(rows.pv, rows.value_type) if is_doubtful else None
+        return sift(rows, self._known(rows.pv, *stretch), limit_ns, aside)
+
+    def _aside(self, pv: str, value_type: ValueType) -> pa.Table | None:
+        if pv not in self._reader.registry().by_name:
+            return None
+        return self._reader.quarantined([pv], -(2**63), 2**63 - 1).get(value_type)
 
     def _known(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table | None:
         if pv not in self._reader.registry().by_name or not self._reader.has_rows(pv, start_ns, stop_ns):
@@ -175,7 +189,7 @@ class Importer:
         by_type: dict[ValueType, list[pa.Table]] = defaultdict(list)
         for found in sifted:
             if len(found.refused):
-                table = _table(found.refused, with_links=False)
+                table = _refused_table(found.refused, self._clock.now_ns())
                 by_type[found.refused.value_type].append(
                     table.append_column(pa.field("reason", pa.string(), nullable=False), pa.array(found.reasons))
                 )
@@ -213,8 +227,15 @@ def _link_rows(rows: ImportedRows) -> list[ConnectionRow]:
     ]
 
 
-def _table(rows: ImportedRows, *, with_links: bool = True) -> pa.Table:
-    links = _link_rows(rows) if with_links else []
+def _refused_table(rows: ImportedRows, received_ns: int) -> pa.Table:
+    """Return samples to be kept aside: they are looked for by when they came, their stamps say nothing."""
+    table = _table(replace(rows, links=()))
+    column = pa.array(np.full(len(rows), received_ns, dtype=np.int64))
+    return table.set_column(table.schema.get_field_index("received_ns"), table.schema.field("received_ns"), column)
+
+
+def _table(rows: ImportedRows) -> pa.Table:
+    links = _link_rows(rows)
     n, n_links = len(rows), len(links)
     schema = file_schema(rows.value_type)
     times_ns = np.concatenate([rows.time_ns, np.array([row.time_ns for row in links], dtype=np.int64)])

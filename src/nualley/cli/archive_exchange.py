@@ -1,5 +1,6 @@
 """``nualley archive import|export``: samples that others recorded, and ours for others."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ from nualley.app.archive_plan import read_plan
 from nualley.app.site import Site, open_site
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, stretch_ns
-from nualley.cli.output import print_json, print_note, print_table
+from nualley.cli.output import print_json, print_note, print_table, print_text
 from nualley.cli.progress import copy_progress, row_progress
 from nualley.core import ExitCode, UsageError, nearest
 
@@ -18,8 +19,8 @@ from nualley.core import ExitCode, UsageError, nearest
 def import_(*path: Path, output: Output = Output()) -> int:
     """Take in files of an Archiver Appliance (.pb) or CSV (pv,time,value[,severity]).
 
-    Works beside a running archive or without one. What is stored already is filtered: done again, it goes on where it
-    was stopped.
+    Works beside a running archive or without one. What is stored or kept aside already is filtered: done again, it goes
+    on where it was stopped.
 
     Example: nualley archive import old/ more.csv
 
@@ -44,6 +45,8 @@ def import_(*path: Path, output: Output = Output()) -> int:
         "quarantined": counts.quarantined,
         "filtered": counts.filtered,
         "pvs": len(counts.pvs),
+        "pv_names": sorted(counts.pvs),
+        "by_reason": dict(counts.by_reason),
         "unreadable": found.unreadable,
     }
     if output.is_json:
@@ -51,11 +54,24 @@ def import_(*path: Path, output: Output = Output()) -> int:
     else:
         names = ("files", "received", "stored", "quarantined", "filtered", "pvs")
         print_table(names, [[answer[name] for name in names]], right=range(6))
+        print_text(f"of {_first(sorted(counts.pvs))}" if counts.pvs else "of no PV")
     for place in found.unreadable:
         print_note(f"not read: {place}")
     if found.kept_at is not None:
-        print_note(f"refused lines are kept in {found.kept_at}")
+        more = found.n_lines - len(found.unreadable)
+        print_note(f"{f'{more} more lines are no samples; ' if more else ''}refused lines are kept in {found.kept_at}")
+    if counts.by_reason:
+        told = ", ".join(f"{n} {reason}" for reason, n in sorted(counts.by_reason.items()))
+        print_note(f"samples that are kept aside, {told}: nualley archive quarantine shows them")
     return ExitCode.DONE
+
+
+_NAMED = 10
+
+
+def _first(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
 
 
 def export(

@@ -102,7 +102,12 @@ def _release(
     for reason, n in sorted(done.kept.items()):
         hint = (
             ""
-            if at_receipt or reason in {"unstorable", "unreadable"}
+            if at_receipt or reason in {"unstorable", "unreadable"} or done.n_imported == sum(done.kept.values())
             else "; --at-receipt stamps them with their receipt"
         )
         print_note(f"{n} stay aside as {reason}: {_WHY.get(reason, '')}{hint}")
+    if done.n_imported:
+        print_note(
+            f"{done.n_imported} of them were imported, when their file was read says nothing of when they were: "
+            "mend the stamps in the file and import it again"
+        )

@@ -11,9 +11,10 @@ from nualley.app.quarantine import receipt_bounds_ns
 from nualley.archive.adapters.manifest import ManifestFile
 from nualley.archive.appliance.files import Damage, read_events
 from nualley.archive.appliance.messages import EVENTS, PayloadInfo, PayloadType, escape_line
-from nualley.archive.csv_rows import CsvHeaderError, RefusedLines, read_csv
+from nualley.archive.csv_rows import CsvHeaderError, RefusedLines, ValueCounts, read_csv
 from nualley.archive.names import LONGEST
 from nualley.core import escape_name, parse_time_ns
+from nualley.pv import ValueType
 
 T = parse_time_ns("2026-01-01T00:00:00Z", 0)
 
@@ -61,7 +62,10 @@ def test_what_programs_write_is_read(tmp_path, data):
 @pytest.mark.parametrize("head", ["pv,time,value,value", "pv,PV,time,value", "time,pv,time,value", "pv;time;value", ""])
 def test_columns_are_named_once(head):
     with pytest.raises(CsvHeaderError, match=r"more than once|names no column") as caught:
-        list(read_csv([f"{head}\n", f"P,{T},1,2\n"], "a.csv", RefusedLines()))
+        ValueCounts().count([f"{head}\n", f"P,{T},1,2\n"], "a.csv")
+    assert caught.value.where == "a.csv:1"
+    with pytest.raises(CsvHeaderError, match=r"more than once|names no column") as caught:
+        list(read_csv([f"{head}\n", f"P,{T},1,2\n"], "a.csv", RefusedLines(), lambda _: ValueType.FLOAT64))
     assert caught.value.where == "a.csv:1"
     assert caught.value.do.startswith("write pv,time,value")
 
@@ -120,7 +124,7 @@ def test_numbers_are_what_every_reader_takes_for_numbers(tmp_path):
 def test_a_quote_that_is_never_closed_swallows_no_sample():
     lines = [HEAD, f'P,{T},"open\n', *(f"P,{T + n},{n}\n" for n in range(1, 20_000))]
     refused = RefusedLines()
-    (rows,) = read_csv(lines, "a.csv", refused)
+    (rows,) = read_csv(lines, "a.csv", refused, lambda _: ValueType.FLOAT64)
     assert (len(rows), [line[1] for line in refused.lines]) == (19_999, [2])
 
 

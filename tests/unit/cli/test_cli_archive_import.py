@@ -51,8 +51,72 @@ def test_csv_as_written_in_the_interface(experiment, table, capsys):
     kept = open_site(experiment).archive_folder / "quarantine" / "import-lines.jsonl"
     assert [json.loads(line)["line"] for line in kept.read_text().splitlines()] == [6, 7, 8, 9, 10, 12]
     # done again, nothing is there twice
+    for _ in range(2):
+        answer = json.loads(said(capsys, table, "--json").out)
+        assert [answer[key] for key in keys] == [1, 11, 0, 0, 11, 2]
+    assert len(kept.read_text().splitlines()) == 6
+    assert main(["archive", "quarantine", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 1
+
+
+def test_every_refused_sample_is_told_of_and_every_pv_named(experiment, table, capsys):
+    told = said(capsys, table)
+    assert "of A:B, DOOR" in told.out
+    assert told.err.count("not read: ") == 6
+    assert "samples that are kept aside, 1 before-1991: nualley archive quarantine shows them" in told.err
     answer = json.loads(said(capsys, table, "--json").out)
-    assert (answer["stored"], answer["filtered"]) == (0, 4)
+    assert (answer["pv_names"], answer["by_reason"]) == (["A:B", "DOOR"], {})
+
+
+def test_of_many_pvs_and_many_refused_lines_the_first_are_named(experiment, tmp_path, capsys):
+    path = tmp_path / "many.csv"
+    good = [f"P:{n:02d},2025-01-01T00:00:00Z,1" for n in range(13)]
+    path.write_text("\n".join(["pv,time,value", *good, *(f"P:{n:02d},yesterday,1" for n in range(27))]) + "\n")
+    told = said(capsys, path)
+    assert "of P:00, P:01, P:02, P:03, P:04, P:05, P:06, P:07, P:08, P:09 and 3 more" in told.out
+    assert told.err.count("not read: ") == 20
+    assert "7 more lines are no samples; refused lines are kept in" in told.err
+
+
+def samples_of(capsys, pv):
+    assert main(["archive", "get", pv, "--from", "2024-01-01", "--to", "2024-01-02", "--json"]) == 0
+    columns = json.loads(capsys.readouterr().out)["columns"]
+    return [value for value, kind in zip(columns["value"], columns["kind"], strict=True) if kind == "sample"]
+
+
+def a_csv(path, *samples):
+    rows = [f"{pv},2024-01-01T00:00:{second:02d}Z,{value}" for second, (pv, value) in enumerate(samples)]
+    path.write_text("\n".join(["pv,time,value", *rows]) + "\n")
+    return path
+
+
+def test_one_word_among_numbers_is_refused_with_its_line_and_the_pv_stays_numeric(experiment, tmp_path, capsys):
+    words = a_csv(tmp_path / "a.csv", ("P", "1.5"), ("P", "abc"), ("P", "2.5"), ("W", "1"), ("W", "on"), ("W", "off"))
+    answer = json.loads(said(capsys, words, "--json").out)
+    assert (answer["stored"], answer["quarantined"]) == (5, 1)
+    assert answer["unreadable"] == [f"{words}:3: 'abc' is no number, as the values of P are"]
+    assert samples_of(capsys, "P") == [1.5, 2.5]
+    assert samples_of(capsys, "W") == ["1", "on", "off"]
+    assert main(["archive", "get", "P", "--from", "2024-01-01", "--to", "2024-01-02", "--bins", "2", "--json"]) == 0
+
+
+def test_what_most_values_are_is_counted_over_all_files_of_an_import(experiment, tmp_path, capsys):
+    first = a_csv(tmp_path / "1.csv", ("P", "abc"))
+    second = a_csv(tmp_path / "2.csv", ("Q", "1"), ("P", "1"), ("P", "2"))
+    assert json.loads(said(capsys, first, second, "--json").out)["quarantined"] == 1
+    assert samples_of(capsys, "P") == [1.0, 2.0]
+
+
+def test_the_type_that_the_archive_knows_decides(experiment, tmp_path, capsys):
+    said(capsys, a_csv(tmp_path / "1.csv", ("N", "1"), ("W", "on")))
+    later = tmp_path / "2.csv"
+    later.write_text(
+        "pv,time,value\nN,2024-01-01T01:00:00Z,off\nN,2024-01-01T01:00:01Z,off\nW,2024-01-01T01:00:00Z,7\n"
+    )
+    answer = json.loads(said(capsys, later, "--json").out)
+    assert [place.split("2.csv:")[1][:2] for place in answer["unreadable"]] == ["2:", "3:"]
+    assert samples_of(capsys, "N") == [1.0]
+    assert samples_of(capsys, "W") == ["on", "7"]
 
 
 def test_real_files_of_an_appliance(experiment, shared_data, capsys):

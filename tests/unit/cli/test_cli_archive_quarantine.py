@@ -96,3 +96,23 @@ def test_stamps_that_are_still_not_to_be_believed_stay_aside_until_they_get_thei
 
 def test_a_pv_that_nobody_knows(archived, refused):
     assert "not archived" in refused("archive", "quarantine", "LAB:T9")["what"]
+
+
+def test_imported_samples_stand_under_the_time_of_their_import_and_are_never_stamped_by_it(
+    experiment, tmp_path, capsys
+):
+    path = tmp_path / "old.csv"
+    path.write_text("pv,time,value\nX,1970-01-01T01:00:00Z,1\nX,2095-01-01T00:00:00Z,2\n")
+    before_ns = time.time_ns()
+    assert main(["archive", "import", str(path)]) == 0
+    found = answer(capsys, "X")["columns"]
+    assert all(before_ns <= received_ns <= time.time_ns() for received_ns in found["received_ns"])
+    assert len(answer(capsys, "X", "--from", "-1h")["columns"]["value"]) == 2
+    kept = {"stored": 0, "filtered": 0, "kept": {"before-1991": 1, "future": 1}}
+    for more in ([], ["--at-receipt"]):
+        assert answer(capsys, "X", "--release", *more) == kept
+        assert main(["archive", "quarantine", "X", "--release", *more]) == 0
+        told = capsys.readouterr().err
+        assert "2 of them were imported" in told
+        assert "mend the stamps in the file and import it again" in told
+        assert "--at-receipt stamps" not in told
