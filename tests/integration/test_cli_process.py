@@ -113,13 +113,25 @@ def test_a_full_stderr_does_not_undo_a_command(experiment: Path, run: str) -> No
     assert open_site(experiment).catalog().notes(run)[-1].text == "the disk is full"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["runs"], ["runs", "list"], ["schema"], ["runs", "list", "--json"]])
-def test_a_reader_that_is_gone_ends_a_command_quietly(experiment: Path, words: list[str]) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["runs"],
+        ["runs", "list"],
+        ["schema"],
+        ["runs", "list", "--json"],
+        ["service", "--user", "zoe"],
+    ],
+)
+def test_a_reader_that_is_gone_ends_a_command_quietly(experiment: Path, words: list[str], unbuffered: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as gone:
+        env = {**environment(), "PYTHONUNBUFFERED": unbuffered}
         done = subprocess.run(
-            [*COMMAND, *words], cwd=experiment, env=environment(), stdout=gone, stderr=subprocess.PIPE, check=False
+            [*COMMAND, *words], cwd=experiment, env=env, stdout=gone, stderr=subprocess.PIPE, check=False
         )
     assert done.returncode == 0
     assert b"roken" not in done.stderr

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from nualley import __version__
-from nualley.cli.output import AnswerLost, discard, prepare_streams, print_error
+from nualley.cli.output import AnswerLost, discard, is_unread, prepare_streams, print_error
 from nualley.cli.stopping import STOPPED_JSON, wants_json
 from nualley.cli.words import check_not_empty, in_order
 from nualley.core import ExitCode, NualleyError, UsageError, reason
@@ -125,8 +125,10 @@ def _answer(words: Sequence[str], begin: Callable[[], object]) -> int:
     except AnswerLost:
         raise
     except OSError as error:
-        # raises again where it was stdout, which rich wrote help to
+        # raises again where it was stdout, which rich wrote help to; what is not buffered is not tried again
         sys.stdout.flush()
+        if error.errno == errno.EPIPE and is_unread(sys.stdout):
+            raise AnswerLost(error.errno, error.strerror) from error
         # the machine refuses (a drive, a right, a file): said as every other error
         found = NualleyError(
             f"the machine refuses: {reason(error)}",

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import select
 import shlex
 import shutil
 import sys
@@ -107,6 +108,16 @@ def _tell(text: str) -> None:
         print(text, file=sys.stderr)
     except OSError:
         discard(sys.stderr)
+
+
+def is_unread(stream: TextIO) -> bool:
+    """Say whether a stream is a pipe that nobody reads any more."""
+    try:
+        state = select.poll()
+        state.register(stream.fileno(), 0)
+    except (OSError, ValueError):  # no file of the system, or closed
+        return False
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in state.poll(0))
 
 
 def discard(stream: TextIO) -> None:
