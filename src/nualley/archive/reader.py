@@ -93,6 +93,11 @@ class ArchiveReader:
         """Return how far the archive is synced."""
         return self._view.refresh().registry.account
 
+    def has(self, pv: str) -> bool:
+        """Say whether a PV is archived, under any of its names."""
+        by_name = self.registry().by_name
+        return any(name in by_name for name in self._names().get(pv, (pv,)))
+
     def record(self, pv: str) -> PvRecord:
         """Return what is known of one PV.
 

@@ -127,7 +127,9 @@ def _named(site: Site, patterns: tuple[str, ...]) -> list[str]:
     known = sorted(site.archive().registry().by_name)
     names: list[str] = []
     for pattern in patterns:
-        found = [pattern] if pattern in known else [name for name in known if fnmatchcase(name, pattern)]
+        # an alias is in no list, and stands for a PV all the same
+        is_name = pattern in known or site.archive().has(pattern)
+        found = [pattern] if is_name else [name for name in known if fnmatchcase(name, pattern)]
         if not found:
             near = nearest(pattern, known)
             raise UsageError(

@@ -13,7 +13,7 @@ from nualley.archive import BIN_COLUMNS
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Repository, Time, Whole, stretch_ns
 from nualley.cli.output import print_json, print_note, print_table, shown_number, shown_value
-from nualley.cli.sinks import answer_to, open_sink
+from nualley.cli.sinks import answer_to, check_out, open_sink, told_file
 from nualley.core import UsageError, format_time
 
 _COLUMNS = ("time_ns", "value", "severity", "status", "kind")
@@ -75,6 +75,7 @@ def get(
         optimized_1000 or deadBand_0.5.
     """
     start_ns, stop_ns = stretch_ns(from_ or "-1h", to or "now")
+    check_out(output.out)
     site = open_site(output.experiment)
     if exact and bins is None:
         raise UsageError("--exact says how bins are cut, and there are none", where="--exact", do="add --bins N")
@@ -192,5 +193,4 @@ def write_rows(site: Site, pv: str, pieces: Iterable[Any], output: HistoryOutput
         case kind:
             with open_sink(output.out) as sink:
                 n_rows = export_rows(site.archive(), pv, pieces, file_format=kind, sink=sink)
-    if output.out is not None:
-        print_note(f"{n_rows} rows in {output.out}")
+    told_file(output.out, n_rows)

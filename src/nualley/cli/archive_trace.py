@@ -10,7 +10,7 @@ from nualley.cli.archive_get import HistoryOutput, unit_of, write_rows
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Time, stretch_ns
 from nualley.cli.output import print_json, print_note, print_table, shown_number
-from nualley.cli.sinks import answer_to
+from nualley.cli.sinks import answer_to, check_out
 from nualley.core import format_time
 
 _SHOWN = ("n", "n_vetoed", "n_bad", "length", "integral_mean", "integral_rms", "shift_mean", "shift_rms", "severity")
@@ -44,6 +44,7 @@ def trace(
     from nualley.app.traces import minute_tables  # pyarrow is heavy
 
     start_ns, stop_ns = stretch_ns(from_ or "-1h", to or "now")
+    check_out(output.out)
     site = open_site(output.experiment)
     pieces = minute_tables(site, pv, start_ns, stop_ns)
     if output.chosen in ("text", "json"):

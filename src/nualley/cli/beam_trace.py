@@ -14,7 +14,7 @@ from nualley.app.site import Site, open_site
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Repository, full_run_id
 from nualley.cli.output import print_json, print_note, print_table, print_text, shown_number
-from nualley.cli.sinks import answer_to
+from nualley.cli.sinks import answer_to, check_out, told_file
 from nualley.core import UsageError, parse_quantity
 from nualley.exposure import EDGES_US, RunTiming, RunTrace, TraceSource, run_timing
 
@@ -85,14 +85,18 @@ def trace(
     if not timing and (offset is not None or edges is not None):
         raise UsageError("--offset and --edges say how arrivals are told", where="--offset, --edges", do="add --timing")
     edges_us, offset_us = _edges_us(edges), 0.0 if offset is None else _offset_us(offset)
+    check_out(output.out)
     site = open_site(output.experiment)
     found = site.exposures().trace(site.run(full_run_id(run, detector)).run_id, site.kept_traces())
     arrivals = run_timing(found, edges_us, offset_us) if timing else None
     if output.picture is not None:
         _draw(site, found, arrivals, output.picture)
     if output.picture is None or output.chosen != "text":
-        with answer_to(output.out if output.picture is None else None):
+        out = output.out if output.picture is None else None
+        with answer_to(out):
             _show(found, arrivals, output.chosen)
+        if output.chosen == "csv":
+            told_file(out, len(found.mean if arrivals is None else arrivals.prompt))
     return told_losses(site)
 
 

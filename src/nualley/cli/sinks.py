@@ -8,7 +8,22 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import IO
 
-from nualley.core import UsageError
+from nualley.cli.output import print_note
+from nualley.core import UsageError, escape_name
+
+
+def check_out(out: Path | None) -> None:
+    """Refuse a file that cannot be written for want of a folder: before anything is computed for it.
+
+    Raises
+    ------
+    UsageError
+        Where its folder is not there.
+    """
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(
+            f"there is no folder {escape_name(str(out.parent))}", where="--out", do="make it first, or name another"
+        )
 
 
 @contextmanager
@@ -51,6 +66,12 @@ def _opened(out: Path) -> Iterator[IO[bytes]]:
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)
+
+
+def told_file(out: Path | None, n_rows: int) -> None:
+    """Say how many rows are in the file that was asked for; None is stdout, where they are seen."""
+    if out is not None:
+        print_note(f"{n_rows} rows in {out}")
 
 
 @contextmanager

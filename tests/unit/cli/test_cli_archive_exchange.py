@@ -97,3 +97,15 @@ def test_exports_that_make_no_sense(archived, refused, tmp_path, capsys):
     assert main(["archive", "export", "LAB:T:1", *folder]) == 0
     capsys.readouterr()
     assert "the file is there already" in refused("archive", "export", "LAB:T:1", *folder)["what"]
+
+
+def test_an_alias_is_exported_as_it_is_read(archived, capsys, tmp_path):
+    assert main(["archive", "alias", "COLD", "LAB:T:1"]) == 0
+    capsys.readouterr()
+    assert main(["archive", "export", "COLD", *STRETCH, "--to-folder", str(tmp_path / "aa"), "--json"]) == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert sum(file["samples"] for file in files) == 120
+    assert {file["pv"] for file in files} == {"COLD"}
+    # no pattern finds the same samples twice
+    assert main(["archive", "export", "*", *STRETCH, "--to-folder", str(tmp_path / "all"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pvs"] == 2

@@ -139,3 +139,20 @@ def test_compaction_by_hand(store, capsys):
     assert (found["folder"], found["files_before"], found["files"], found["damage"]) == ("month/2026-11", 9, 3, None)
     assert "nothing to do" in said(capsys, "compact", "--all").err
     assert json.loads(said(capsys, "verify", "--json").out)["files"] == 3
+
+
+def test_a_folder_that_is_not_there_is_said_before_anything_is_computed(store, refused, tmp_path, monkeypatch):
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("it is computed already")
+
+    monkeypatch.setattr("nualley.app.site.Site.archive", never)
+    monkeypatch.setattr("nualley.app.site.Site.exposures", never)
+    out = str(tmp_path / "no" / "x.parquet")
+    for words in (
+        ("archive", "get", "P", *STRETCH),
+        ("archive", "get", "P", *STRETCH, "--bins", "6"),
+        ("archive", "trace", "P", *STRETCH),
+        ("beam", "trace", "cenns-10-1"),
+    ):
+        error = refused(*words, "--out", out)
+        assert (error["what"], error["where"]) == (f"there is no folder {tmp_path / 'no'}", "--out")

@@ -106,7 +106,8 @@ def test_timing_in_bins_of_ones_own(run, capsys, tmp_path):
     assert sum(found["prompt"]) == pytest.approx(1, abs=1e-4)
     assert 0.98 < sum(found["delayed"]) < 1
     out = tmp_path / "t.csv"
-    told(capsys, "beam", "trace", run, "--timing", *edges, "--format", "csv", "--out", str(out))
+    said = told(capsys, "beam", "trace", run, "--timing", *edges, "--format", "csv", "--out", str(out))
+    assert f"4 rows in {out}" in said.err
     rows = list(csv.DictReader(io.StringIO(out.read_text())))
     assert [float(row["prompt"]) for row in rows] == found["prompt"]
     shown = told(capsys, "beam", "trace", run, "--timing").out
@@ -115,6 +116,7 @@ def test_timing_in_bins_of_ones_own(run, capsys, tmp_path):
     assert len(json.loads(told(capsys, "beam", "trace", run, "--timing", "--json").out)["prompt"]) == 24
     plain = list(csv.DictReader(io.StringIO(told(capsys, "beam", "trace", run, "--format", "csv").out)))
     assert (len(plain), set(plain[0])) == (200, {"time_us", "mean", "rms"})
+    assert f"200 rows in {out}" in told(capsys, "beam", "trace", run, "--format", "csv", "--out", str(out)).err
 
 
 def test_pictures_name_their_axes_with_units(run, capsys, tmp_path):
