@@ -35,7 +35,7 @@ from nualley.archive.models import (
 from nualley.archive.ports import ColumnFiles, Index, LogReader
 from nualley.archive.records import all_records, last_value, newest_record, records_of, summarise
 from nualley.archive.registry import Registry
-from nualley.archive.row_reader import gap_rows, read_refused, read_rows
+from nualley.archive.row_reader import gap_rows, read_refused, read_rows, sample_types
 from nualley.archive.rows import add_connections, common_type, convert, cut, relevant, union
 from nualley.archive.sealing import connection_rows
 from nualley.archive.tail import LogTail
@@ -224,12 +224,17 @@ class ArchiveReader:
         PvNotArchivedError
             Where the archive does not know the PV.
         NoNumbersError
-            Where its values are no numbers, or the stretch or the number of bins is empty.
+            Where its values are no numbers, or the stretch or the number of bins is empty. Of a PV that changed its
+            type, numbers are numbers, and text of that time is good in no bin: see `mixed_types`.
         """
         for _ in range(TRIES):
             tail = self._view.refresh()
             records = self._records(tail.registry, pv)
-            _check_bins(newest_record(records), start_ns, stop_ns, n_bins)
+            _check_stretch(pv, start_ns, stop_ns, n_bins)
+            record = newest_record(records)
+            if record.value_type is not None and record.value_type not in NUMBERS:
+                # what it was then counts: looked for only where it is no number now
+                _check_numbers(record, sample_types(self._view, tail, records, start_ns, stop_ns))
             try:
                 return self._bins(self._source(tail, records), pv, (start_ns, stop_ns), n_bins, is_exact=is_exact)
             except FileNotFoundError:
@@ -356,6 +361,15 @@ class ArchiveReader:
             if begin_ns > start_ns:
                 table = table.filter(pc.greater_equal(table["time_ns"], begin_ns))
             yield table if table.schema == file_schema(value_type) else convert(table, value_type)
+
+    def mixed_types(self, pv: str, start_ns: int, stop_ns: int) -> list[ValueType]:
+        """Return what a PV's samples of ``[start_ns, stop_ns)`` are, where not all are numbers and some are.
+
+        Of files, the types are those of all that reach into the stretch.
+        """
+        tail = self._view.refresh()
+        found = sample_types(self._view, tail, self._records(tail.registry, pv), start_ns, stop_ns)
+        return [] if NUMBERS.isdisjoint(found) or NUMBERS.issuperset(found) else sorted(found)
 
     def count_rows(self, pv: str, start_ns: int, stop_ns: int) -> int:
         """Return about how many rows a PV has in ``[start_ns, stop_ns)``, from where its rows are."""
@@ -534,18 +548,19 @@ def _latest(groups: Iterable[RowGroup | None]) -> RowGroup | None:
     return max((group for group in groups if group), key=lambda group: group.stop_ns, default=None)
 
 
-def _check_bins(record: PvRecord, start_ns: int, stop_ns: int, n_bins: int) -> None:
-    if record.value_type is not None and record.value_type not in NUMBERS:
+def _check_numbers(record: PvRecord, found: Collection[ValueType]) -> None:
+    if NUMBERS.isdisjoint(found):
         raise NoNumbersError(
             f"{record.name} holds {record.value_type}, bins are made of numbers",
             where=record.name,
             do="read its samples: leave --bins out",
         )
+
+
+def _check_stretch(pv: str, start_ns: int, stop_ns: int, n_bins: int) -> None:
     if not 1 <= n_bins <= MOST_BINS:
-        raise NoNumbersError(f"{n_bins} bins", where=record.name, do=f"ask for 1 to {MOST_BINS}")
+        raise NoNumbersError(f"{n_bins} bins", where=pv, do=f"ask for 1 to {MOST_BINS}")
     if stop_ns <= start_ns:
         raise NoNumbersError(
-            f"the stretch ends at {stop_ns} and begins at {start_ns}",
-            where=record.name,
-            do="put its end behind its begin",
+            f"the stretch ends at {stop_ns} and begins at {start_ns}", where=pv, do="put its end behind its begin"
         )

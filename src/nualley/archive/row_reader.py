@@ -54,6 +54,27 @@ def read_rows(
     return found, lost
 
 
+def sample_types(
+    view: ArchiveView, tail: LogTail, records: Sequence[PvRecord], start_ns: int, stop_ns: int
+) -> frozenset[ValueType]:
+    """Return what the samples of a stretch are: several types where the PV changed; from where its rows are."""
+    sealed = {
+        group.value_type
+        for record in records
+        for group in view.sealed.groups(record.name, Level.RAW, start_ns, stop_ns)
+        if group.first_sample_ns is not None
+    }
+    return frozenset(
+        sealed
+        | {
+            value_type
+            for record in records
+            for value_type, table in tail.tables(record).items()
+            if start_ns <= last_sample_ns(table, stop_ns - 1)
+        }
+    )
+
+
 def _groups(view: ArchiveView, name: str, start_ns: int, stop_ns: int) -> list[RowGroup]:
     """Return where a PV's rows of a stretch are; at the end, the row group before it that may be needed too."""
     before = view.sealed.before(name, Level.RAW, start_ns)

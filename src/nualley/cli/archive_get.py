@@ -85,11 +85,24 @@ def get(
         _show_operated(site, pv, op, (start_ns, stop_ns), output)
     elif bins is not None:
         _show_bins(site, pv, site.archive().bins(pv, start_ns, stop_ns, bins, is_exact=exact), output)
+        _tell_types(site, pv, (start_ns, stop_ns), "what is no number is in no mean and good in no bin")
     elif output.chosen in ("text", "json"):
         _show_rows(site, pv, (start_ns, stop_ns), output)
+        _tell_types(site, pv, (start_ns, stop_ns), _AS_TEXT)
     else:
         write_rows(site, pv, site.archive().pieces(pv, start_ns, stop_ns), output)
+        _tell_types(site, pv, (start_ns, stop_ns), _AS_TEXT)
     return told_losses(site)
+
+
+_AS_TEXT = "all are given as text; --bins takes the numbers as numbers"
+
+
+def _tell_types(site: Site, pv: str, stretch_ns: tuple[int, int], meaning: str) -> None:
+    """Say where a PV was not always a number: numbers of then are not what they would be alone."""
+    found = site.archive().mixed_types(pv, *stretch_ns)
+    if found:
+        print_note(f"{pv} changed its type in that time ({', '.join(found)}): {meaning}")
 
 
 def unit_of(site: Site, pv: str) -> str:

@@ -1,11 +1,20 @@
 """``nualley archive import``: files of others, each sample once, what is none kept aside with its reason."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
+from nualley.app.archive import open_importer
 from nualley.app.site import open_site
+from nualley.archive.importing import ImportedRows
 from nualley.cli.main import main
+from nualley.core import SECOND_NS, parse_time_ns
+from nualley.pv import ValueType
+
+BEGIN_NS = parse_time_ns("2025-01-01T00:00:00Z", 0)
 
 
 def said(capsys, *words: object, code: int = 0):
@@ -42,8 +51,7 @@ def test_csv_as_written_in_the_interface(experiment, table, capsys):
     assert main(["archive", "get", "A:B", "--from", "2025-01-01", "--to", "2025-01-02", "--json"]) == 0
     columns = json.loads(capsys.readouterr().out)["columns"]
     samples = [row for row in zip(*columns.values(), strict=True) if row[-1] == "sample"]
-    begin_ns = 1_735_689_600_000_000_000
-    assert [(time_ns - begin_ns, value, severity) for time_ns, value, severity, *_ in samples] == [
+    assert [(time_ns - BEGIN_NS, value, severity) for time_ns, value, severity, *_ in samples] == [
         (0, 1.5, 0),
         (10_000_000_000, 2.5, 1),
         (20_000_000_001, 3.5, 0),
@@ -141,3 +149,24 @@ def test_what_cannot_be_imported_is_said(experiment, tmp_path, capsys, name, tex
 
 def test_no_file_is_named(experiment, capsys):
     assert "no file is named" in said(capsys, code=2).err
+
+
+@pytest.mark.parametrize(
+    ("more", "meaning"), [((), "all are given as text"), (("--bins", "1"), "is in no mean and good in no bin")]
+)
+def test_a_pv_that_was_text_and_numbers_says_so(experiment, capsys, more, meaning):
+    rows = ImportedRows(
+        "P", ValueType.FLOAT64, np.array([BEGIN_NS]), pa.array([1.0]), np.zeros(1, np.int8), np.zeros(1, np.int16)
+    )
+    words = replace(rows, value_type=ValueType.STRING, time_ns=rows.time_ns + SECOND_NS, value=pa.array(["off"]))
+    with open_importer(open_site(experiment).archive_folder) as importer:
+        importer.store(rows)
+        importer.store(words)
+    stretch = ["--from", "2025-01-01", "--to", "2025-01-02"]
+    for form in ([], ["--json"]):
+        assert main(["archive", "get", "P", *stretch, *more, *form]) == 0
+        told = capsys.readouterr().err
+        assert f"P changed its type in that time (float64, string): {'' if more else meaning}" in told
+        assert meaning in told
+    assert main(["archive", "get", "P", "--from", "2025-01-01", "--to", "2025-01-01T00:00:01Z"]) == 0
+    assert "changed its type" not in capsys.readouterr().err
