@@ -119,12 +119,12 @@ def test_the_type_that_the_archive_knows_decides(experiment, tmp_path, capsys):
     said(capsys, a_csv(tmp_path / "1.csv", ("N", "1"), ("W", "on")))
     later = tmp_path / "2.csv"
     later.write_text(
-        "pv,time,value\nN,2024-01-01T01:00:00Z,off\nN,2024-01-01T01:00:01Z,off\nW,2024-01-01T01:00:00Z,7\n"
+        "pv,time,value\nN,2024-01-01T01:00:00Z,off\nN,2024-01-01T01:00:01Z,off\nW,2024-01-01T01:00:00Z,7.50\n"
     )
     answer = json.loads(said(capsys, later, "--json").out)
     assert [place.split("2.csv:")[1][:2] for place in answer["unreadable"]] == ["2:", "3:"]
     assert samples_of(capsys, "N") == [1.0]
-    assert samples_of(capsys, "W") == ["on", "7"]
+    assert samples_of(capsys, "W") == ["on", "7.50"]
 
 
 def test_real_files_of_an_appliance(experiment, shared_data, capsys):

@@ -116,3 +116,15 @@ def test_imported_samples_stand_under_the_time_of_their_import_and_are_never_sta
         assert "2 of them were imported" in told
         assert "mend the stamps in the file and import it again" in told
         assert "--at-receipt stamps" not in told
+
+
+def test_the_newest_is_the_one_that_came_last_imported_or_heard(experiment, tmp_path, capsys):
+    path = tmp_path / "old.csv"
+    path.write_text(f"pv,time,value\n{PV},1970-01-01T01:00:00Z,1\n")
+    assert main(["archive", "import", str(path)]) == 0
+    writer = open_archive_writer(open_site(experiment).archive_folder)
+    now_ns = time.time_ns()
+    writer.recorder.receive(Connection(PV, True, "ioc", now_ns, now_ns, "ca"))
+    writer.recorder.receive(Sample(PV, EPOCH_1990_NS, 2.0, ValueType.FLOAT64, 0, 0, "ca", now_ns))
+    writer.close()
+    assert answer(capsys, "--limit", "1")["columns"]["value"] == [2.0]
