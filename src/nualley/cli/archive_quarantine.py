@@ -108,6 +108,6 @@ def _release(
         print_note(f"{n} stay aside as {reason}: {_WHY.get(reason, '')}{hint}")
     if done.n_imported:
         print_note(
-            f"{done.n_imported} of them were imported, when their file was read says nothing of when they were: "
+            f"{done.n_imported} of them were imported, and when that was says nothing of their own time: "
             "mend the stamps in the file and import it again"
         )
