@@ -1,12 +1,15 @@
 """Files for an Archiver Appliance: what is exported is the same when it is taken in again."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from nualley.app.archive import open_archive_reader, open_archive_writer
 from nualley.app.exports import export_appliance
 from nualley.app.imports import import_files
+from nualley.archive.operators.stretch import samples_of
 from nualley.core import SECOND_NS, UsageError, parse_time_ns
-from nualley.pv import Connection, Metadata, Sample, ValueType
+from nualley.pv import Connection, Life, Metadata, Sample, ValueType
 
 NEW_YEAR_NS = parse_time_ns("2025-01-01T00:00:00Z", 0)
 EVER = (0, 2**62)
@@ -72,6 +75,42 @@ def test_a_lost_connection_goes_with_the_first_sample_behind_it(tmp_path):
         assert ("DISCONNECT", lost_ns) in links
         assert ("RECONNECT", lost_ns + 50 * SECOND_NS) in links
     assert len([kind for kind, _ in links if kind == "DISCONNECT"]) == 2
+
+
+@pytest.mark.parametrize("offset_s", [-10, -0.25, 0.25])
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("most_rows", [1_000_000, 2])
+def test_it_goes_with_the_first_sample_whatever_its_stamp(tmp_path, offset_s, is_restarted, most_rows):
+    writer = open_archive_writer(tmp_path / "archive")
+    begin_ns = NEW_YEAR_NS + 3600 * SECOND_NS
+
+    def at(seconds):
+        return begin_ns + round(seconds * SECOND_NS)
+
+    def emit_sample(value, stamp_s, received_s):
+        writer.recorder.receive(Sample("P", at(stamp_s), value, ValueType.FLOAT64, 0, 0, "ca", at(received_s)))
+
+    writer.recorder.receive(Connection("P", True, "ioc", at(0), at(0), "ca"))
+    for number in range(5):
+        emit_sample(1.0 + number, number, number)
+    if not is_restarted:
+        writer.recorder.receive(Connection("P", False, "ioc", at(95), at(80), "ca"))
+    else:
+        writer.recorder.receive(Life("ioc", at(80)))
+        writer.recorder.commit()
+        clock = SimpleNamespace(now_ns=lambda: at(95))
+        writer.close()
+        writer = open_archive_writer(tmp_path / "archive", clock=clock)
+        writer.recorder.receive(Life("ioc", at(95)))
+    writer.recorder.receive(Connection("P", True, "ioc", at(100), at(100), "ca"))
+    emit_sample(8.0, 100 + offset_s, 100.5)
+    emit_sample(9.0, 101, 101)
+    writer.close()
+    reader = open_archive_reader(tmp_path / "archive")
+    found = [row for piece in samples_of(reader.pieces("P", *EVER, most_rows)) for row in piece.to_pylist()]
+    told = [(row["value"], row["lost_s"], row["regained_s"]) for row in found if row["lost_s"]]
+    assert told == [(8.0, at(80) // SECOND_NS, at(100) // SECOND_NS)]
+    assert not found[-1]["is_after_gap"]
 
 
 def test_only_what_was_asked_for(reader, tmp_path):

@@ -73,13 +73,10 @@ def samples_of(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """
     waiting: list[_Link] = []
     for piece in pieces:
-        is_sample = pc.equal(piece["kind"].cast(pa.string()), "sample").to_numpy()
-        at = np.flatnonzero(is_sample)
+        at = np.flatnonzero(pc.equal(piece["kind"].cast(pa.string()), "sample").to_numpy())
         happened: dict[int, list[_Link]] = {0: waiting} if waiting else {}
-        links = np.flatnonzero(~is_sample)
-        told = piece.select(("kind", "time_ns", "last_heard_ns")).take(pa.array(links)).to_pylist()
-        for link, behind in zip(told, np.searchsorted(at, links).tolist(), strict=True):
-            happened.setdefault(behind, []).append((link["kind"], link["time_ns"], link["last_heard_ns"]))
+        for behind, link in _links_before(piece, at, waiting[-1] if waiting else None):
+            happened.setdefault(behind, []).append(link)
         waiting = happened.pop(at.size, [])
         seconds = np.zeros((3, at.size), dtype=np.int64)
         for number, rows in happened.items():
@@ -87,6 +84,32 @@ def samples_of(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
         taken = piece.select(COLUMNS) if at.size == len(piece) else piece.select(COLUMNS).take(pa.array(at))
         columns = [pa.array(seconds[0] != 0), pa.array(seconds[1]), pa.array(seconds[2])]
         yield pa.table([*taken.columns, *columns], names=[*COLUMNS, *LINKS])
+
+
+def _links_before(piece: pa.Table, at: NDArray[np.intp], since: _Link | None) -> Iterator[tuple[int, _Link]]:
+    """Yield connection rows, each with the number of the first sample that came behind it.
+
+    By its stamp, the sample may be before the row: a restarted IOC stamps its value before it is found again, and a
+    loss is noticed later than it began.
+    """
+    links = np.setdiff1d(np.arange(len(piece)), at, assume_unique=True)
+    if not links.size:
+        return
+    times_ns, received_ns = (piece[name].to_numpy()[at] for name in ("time_ns", "received_ns"))
+    told = piece.select(("kind", "time_ns", "last_heard_ns")).take(pa.array(links)).to_pylist()
+    lost = None if since is None or since[0] == "reconnect" else (0, since[1])
+    for row, behind in zip(told, np.searchsorted(at, links).tolist(), strict=True):
+        link = row["kind"], row["time_ns"], row["last_heard_ns"]
+        if link[0] != "reconnect":
+            begin_ns = link[2] or link[1]
+            while behind and times_ns[behind - 1] > begin_ns and received_ns[behind - 1] >= link[1]:
+                behind -= 1  # noqa: PLW2901  # walks back to it
+            lost = behind, link[1]
+        elif lost is not None:
+            first, noticed_ns = lost
+            behind = first if first < behind and received_ns[first] >= noticed_ns else behind  # noqa: PLW2901  # as above
+            lost = None
+        yield behind, link
 
 
 def _times_s(links: Sequence[_Link]) -> tuple[int, int, int]:
