@@ -191,7 +191,9 @@ class Gap:
     start_ns, stop_ns : int
         Half-open stretch [ns since 1970 UTC].
     kind : str
-        ``disconnect``, ``gap``, ``pause``, or ``not-archived`` before the first row.
+        ``disconnect``, ``gap`` or ``pause`` as the row says; ``not-archived`` before the first row, and behind the last
+        one of a PV that was only imported; ``archive-not-running``; ``silent`` where a connected PV gives no sign of
+        life; ``never-connected``.
     last_heard_ns : int or None
         Last proof of life of the IOC before it [ns since 1970 UTC].
     """

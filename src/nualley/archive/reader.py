@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,6 @@ from nualley.archive.models import (
     PvRecord,
     PvSummary,
     RowGroup,
-    RowKind,
     ValueAt,
 )
 from nualley.archive.ports import ColumnFiles, Index, LogReader
@@ -38,19 +37,13 @@ from nualley.archive.registry import Registry
 from nualley.archive.row_reader import gap_rows, read_refused, read_rows, sample_types
 from nualley.archive.rows import add_connections, common_type, convert, cut, relevant, union
 from nualley.archive.sealing import connection_rows
+from nualley.archive.silence import dark, gaps_of, open_end
 from nualley.archive.tail import LogTail
 from nualley.archive.trace_reader import TraceReader
 from nualley.archive.view import TRIES, ArchiveView, busy
-from nualley.core import SECOND_NS, Clock, IntervalSet
-from nualley.physics import LinkChange, blackouts
+from nualley.core import SECOND_NS, Clock, Interval, IntervalSet
 from nualley.pv import Metadata, ValueType
 
-_LINK_KINDS: Mapping[RowKind, Literal["disconnect", "reconnect", "pause", "gap"]] = {
-    RowKind.DISCONNECT: "disconnect",
-    RowKind.RECONNECT: "reconnect",
-    RowKind.PAUSE: "pause",
-    RowKind.GAP: "gap",
-}
 _RATE_S = 3600
 PIECE_ROWS = 200_000
 """A long stretch is read in pieces of about so many rows."""
@@ -279,14 +272,14 @@ class ArchiveReader:
         snap_ns = 1 if is_exact else TIERS.get(level, 1)
         edges_ns = bin_edges(*stretch, n_bins, snap_ns)
         start_ns, stop_ns = int(edges_ns[0]), int(edges_ns[-1])
-        dark = self._dark(pv, start_ns, stop_ns, self.connections(pv, start_ns, stop_ns))
-        dark_ns = [edge for part in dark for edge in (part.start_ns, part.stop_ns)]
+        unknown = self._dark(pv, start_ns, stop_ns, self.connections(pv, start_ns, stop_ns))
+        dark_ns = [edge for part in unknown for edge in (part.start_ns, part.stop_ns)]
         cuts_ns = distinct([edges_ns, np.array(dark_ns, dtype=np.int64)])
         width_ns = TIERS.get(level, 1)
         outer = start_ns // width_ns * width_ns, -(-stop_ns // width_ns) * width_ns
         cells = read_cells(source, level, outer, cuts_ns)
         cells = cells.only((cells.start_ns >= start_ns) & (cells.start_ns < stop_ns))
-        return assemble(cells, edges_ns, last_before(source, start_ns), dark)
+        return assemble(cells, edges_ns, last_before(source, start_ns), unknown)
 
     def is_thinned(self, pv: str, start_ns: int) -> bool:
         """Say whether samples of a PV from ``start_ns`` on are no longer there: they were kept for a while only."""
@@ -312,9 +305,8 @@ class ArchiveReader:
         return PvSource(groups=groups, before=before, read=self._view.rows, cells=self._view.cells, tail=recent)
 
     def _dark(self, pv: str, start_ns: int, stop_ns: int, around: Iterable[ConnectionRow]) -> IntervalSet:
-        links = [LinkChange(row.time_ns, _LINK_KINDS[row.kind], row.last_heard_ns) for row in around]
         end = IntervalSet.of(min(self.alive_until_ns(pv), stop_ns), stop_ns)
-        return (blackouts(links) | end) & IntervalSet.of(start_ns, stop_ns)
+        return (dark(around) | end) & IntervalSet.of(start_ns, stop_ns)
 
     def has_rows(self, pv: str, start_ns: int, stop_ns: int) -> bool:
         """Say whether a PV may have rows in ``[start_ns, stop_ns)``, from where its rows are."""
@@ -396,19 +388,40 @@ class ArchiveReader:
         now_ns = self._clock.now_ns()
         return self.count_rows(pv, now_ns - _RATE_S * SECOND_NS, now_ns) / _RATE_S
 
-    def gaps(self, pv: str, start_ns: int, stop_ns: int) -> list[Gap]:
-        """Return when nothing was known of a PV in ``[start_ns, stop_ns)``, by time."""
-        rows = self.connections(pv, start_ns, stop_ns)
-        found = []
-        for dark in self._dark(pv, start_ns, stop_ns, self.connections(pv, start_ns, stop_ns)):
-            causes = [row for row in rows if row.kind is not RowKind.RECONNECT and row.time_ns >= dark.start_ns]
-            # the row that says why is noticed later than the silence began
-            before = [row for row in rows if row.kind is not RowKind.RECONNECT and row.time_ns <= dark.start_ns]
-            cause = causes[0] if causes and causes[0].time_ns < dark.stop_ns else before[-1] if before else None
-            is_first = cause is None
-            kind = "not-archived" if is_first else cause.kind.name.lower() if cause else ""
-            found.append(Gap(dark.start_ns, dark.stop_ns, kind, cause.last_heard_ns if cause else None))
-        return found
+    def gaps(self, pv: str, start_ns: int, stop_ns: int, *, is_running: bool = True) -> list[Gap]:
+        """Return when nothing was known of a PV in ``[start_ns, stop_ns)``, and why, by time.
+
+        Parameters
+        ----------
+        pv : str
+            Its name.
+        start_ns, stop_ns : int
+            Half-open stretch [ns since 1970 UTC].
+        is_running : bool
+            Whether the archive runs: then a connected PV whose next proof of life is on its way has no gap.
+
+        Raises
+        ------
+        PvNotArchivedError
+            Where the archive does not know it.
+        """
+        registry = self._view.refresh().registry
+        record = self._records(registry, pv)[-1]
+        end = open_end(
+            is_connected=record.is_connected,
+            alive_ns=registry.last_heard_ns(record),
+            now_ns=self._clock.now_ns(),
+            is_running=is_running,
+        )
+        links = self.connections(pv, start_ns, stop_ns)
+        if not (links or record.has_connected or record.last):
+            return [Gap(start_ns, stop_ns, "never-connected", None)]
+        return gaps_of(links, Interval(start_ns, max(start_ns, stop_ns)), end)
+
+    def began_ns(self) -> int:
+        """Return the time of the first row of all PVs that were ever connected [ns since 1970 UTC]; now without any."""
+        names = [record.name for record in self.registry().by_code.values() if record.has_connected]
+        return min((self.first_ns(name) for name in names), default=self._clock.now_ns())
 
     def sealed_B(self) -> dict[str, float]:
         """Return the bytes of each PV's samples in sealed files: of a file's bytes, its share by rows [B]."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from nualley.app.archive_plan import kept_ns, read_plan
+from nualley.app.locks import role_state
 from nualley.app.site import open_site
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, bounds_ns
@@ -99,10 +100,13 @@ def gaps(
     start_ns, stop_ns = bounds_ns(from_, to)
     site = open_site(output.experiment)
     reader = site.archive()
-    first_ns = reader.first_ns(pv)
+    is_running = role_state(site.configuration.store, "archive").is_held
+    if start_ns is None:
+        start_ns = (
+            reader.first_ns(pv) if reader.record(pv).has_connected else min(reader.first_ns(pv), reader.began_ns())
+        )
     now_ns = SystemClock().now_ns()
-    stretch = start_ns if start_ns is not None else first_ns, now_ns if stop_ns is None else stop_ns
-    found = reader.gaps(pv, *stretch)
+    found = reader.gaps(pv, start_ns, now_ns if stop_ns is None else min(stop_ns, now_ns), is_running=is_running)
     if output.is_json:
         keys = ("start_ns", "stop_ns", "kind", "last_heard_ns")
         print_json([{key: getattr(gap, key) for key in keys} for gap in found])
@@ -119,6 +123,8 @@ def gaps(
                 for gap in found
             ],
         )
+        if any(gap.kind == "never-connected" for gap in found):
+            print_note(f"{pv} was never connected since {shown_time(start_ns)}")
     return told_losses(site)
 
 

@@ -1,7 +1,7 @@
 """``nualley archive get``: the history of a PV as rows or bins, on the terminal or as a file."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +17,7 @@ from nualley.cli.sinks import answer_to, check_out, open_sink, told_file
 from nualley.core import UsageError, format_time
 
 _COLUMNS = ("time_ns", "value", "severity", "status", "kind")
+_LOST = ("disconnect", "gap")
 _OPERATED = ("time_ns", "value", "severity", "status")
 
 
@@ -123,21 +124,32 @@ def _show_rows(site: Site, pv: str, stretch_ns: tuple[int, int], output: History
             print_json({"pv": pv, "unit": unit, **labels, "columns": columns})
         return
     with answer_to(output.out):
-        print_table(
-            ("time (UTC)", f"value [{unit}]" if unit else "value", "severity", "kind"),
-            [
-                [format_time(time_ns), shown_value(record.shown(value)), severity, kind]
-                for time_ns, value, severity, _, kind in zip(
-                    *(table[name].to_pylist() for name in _COLUMNS), strict=True
-                )
-            ],
-            right=(1,),
-        )
+        _print_rows(table, record.shown, unit)
     if site.archive().is_thinned(pv, stretch_ns[0]):
         further = "--bins" if table["value"].type.num_fields == 0 else f"nualley archive trace {pv}"
         print_note(f"samples of {pv} are kept for a while only: {further} reaches further back")
     elif not len(table):
         print_note(f"no rows: {pv} was {'never connected' if not record.has_connected else 'not archived then'}")
+
+
+def _print_rows(table: Any, shown: Callable[[object], object], unit: str) -> None:
+    rows = list(zip(*(table[name].to_pylist() for name in (*_COLUMNS, "last_heard_ns")), strict=True))
+    # a row stands where the loss was noticed, and the value is unknown from before that
+    has_lost = any(kind in _LOST for *_, kind, _ in rows)
+    print_table(
+        ("time (UTC)", f"value [{unit}]" if unit else "value", "severity", "kind")
+        + (("unknown since (UTC)",) if has_lost else ()),
+        [
+            [format_time(time_ns), shown_value(shown(value)), severity, kind]
+            + ([_since(kind, time_ns, heard_ns)] if has_lost else [])
+            for time_ns, value, severity, _, kind, heard_ns in rows
+        ],
+        right=(1,),
+    )
+
+
+def _since(kind: str, time_ns: int, heard_ns: int | None) -> str:
+    return format_time(min(time_ns, heard_ns or time_ns)) if kind in _LOST else ""
 
 
 def _show_operated(site: Site, pv: str, op: str, stretch_ns: tuple[int, int], output: HistoryOutput) -> None:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nualley.app.archive import open_archive_writer
+from nualley.app.locks import hold_role
 from nualley.app.site import open_site
 from nualley.cli.main import main
 from nualley.core import SECOND_NS, parse_time_ns
@@ -104,6 +105,32 @@ def test_gaps_and_why(store, capsys):
         "last_heard_ns": heard_ns,
     }
     assert "disconnect" in said(capsys, "gaps", "P").out
+
+
+def test_a_loss_is_shown_with_its_begin(store, capsys):
+    told = said(capsys, "get", "P", *STRETCH)
+    (line,) = [line for line in told.out.splitlines() if "disconnect" in line]
+    assert line.startswith("2026-11-01T00:30:00")
+    assert line.rstrip().endswith("2026-11-01T00:29:40.000000000Z")
+    known = said(capsys, "get", "P", "--from", "2026-11-01T00:00:00Z", "--to", "2026-11-01T00:20:00Z")
+    assert "unknown since" not in known.out
+
+
+def test_when_the_archive_does_not_run_the_last_gap_says_so(store, capsys):
+    found = json.loads(said(capsys, "gaps", "P", "--json").out)
+    assert [gap["kind"] for gap in found] == ["disconnect", "archive-not-running"]
+    with hold_role(open_site().configuration.store, "archive"):
+        found = json.loads(said(capsys, "gaps", "P", "--json").out)
+    assert [gap["kind"] for gap in found] == ["disconnect", "silent"]
+
+
+def test_a_pv_that_never_connected_says_since_when(store, capsys):
+    writer = open_archive_writer(store)
+    writer.recorder.receive(Connection("GONE", False, "", BEGIN_NS, 0, "ca"))
+    writer.close()
+    told = said(capsys, "gaps", "GONE")
+    assert "never-connected" in told.out
+    assert "GONE was never connected since 2026-11-01T00:00:00Z" in told.err
 
 
 def test_the_account_of_each_pv(store, capsys):
