@@ -48,6 +48,7 @@ def run(text, history, *, start_ns=START_NS, stop_ns=STOP_NS, kinds=None):
                     "severity": pa.array([row[2] for row in part], pa.int8()),
                     "status": pa.array([0] * len(part), pa.int16()),
                     "kind": pa.array(kind, pa.string()).dictionary_encode(),
+                    "received_ns": pa.array([row[0] for row in part], pa.int64()),
                     "last_heard_ns": pa.nulls(len(part), pa.int64()),
                 }
             )
@@ -154,12 +155,13 @@ def test_jitter_is_the_deviation_over_the_mean(history):
 
 @given(history=histories())
 def test_an_empty_bin_has_what_the_one_before_has_and_counts_none(history):
-    last = (STOP_NS - 1) // SECOND_NS // WIDTH_S
+    # what is filled is what held at a bin's middle: none behind the end
+    last = (STOP_NS - 1 - WIDTH_S * SECOND_NS // 2) // (WIDTH_S * SECOND_NS)
     bins = binned(history[0])
     for name, inherited in (("max", True), ("count", False)):
         own = dict(zip(bins, run(f"{name}Sample_{WIDTH_S}", history), strict=True))
         found = run(f"{name}_{WIDTH_S}", history)
-        numbers = range(min(bins), last + 1) if bins else range(0)
+        numbers = range(min(bins), max(last, *bins) + 1) if bins else range(0)
         assert [row[0] // SECOND_NS // WIDTH_S for row in found] == list(numbers)
         kept = None
         for number, row in zip(numbers, found, strict=True):

@@ -5,16 +5,19 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from nualley.archive.appliance.answers import SLICE_ROWS, headers
 from nualley.archive.appliance.messages import PayloadType
 from nualley.archive.appliance.writing import event_lines, file_path, info_line, payload_of, years_of
 from nualley.archive.exporting import write_pieces
 from nualley.archive.operators.calls import parse_operator
+from nualley.archive.operators.filling import HAS_SAMPLES
 from nualley.archive.operators.quick import Source, work
-from nualley.archive.operators.stretch import Stretch, samples_of
+from nualley.archive.operators.stretch import COLUMNS, Stretch, samples_of
 from nualley.archive.reader import PIECE_ROWS, ArchiveReader
 from nualley.core import UsageError, sync_folder
 from nualley.pv import ValueType
@@ -64,7 +67,8 @@ def operated(reader: ArchiveReader, pv: str, operator: str, start_ns: int, stop_
     Returns
     -------
     iterator of pyarrow.Table
-        time_ns, value, severity and status.
+        time_ns, value, severity, status and known: false where a bin without samples has what the one before it had,
+        and nothing was known of the PV at its time.
 
     Raises
     ------
@@ -72,7 +76,24 @@ def operated(reader: ArchiveReader, pv: str, operator: str, start_ns: int, stop_
         Where there is no such operator; while it works, where it cannot work on these values.
     """
     stretch = Stretch(start_ns, stop_ns)
-    return work(parse_operator(operator), history_source(reader, pv, stretch), stretch)
+    tables = work(parse_operator(operator), history_source(reader, pv, stretch), stretch)
+    return _with_known(tables, reader, pv, stretch)
+
+
+def _with_known(tables: Iterable[pa.Table], reader: ArchiveReader, pv: str, stretch: Stretch) -> Iterator[pa.Table]:
+    unknown: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    for table in tables:
+        known = np.ones(len(table), dtype=np.bool_)
+        if HAS_SAMPLES in table.column_names and len(table):
+            time_ns = table["time_ns"].to_numpy()
+            if unknown is None:  # the first bin may begin before the stretch
+                found = list(reader.unknown(pv, min(int(time_ns[0]), stretch.start_ns), stretch.stop_ns))
+                starts, stops = ([getattr(part, edge) for part in found] for edge in ("start_ns", "stop_ns"))
+                unknown = np.array(starts, dtype=np.int64), np.array(stops, dtype=np.int64)
+            at = np.searchsorted(unknown[0], time_ns, side="right") - 1
+            is_dark = (at >= 0) & (time_ns < np.append(unknown[1], 0)[at])
+            known = table[HAS_SAMPLES].to_numpy() | ~is_dark
+        yield table.select(COLUMNS).append_column("known", pa.array(known))
 
 
 def history_source(reader: ArchiveReader, pv: str, stretch: Stretch, most_rows: int = PIECE_ROWS) -> Source:

@@ -418,6 +418,10 @@ class ArchiveReader:
             return [Gap(start_ns, stop_ns, "never-connected", None)]
         return gaps_of(links, Interval(start_ns, max(start_ns, stop_ns)), end)
 
+    def unknown(self, pv: str, start_ns: int, stop_ns: int) -> IntervalSet:
+        """Return when nothing was known of a PV in ``[start_ns, stop_ns)``; see `gaps`."""
+        return IntervalSet(Interval(gap.start_ns, gap.stop_ns) for gap in self.gaps(pv, start_ns, stop_ns))
+
     def began_ns(self) -> int:
         """Return the time of the first row of all PVs that were ever connected [ns since 1970 UTC]; now without any."""
         names = [record.name for record in self.registry().by_code.values() if record.has_connected]

@@ -18,7 +18,7 @@ from nualley.core import UsageError, format_time
 
 _COLUMNS = ("time_ns", "value", "severity", "status", "kind")
 _LOST = ("disconnect", "gap")
-_OPERATED = ("time_ns", "value", "severity", "status")
+_OPERATED = ("time_ns", "value", "severity", "status", "known")
 
 
 @Parameter(name="*")
@@ -171,8 +171,8 @@ def _show_operated(site: Site, pv: str, op: str, stretch_ns: tuple[int, int], ou
         print_table(
             ("time (UTC)", op, "severity"),
             [
-                [format_time(time_ns), shown_value(value), severity]
-                for time_ns, value, severity, _ in zip(*columns.values(), strict=True)
+                [format_time(time_ns), *((shown_value(value), severity) if is_known else ("not known", None))]
+                for time_ns, value, severity, _, is_known in zip(*columns.values(), strict=True)
             ],
             right=(1,),
         )

@@ -107,6 +107,30 @@ def test_gaps_and_why(store, capsys):
     assert "disconnect" in said(capsys, "gaps", "P").out
 
 
+@pytest.mark.parametrize("op", ["mean_60", "lastFill_60", "count_60"])
+def test_what_an_operator_fills_is_marked_where_nothing_was_known(store, capsys, op):
+    until = ["--from", "2026-11-01T00:10:00Z", "--to", "2026-11-01T02:00:00Z", "--op", op]
+    columns = json.loads(said(capsys, "get", "P", *until, "--json").out)["columns"]
+    minutes = [(time_ns - BEGIN_NS) // (60 * SECOND_NS) for time_ns in columns["time_ns"]]
+    unknown = [minute for minute, known in zip(minutes, columns["known"], strict=True) if not known]
+    # those of the disconnect, and all behind the last proof of life
+    assert unknown == [*range(30, 40), *range(60, 120)]
+    assert minutes == [*range(10, 120)]
+    rows = said(capsys, "get", "P", *until).out.splitlines()
+    assert [line.split()[0][:16] for line in rows if "not known" in line][:2] == [
+        "2026-11-01T00:30",
+        "2026-11-01T00:31",
+    ]
+    assert sum("not known" in line for line in rows) == 70
+    table = list(csv.DictReader(io.StringIO(said(capsys, "get", "P", *until, "--format", "csv").out)))
+    assert [row["known"] for row in table] == [str(known) for known in columns["known"]]
+
+
+def test_samples_that_an_operator_picks_are_known(store, capsys):
+    columns = json.loads(said(capsys, "get", "P", *STRETCH, "--op", "deadBand_1", "--json").out)["columns"]
+    assert set(columns["known"]) == {True}
+
+
 def test_a_loss_is_shown_with_its_begin(store, capsys):
     told = said(capsys, "get", "P", *STRETCH)
     (line,) = [line for line in told.out.splitlines() if "disconnect" in line]

@@ -199,6 +199,23 @@ async def test_a_lost_connection_is_told_with_the_sample_behind_it(site):
     assert [time_ns // SECOND_NS for time_ns, _ in part.links] == [second_s - 1, second_s + 1]
 
 
+async def test_no_bin_repeats_what_was_before_where_only_its_first_moment_was_asked_for(site):
+    """The end is inside; the samples of the minute that begins with it are not."""
+    writer = open_archive_writer(site.archive_folder, clock=site.clock)
+    emit = writer.recorder.receive
+    emit(Connection("LAB:B", True, IOC, NEW_YEAR_NS, NEW_YEAR_NS, "ca"))
+    for second in range(1, 360, 7):
+        time_ns = NEW_YEAR_NS + second * SECOND_NS
+        emit(Sample("LAB:B", time_ns, float(second), ValueType.FLOAT64, 0, 0, "ca", time_ns))
+    writer.close()
+    words = "from=2026-01-01T00:01:00Z&to=2026-01-01T00:03"
+    for second, minutes in ((":00Z", [0, 1, 2]), (":20Z", [0, 1, 2, 3])):
+        (found,) = strict(await ask(site, f"{DATA}.json?pv=mean_60(LAB:B)&{words}{second}"))
+        times = [(row["secs"] - NEW_YEAR_NS // SECOND_NS) // 60 for row in found["data"]]
+        assert times == minutes
+        assert len({row["val"] for row in found["data"]}) == len(minutes)
+
+
 @pytest.mark.parametrize("form", ["json", "qw", "raw", "csv", "txt"])
 async def test_no_samples_are_an_answer(site, form):
     answer = await ask(site, f"{DATA}.{form}?pv={PV}&from=2024-01-01T00:00:00Z&to=2024-01-02T00:00:00Z")

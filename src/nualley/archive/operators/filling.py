@@ -14,6 +14,9 @@ MOST_BINS = 10_000_000
 """An answer has so many bins at most."""
 
 _BLOCK = 50_000
+HAS_SAMPLES = "has_samples"
+"""Column beside those of samples: whether a bin has samples of its own, or what the one before it had."""
+
 Empty = Callable[[pa.Array, NDArray[np.bool_]], pa.Array]
 """Takes the values that bins would inherit, and which have their own; returns what they have instead."""
 
@@ -45,6 +48,8 @@ def filled(
 ) -> Iterator[pa.Table]:
     """Give bins the times of their middles, and fill those that are missing up to the end of the stretch.
 
+    What is filled says what held at a bin's middle, so none is filled whose middle is behind the end.
+
     Parameters
     ----------
     bins : iterable of pyarrow.Table
@@ -63,7 +68,7 @@ def filled(
     Yields
     ------
     pyarrow.Table
-        `COLUMNS`.
+        `COLUMNS` and `HAS_SAMPLES`.
 
     Raises
     ------
@@ -72,28 +77,32 @@ def filled(
     """
     middle_ns = width_s * SECOND_NS // 2 if is_half_second else width_s // 2 * SECOND_NS
 
-    def timed(table: pa.Table, number: NDArray[np.int64]) -> pa.Table:
+    first_bin, _ = stretch.bins(width_s)
+
+    def timed(table: pa.Table, number: NDArray[np.int64], is_own: NDArray[np.bool_]) -> pa.Table:
         times = pa.array(number * (width_s * SECOND_NS) + middle_ns)
-        return pa.table([times, *(table[name] for name in COLUMNS[1:])], names=COLUMNS)
+        # the bin before the first has the sample from before the start, which may be old
+        has_samples = pa.array(is_own & (number >= first_bin))
+        return pa.table([times, *(table[name] for name in COLUMNS[1:]), has_samples], names=[*COLUMNS, HAS_SAMPLES])
 
     if not is_filled:
         for table in bins:
-            yield timed(table, table["bin"].to_numpy())
+            yield timed(table, table["bin"].to_numpy(), np.ones(len(table), dtype=np.bool_))
         return
     held: pa.Table | None = None
-    _, last_bin = stretch.bins(width_s)
+    last_bin = (stretch.stop_ns - 1 - middle_ns) // (width_s * SECOND_NS)
     for table in bins:
         if not len(table):
             continue
         known = table if held is None else pa.concat_tables([held, table])
         if held is None:
             _check(last_bin - table["bin"][0].as_py() + 1, width_s)
-        for number, taken in _blocks(known, known["bin"][-1].as_py(), empty):
-            yield timed(taken, number)
+        for number, taken, is_own in _blocks(known, known["bin"][-1].as_py(), empty):
+            yield timed(taken, number, is_own)
         held = known.slice(len(known) - 1)
     if held is not None:
-        for number, taken in _blocks(held, last_bin + 1, empty):
-            yield timed(taken, number)
+        for number, taken, is_own in _blocks(held, max(last_bin, held["bin"][0].as_py()) + 1, empty):
+            yield timed(taken, number, is_own)
 
 
 def _check(n_bins: int, width_s: int) -> None:
@@ -103,7 +112,9 @@ def _check(n_bins: int, width_s: int) -> None:
         )
 
 
-def _blocks(known: pa.Table, stop_bin: int, empty: Empty | None) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
+def _blocks(
+    known: pa.Table, stop_bin: int, empty: Empty | None
+) -> Iterator[tuple[NDArray[np.int64], pa.Table, NDArray[np.bool_]]]:
     own = known["bin"].to_numpy()
     for begin in range(int(own[0]), stop_bin, _BLOCK):
         number = np.arange(begin, min(begin + _BLOCK, stop_bin), dtype=np.int64)
@@ -114,4 +125,4 @@ def _blocks(known: pa.Table, stop_bin: int, empty: Empty | None) -> Iterator[tup
             value = empty(taken["value"].combine_chunks(), is_own)
             severity = pa.array(np.where(is_own, taken["severity"].to_numpy(), 0).astype(np.int8))
             taken = pa.table({"value": value, "severity": severity, "status": taken["status"]})
-        yield number, taken
+        yield number, taken, is_own
