@@ -98,7 +98,7 @@ class Output(Answer):
     experiment: Repository = None
 
 
-def time_ns(text: str, now_ns: int | None = None) -> int:
+def time_ns(text: str, now_ns: int | None = None, *, where: str) -> int:
     """Return a time of the command line [ns since 1970 UTC].
 
     Parameters
@@ -107,8 +107,10 @@ def time_ns(text: str, now_ns: int | None = None) -> int:
         As `nualley.core.parse_time_ns` reads it.
     now_ns : int, optional
         What ``now`` means [ns since 1970 UTC].
+    where : str
+        The option that it was given with.
     """
-    return parse_time_ns(text, SystemClock().now_ns() if now_ns is None else now_ns)
+    return parse_time_ns(text, SystemClock().now_ns() if now_ns is None else now_ns, where)
 
 
 def stretch_ns(from_: str, to: str) -> tuple[int, int]:
@@ -120,7 +122,7 @@ def stretch_ns(from_: str, to: str) -> tuple[int, int]:
         Where it stops before it starts.
     """
     now_ns = SystemClock().now_ns()
-    start_ns, stop_ns = time_ns(from_, now_ns), time_ns(to, now_ns)
+    start_ns, stop_ns = time_ns(from_, now_ns, where="--from"), time_ns(to, now_ns, where="--to")
     if stop_ns <= start_ns:
         raise UsageError(f"--to {to} is not after --from {from_}", where="--from, --to", do="exchange the two times")
     return start_ns, stop_ns
@@ -136,8 +138,10 @@ def bounds_ns(from_: str | None, to: str | None) -> tuple[int | None, int | None
     """
     if from_ is not None and to is not None:
         return stretch_ns(from_, to)
-    start_ns, stop_ns = (None if text is None else time_ns(text) for text in (from_, to))
-    return start_ns, stop_ns
+    return (
+        None if from_ is None else time_ns(from_, where="--from"),
+        None if to is None else time_ns(to, where="--to"),
+    )
 
 
 def full_run_id(run: str, detector: str | None) -> str:

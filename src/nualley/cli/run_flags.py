@@ -70,8 +70,8 @@ def flag_(
         Flag(
             detector=owner,
             name=name,
-            start_ns=None if stretch.from_ is None else time_ns(stretch.from_, now_ns),
-            stop_ns=None if stretch.to is None else time_ns(stretch.to, now_ns),
+            start_ns=None if stretch.from_ is None else time_ns(stretch.from_, now_ns, where="--from"),
+            stop_ns=None if stretch.to is None else time_ns(stretch.to, now_ns, where="--to"),
             first_run=numbers[0] if numbers else None,
             last_run=numbers[1] if numbers else None,
             first_block=first_block,

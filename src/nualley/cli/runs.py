@@ -60,7 +60,10 @@ def ingest(  # each is an option of its own
     if not path:
         raise UsageError("no file to ingest", where="PATH", do="name raw files or their directory")
     now_ns = SystemClock().now_ns()
-    start_ns, stop_ns = (None if text is None else time_ns(text, now_ns) for text in (start, stop))
+    start_ns, stop_ns = (
+        None if text is None else time_ns(text, now_ns, where=option)
+        for text, option in ((start, "--start"), (stop, "--stop"))
+    )
     site = open_site(output.experiment)
     site.check_detector(detector, may_be_recorded=False)
     with copy_progress(is_shown=not output.is_json) as progress:
@@ -363,7 +366,7 @@ def times(
     """
     _check_words({"--reason": reason, "--author": author})
     now_ns = SystemClock().now_ns()
-    start_ns, stop_ns = time_ns(start, now_ns), time_ns(stop, now_ns)
+    start_ns, stop_ns = time_ns(start, now_ns, where="--start"), time_ns(stop, now_ns, where="--stop")
     site = open_site(output.experiment)
     run_id = site.run(full_run_id(run, detector)).run_id
     corrected = site.catalog().correct_run_times(

@@ -19,6 +19,9 @@ _ISO = re.compile(
     re.ASCII,
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*([a-zA-Zµ]+)", re.ASCII)
+_MINUTES = {"m": "min"}
+"""In a time, m is minutes: only a length has metres."""
+
 _FORMS = (
     "ISO 8601 with a zone (2026-11-23T04:00:00Z), a date (2026-11-23, a UTC day), 'now' or a time ago"
     " (-90s, -15min, -2h, -7d)"
@@ -31,7 +34,7 @@ def parse_duration_ns(text: str) -> int:
     Parameters
     ----------
     text : str
-        One or more numbers with the units ns, us, ms, s, min, h, d or week.
+        One or more numbers with the units ns, us, ms, s, min (or m), h, d or week.
 
     Returns
     -------
@@ -51,13 +54,13 @@ def parse_duration_ns(text: str) -> int:
     parts = _DURATION.findall(text)
     if not parts or _DURATION.sub("", text).strip():
         raise UsageError(f"{text!r} is not a duration", do="write a number with a unit: 90s, 15min, 2h, 7d")
-    duration_ns = sum(round(parse_quantity(f"{number} {unit}", "ns")) for number, unit in parts)
+    duration_ns = sum(round(parse_quantity(f"{number} {_MINUTES.get(unit, unit)}", "ns")) for number, unit in parts)
     if duration_ns > _MAX_NS:
         raise UsageError(f"{text!r} is too long, expected at most 292 years", do="write a shorter time, such as 7d")
     return duration_ns
 
 
-def parse_time_ns(text: str, now_ns: int) -> int:
+def parse_time_ns(text: str, now_ns: int, where: str = "") -> int:
     """Parse a time as the command line and the experiment repository write it.
 
     Parameters
@@ -66,6 +69,8 @@ def parse_time_ns(text: str, now_ns: int) -> int:
         ISO 8601 with a zone, a date (the start of that UTC day), ``now`` or a time ago such as ``-2h``.
     now_ns : int
         What ``now`` means [ns since 1970 UTC].
+    where : str
+        The option or parameter that it was given with, for the error.
 
     Returns
     -------
@@ -82,11 +87,16 @@ def parse_time_ns(text: str, now_ns: int) -> int:
     >>> parse_time_ns("1970-01-01T00:00:01.5Z", 0)
     1500000000
     """
-    time_ns = _time_ns(text, now_ns)
+    try:
+        time_ns = _time_ns(text, now_ns)
+    except UsageError as error:
+        raise UsageError(error.what, where=where, do=error.do) from error
     if not _MIN_NS <= time_ns <= _MAX_NS:
         first, last = (format_time(bound_ns, digits=0) for bound_ns in (_MIN_NS + SECOND_NS, _MAX_NS))
         raise UsageError(
-            f"{text!r} is out of range, expected a time from {first} to {last}", do="write a time in that range"
+            f"{text!r} is out of range, expected a time from {first} to {last}",
+            where=where,
+            do="write a time in that range",
         )
     return time_ns
 

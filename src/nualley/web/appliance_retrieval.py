@@ -52,7 +52,7 @@ def add_retrieval_routes(app: FastAPI, service: ApplianceService, site: Site) ->
         query, now_ns = request.query_params, site.clock.now_ns()
         try:
             names = names_of(await body_of(request), query.get("pv", ""))
-            time_ns = time_of(query["at"], now_ns) if query.get("at") else now_ns
+            time_ns = time_of(query["at"], now_ns, "at") if query.get("at") else now_ns
             longest_ns = period_ns(query["searchPeriod"]) if query.get("searchPeriod") else None
         except NualleyError as error:
             return refusal(error)

@@ -16,7 +16,7 @@ _PLUS = re.compile(r"([^ ]*T[^ ]*) (\d\d:?\d\d)")
 _PERIOD = re.compile(r"P(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,8})M)?(?:(\d{1,9})S)?)?")
 
 
-def time_of(text: str, now_ns: int) -> int:
+def time_of(text: str, now_ns: int, where: str = "") -> int:
     """Return a time [ns since 1970 UTC].
 
     Parameters
@@ -25,6 +25,8 @@ def time_of(text: str, now_ns: int) -> int:
         ISO 8601 with Z or an offset, whose plus may have become a space on the way; fractions of any length.
     now_ns : int
         What ``now`` means [ns since 1970 UTC].
+    where : str
+        The parameter that it was given with.
 
     Raises
     ------
@@ -37,9 +39,9 @@ def time_of(text: str, now_ns: int) -> int:
     1500000000
     """
     if len(text) > _LONGEST:
-        raise UsageError(f"{text[:40]!r} is not a time", where="from, to, at", do="write 2026-11-23T04:00:00.000Z")
+        raise UsageError(f"{text[:40]!r} is not a time", where=where, do="write 2026-11-23T04:00:00.000Z")
     match = _PLUS.fullmatch(text)
-    return parse_time_ns(f"{match[1]}+{match[2]}" if match else text, now_ns)
+    return parse_time_ns(f"{match[1]}+{match[2]}" if match else text, now_ns, where)
 
 
 def question_of(query: QueryParams, now_ns: int) -> DataQuestion:
@@ -71,8 +73,8 @@ def _unspaced(pv: str) -> str:
 
 def _stretch(query: QueryParams, now_ns: int) -> Stretch:
     # as the appliance: up to an hour from now, and a day of it
-    stop_ns = time_of(query["to"], now_ns) if query.get("to") else now_ns + 3600 * SECOND_NS
-    start_ns = time_of(query["from"], now_ns) if query.get("from") else stop_ns - DAY_NS
+    stop_ns = time_of(query["to"], now_ns, "to") if query.get("to") else now_ns + 3600 * SECOND_NS
+    start_ns = time_of(query["from"], now_ns, "from") if query.get("from") else stop_ns - DAY_NS
     if stop_ns < start_ns:
         raise UsageError(
             f"to {query.get('to', 'now')} is before from {query.get('from')}", where="from, to", do="exchange them"
@@ -86,7 +88,7 @@ def _ranges(text: str, now_ns: int) -> tuple[Stretch, ...]:
         raise UsageError(
             f"{len(words)} times", where="timeranges", do=f"write at most {_MOST_STRETCHES} pairs BEGIN,END,BEGIN,END"
         )
-    times = [time_of(word.strip(), now_ns) for word in words]
+    times = [time_of(word.strip(), now_ns, "timeranges") for word in words]
     if times != sorted(times):
         raise UsageError("times that go back", where="timeranges", do="write BEGIN,END,BEGIN,END in the order of time")
     return tuple(Stretch(start_ns, stop_ns + 1) for start_ns, stop_ns in zip(times[::2], times[1::2], strict=True))

@@ -74,7 +74,7 @@ def add_archive_routes(app: FastAPI, service: ArchiveService, site: Site) -> Non
 
     def stretch_ns(begin: str, end: str) -> tuple[int, int]:
         now_ns = site.clock.now_ns()
-        return parse_time_ns(begin, now_ns), parse_time_ns(end, now_ns)
+        return parse_time_ns(begin, now_ns, "start"), parse_time_ns(end, now_ns, "stop")
 
     @app.get("/api/archive/bins", summary="A stretch of a PV's history in pieces: n, min, mean, max, mean over time")
     async def bins(pv: str, start: str = "-1h", stop: str = "now", n: int = 100, exact: bool = False) -> Response:

@@ -114,8 +114,8 @@ def add_catalog_routes(app: FastAPI, service: CatalogService, site: Site) -> Non
 
 
 def _add_runs(app: FastAPI, service: CatalogService, site: Site) -> None:
-    def time_ns(text: str) -> int | None:
-        return parse_time_ns(text, site.clock.now_ns()) if text else None
+    def time_ns(text: str, where: str) -> int | None:
+        return parse_time_ns(text, site.clock.now_ns(), where) if text else None
 
     @app.get(f"{API}/runs", summary="Runs by start, a page at a time; next is what to ask after, null at the end")
     async def runs(  # each is a filter of the address
@@ -129,7 +129,10 @@ def _add_runs(app: FastAPI, service: CatalogService, site: Site) -> None:
     ) -> Response:
         def question(record: Record) -> Mapping[str, object]:
             found = record.runs(
-                detector=detector or None, start_ns=time_ns(start), stop_ns=time_ns(stop), tag=tag or None
+                detector=detector or None,
+                start_ns=time_ns(start, "start"),
+                stop_ns=time_ns(stop, "stop"),
+                tag=tag or None,
             )
             return _page("runs", found, lambda run: run.run_id, after=after, limit=limit)
 

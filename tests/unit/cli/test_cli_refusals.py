@@ -49,7 +49,9 @@ TIMED = {
 def test_a_time_that_int64_does_not_reach_is_refused(
     words: list[str], time: str, detector: str, refused: Refused
 ) -> None:
-    what = refused(*words, time)["what"]
+    error = refused(*words, time)
+    assert error["where"] == words[-1]
+    what = error["what"]
     assert what == f"{time!r} is out of range, expected a time from 1677-09-21T00:12:44Z to 2262-04-11T23:47:16Z"
 
 
@@ -57,7 +59,9 @@ def test_a_run_does_not_begin_where_int64_does_not_reach(detector: str, experime
     raw = experiment / "wave0.dat"
     raw.write_bytes(bytes(48))
     words = ["runs", "ingest", str(raw), "--detector", detector, "--start", "9999-01-01", "--stop", "9999-01-02"]
-    assert "'9999-01-01' is out of range" in refused(*words)["what"]
+    error = refused(*words)
+    assert "'9999-01-01' is out of range" in error["what"]
+    assert error["where"] == "--start"
     assert len(open_site(experiment).catalog().runs()) == 2, "nothing was taken in"
 
 

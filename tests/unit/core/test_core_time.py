@@ -2,7 +2,15 @@
 
 import pytest
 
-from nualley.core import SECOND_NS, UsageError, format_duration, format_time, parse_duration_ns, parse_time_ns
+from nualley.core import (
+    SECOND_NS,
+    UsageError,
+    format_duration,
+    format_time,
+    parse_duration_ns,
+    parse_quantity,
+    parse_time_ns,
+)
 
 NOW_NS = 1_795_464_545_809_456_137
 
@@ -39,7 +47,7 @@ def test_times_are_read_to_the_nanosecond(text, time_ns):
         ("-7", "'-7' is not a time: '7' is not a duration", "(2026-11-23T04:00:00Z), a date (2026-11-23, a UTC day)"),
         ("-7", "'-7' is not a time", "'now' or a time ago (-90s, -15min, -2h, -7d)"),
         ("-2parsec", "'-2parsec' is not a time: 'parsec' is not a unit", "-2h"),
-        ("-2m", "'m' is a unit of length", "min"),
+        ("-2cm", "'cm' is a unit of length", "min"),
         ("", "is not a time", "ISO 8601"),
         ("2026-11-23T00:30.5Z", "is not a time", "ISO 8601"),
         ("٢٠٢٦-11-23", "is not a time", "ISO 8601"),
@@ -55,6 +63,21 @@ def test_what_is_no_time_is_refused_with_what_would_be(text, what, do):
         parse_time_ns(text, NOW_NS)
     assert what in caught.value.what
     assert do in caught.value.do
+
+
+def test_m_is_minutes_in_a_time_and_metres_in_a_length() -> None:
+    assert parse_time_ns("-5m", NOW_NS) == parse_time_ns("-5min", NOW_NS) == NOW_NS - 300 * SECOND_NS
+    assert parse_duration_ns("1h30m") == 5400 * SECOND_NS
+    assert parse_quantity("5 m", "m") == 5.0
+    with pytest.raises(UsageError, match="is a unit of length"):
+        parse_quantity("5 m", "s")
+
+
+def test_an_error_names_the_option_that_the_time_was_given_with() -> None:
+    for text in ("yesterday", "0001-01-01", "-2parsec"):
+        with pytest.raises(UsageError) as caught:
+            parse_time_ns(text, NOW_NS, "--from")
+        assert caught.value.where == "--from"
 
 
 def test_the_range_that_is_named_works() -> None:

@@ -5,13 +5,15 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from starlette.datastructures import QueryParams
 
 from nualley.app.archive import open_archive_writer, open_compactor
 from nualley.app.site import Site
 from nualley.archive.appliance.files import Damage, read_events
 from nualley.config import load
-from nualley.core import SECOND_NS, format_time, parse_time_ns
+from nualley.core import SECOND_NS, UsageError, format_time, parse_time_ns
 from nualley.pv import Connection, Life, Limits, Metadata, Sample, ValueType
+from nualley.web.appliance_words import question_of
 from nualley.web.application import create_app
 from tests.unit.web.fakes import FakeClock
 from tests.web.bench import write_experiment
@@ -189,3 +191,11 @@ async def test_a_moment_is_strict_json_too(odd):
         )
         found = strict(answer)
     assert [found[pv]["val"] for pv in ("NAN", "INF", "WAVE", "TEXT")] == [None, None, [None, None, None, 1.0], TOLD]
+
+
+@pytest.mark.parametrize("name", ["from", "to", "timeranges"])
+def test_a_word_that_is_no_time_names_its_parameter(name):
+    for text in ("yesterday", "9" * 100):
+        with pytest.raises(UsageError) as caught:
+            question_of(QueryParams({"pv": "P", name: f"{text},{text}" if name == "timeranges" else text}), 0)
+        assert caught.value.where == name

@@ -103,3 +103,11 @@ async def test_nothing_archived_yet(configuration):
     async with browsing(site) as client:
         answer = await client.get("/api/archive/bins", params={"pv": "P"})
     assert (answer.status_code, strict(answer)["error"]["code"]) == (503, 4)
+
+
+@pytest.mark.parametrize("name", ["start", "stop"])
+async def test_a_word_that_is_no_time_names_its_parameter(site, name):
+    async with browsing(site) as client:
+        answer = await client.get("/api/archive/rows", params={"pv": "P", **STRETCH, name: "-5parsec"})
+    assert answer.status_code == 400
+    assert strict(answer)["error"]["where"] == name
