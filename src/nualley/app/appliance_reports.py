@@ -152,7 +152,7 @@ def type_info(found: Facts, appliance: Appliance) -> Row | None:
             "DBRType": _DBR[value_type],
             "scalar": str(not value_type.value.endswith("-array")).lower(),
             "hostName": record.ioc,
-            "computedEventRate": repr(appliance.reader.rate_Hz(record.name)),
+            "computedEventRate": repr(appliance.reader.rate(record.name).samples_Hz),
         }
     return row
 
@@ -231,7 +231,9 @@ def _disconnected(appliance: Appliance) -> list[Row]:
 
 
 def _event_rates(appliance: Appliance) -> list[Row]:
-    rates = [(appliance.reader.rate_Hz(found.record.name), found.pv) for found in facts(appliance) if found.record]
+    rates = [
+        (appliance.reader.rate(found.record.name).samples_Hz, found.pv) for found in facts(appliance) if found.record
+    ]
     return [{"pvName": pv, "eventRate": repr(rate_Hz)} for rate_Hz, pv in sorted(rates, key=lambda row: -row[0])]
 
 
@@ -242,7 +244,7 @@ def _storage_rates(appliance: Appliance) -> list[Row]:
         record = found.record
         # what is not yet in a file has no size that would last
         if record is not None and record.name in sealed_B:
-            per_s = appliance.reader.rate_Hz(record.name) * sealed_B[record.name] / max(record.n_stored, 1)
+            per_s = appliance.reader.rate(record.name).samples_Hz * sealed_B[record.name] / max(record.n_stored, 1)
             rates.append((per_s, found.pv))
     return [
         {

@@ -228,6 +228,22 @@ class PvSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """How often a PV is stored.
+
+    Parameters
+    ----------
+    samples_Hz : float
+        Samples a second [Hz].
+    over_s : float
+        The time that this is of: the part of the last hour in which the PV was archived [s].
+    """
+
+    samples_Hz: float
+    over_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ValueAt:
     """What a PV was at a moment.
 

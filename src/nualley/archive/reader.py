@@ -28,6 +28,7 @@ from nualley.archive.models import (
     Loss,
     PvRecord,
     PvSummary,
+    Rate,
     RowGroup,
     ValueAt,
 )
@@ -383,10 +384,15 @@ class ArchiveReader:
             times_ns += [pc.min(table["time_ns"]).as_py() for table in tail.tables(record).values()]
         return min(times_ns, default=self._clock.now_ns())
 
-    def rate_Hz(self, pv: str) -> float:  # the unit
-        """Return how many rows of a PV were stored a second over the last hour [Hz]."""
+    def rate(self, pv: str) -> Rate:
+        """Return how many samples of a PV are stored a second, over the part of the last hour that it was archived."""
         now_ns = self._clock.now_ns()
-        return self.count_rows(pv, now_ns - _RATE_S * SECOND_NS, now_ns) / _RATE_S
+        start_ns = min(max(now_ns - _RATE_S * SECOND_NS, self.first_ns(pv)), now_ns)
+        links = [row for row in self.connections(pv, start_ns, now_ns + 1) if start_ns <= row.time_ns <= now_ns]
+        over_s = max((now_ns - start_ns) / SECOND_NS - self.unknown(pv, start_ns, now_ns).duration_s, 0.0)
+        n_samples = max(self.count_rows(pv, start_ns, now_ns + 1) - len(links), 0)
+        # of less than a second nothing can be said
+        return Rate(n_samples / max(over_s, 1.0), over_s)
 
     def gaps(self, pv: str, start_ns: int, stop_ns: int, *, is_running: bool = True) -> list[Gap]:
         """Return when nothing was known of a PV in ``[start_ns, stop_ns)``, and why, by time.

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from nualley.app.site import open_site
-from nualley.archive import LastValue
+from nualley.app.site import Site, open_site
+from nualley.archive import LastValue, PvNotArchivedError
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output
-from nualley.cli.output import print_json, print_table, shown_time, shown_value
+from nualley.cli.output import print_error, print_json, print_table, shown_time, shown_value
 from nualley.core import ExitCode, format_duration
 
 app = App(name="archive", help="Archived PVs: last values and history, gaps, and the archive's files.")
@@ -74,13 +74,32 @@ def last(*pv: str, output: Output = Output()) -> int:
         Names of PVs; none means all.
     """
     site = open_site(output.experiment)
-    found = site.archive().last(pv)
+    found, missing = _last(site, pv)
     if output.is_json:
         keys = ("pv", "time_ns", "value", "severity", "status", "unit", "age_s", "state")
-        print_json([{key: getattr(value, key) for key in keys} for value in found])
+        rows: list[dict[str, object]] = [{key: getattr(value, key) for key in keys} for value in found]
+        print_json([*rows, *({"pv": name, "error": error.to_json()} for name, error in missing.items())])
     else:
         _print_last(found)
-    return told_losses(site)
+        for error in missing.values():
+            print_error(error, is_json=False)
+    lost = told_losses(site)
+    return next((error.exit_code for error in missing.values()), lost)
+
+
+def _last(site: Site, pvs: Sequence[str]) -> tuple[list[LastValue], dict[str, PvNotArchivedError]]:
+    """Return the last values of those that are there, and why each of the others has none; not of none at all."""
+    reader = site.archive()
+    found: list[LastValue] = []
+    missing: dict[str, PvNotArchivedError] = {}
+    for name in pvs:
+        try:
+            found += reader.last([name])
+        except PvNotArchivedError as error:
+            missing[name] = error
+    if len(missing) == 1 and not found:
+        raise next(iter(missing.values()))
+    return found if pvs else reader.last(), missing
 
 
 def _print_last(found: Sequence[LastValue]) -> None:

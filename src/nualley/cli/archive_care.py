@@ -30,12 +30,13 @@ def stats(*pv: str, output: Output = Output()) -> int:
     sealed_B, synced_seq = reader.sealed_B(), registry.account.seq
     found: list[dict[str, Any]] = []
     for name in pv or sorted(registry.by_name):
-        record = reader.record(name)
+        record, rate = reader.record(name), reader.rate(name)
         n_rows = max(record.n_stored, 1)
         found.append(
             {
                 "pv": name,
-                "rate_Hz": reader.rate_Hz(name),
+                "rate_Hz": rate.samples_Hz,
+                "rate_over_s": rate.over_s,
                 "bytes_per_sample": sealed_B[name] / n_rows if name in sealed_B else None,
                 "received": record.ledger.received,
                 "stored": record.ledger.stored,
@@ -53,6 +54,7 @@ def stats(*pv: str, output: Output = Output()) -> int:
             (
                 "pv",
                 "rate [Hz]",
+                "over (of the last hour)",
                 "B/sample",
                 "received",
                 "stored",
@@ -65,13 +67,14 @@ def stats(*pv: str, output: Output = Output()) -> int:
                 [
                     row["pv"],
                     shown_number(row["rate_Hz"], 3),
+                    format_duration(row["rate_over_s"]),
                     shown_number(row["bytes_per_sample"], 3),
                     *(row[key] for key in ("received", "stored", "quarantined", "filtered", "gaps")),
                     shown_time(row["last_heard_ns"]),
                 ]
                 for row in found
             ],
-            right=range(1, 8),
+            right=range(1, 9),
         )
     return told_losses(site)
 

@@ -70,6 +70,23 @@ def test_who_pushes_and_is_silent_is_archived_all_the_same(bench):
     assert gaps(bench) == [("silent", 0, 3600)]
 
 
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_the_rate_is_that_of_the_time_in_which_it_was_archived(bench, is_sealed):
+    bench.emit(bench.connect(PV))
+    for number in range(120):
+        bench.emit(bench.sample(PV, float(number)), bench.life())
+        bench.clock.advance(1)
+    bench.emit(bench.disconnect(PV, bench.clock.time_ns))
+    bench.commit()
+    bench.clock.advance(600)
+    bench.emit(bench.connect(PV))
+    bench.commit()
+    if is_sealed:
+        bench.seal()
+    rate = bench.reader().rate(PV)
+    assert (rate.samples_Hz, rate.over_s) == (1.0, 120.0)
+
+
 def test_a_pv_that_was_never_there_was_never_connected(bench):
     bench.emit(bench.connect(PV), bench.sample(PV, 1.0), Connection("LAB:GONE", False, "", START_NS, 0, "ca"))
     bench.commit()

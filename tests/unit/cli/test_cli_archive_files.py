@@ -164,6 +164,16 @@ def test_the_account_of_each_pv(store, capsys):
     assert "B/sample" in said(capsys, "stats", "P").out
 
 
+def test_one_name_that_is_not_there_hides_no_other(store, capsys):
+    told = said(capsys, "last", "P", "TYPO", code=2)
+    assert told.out.splitlines()[-1].startswith("P ")
+    assert "TYPO" in told.err
+    there, missing = json.loads(said(capsys, "last", "TYPO", "P", "--json", code=2).out)
+    assert (there["pv"], there["value"], missing["pv"], missing["error"]["code"]) == ("P", 5.9, "TYPO", 2)
+    assert json.loads(said(capsys, "last", "TYPO", "--json", code=2).out)["error"]["code"] == 2
+    assert [row["pv"] for row in json.loads(said(capsys, "last", "--json").out)] == ["P"]
+
+
 def test_bit_rot_is_found_and_named(store, capsys):
     whole = json.loads(said(capsys, "verify", "--json").out)
     assert (whole["damaged"], whole["missing"], whole["unindexed"]) == ([], [], [])
