@@ -87,7 +87,7 @@ class ChangeDesk:
             except NualleyError:
                 await self._take_back(change, before)
                 raise
-            _log.info("changed", **shown)
+            _log.info(f"{change.verb} {change.pv}", **_told(change))
             return shown
 
     def _is_stored(self, name: str) -> bool:
@@ -145,3 +145,15 @@ class ChangeDesk:
             self._plan.apply(each)
         if before is not None:
             await self._begin(change.pv)
+
+
+def _told(change: Change) -> dict[str, str]:
+    """Return a change as its line of the log tells it: what there is to say, in words."""
+    policy = change.policy.model_dump(mode="json", exclude_defaults=True) if change.policy else {}
+    told = {
+        "to": change.name,
+        "policy": ", ".join(f"{key} = {value}" for key, value in policy.items()),
+        "who": change.who,
+        "note": change.note,
+    }
+    return {key: text for key, text in told.items() if text}
