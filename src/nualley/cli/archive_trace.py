@@ -68,8 +68,16 @@ def _print(site: Site, pv: str, rows: list[dict[str, Any]]) -> None:
     )
     if not rows:
         print_note(f"no arrays of {pv} then: nualley archive gaps {pv} says why")
-    elif unit := unit_of(site, pv):
+        return
+    if unit := unit_of(site, pv):
         print_note(f"integral: sum over the samples [{unit}]; shift of the rising edge [samples]")
+    # as many as were averaged: then it is not trips that the limit tells apart
+    if n_odd := sum(row["n_vetoed"] > row["n"] for row in rows):
+        print_note(
+            f"in {n_odd} of {len(rows)} minutes most arrays are vetoed: "
+            "their sum is below veto_fraction of the usual one"
+        )
+        print_note("  do:    if they are no trips, set veto_fraction = 0 for this PV in pvs/: all are averaged then")
 
 
 def _shown(value: Any) -> object:

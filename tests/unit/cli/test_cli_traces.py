@@ -191,6 +191,28 @@ def test_arrays_by_the_minute(run, capsys, tmp_path):
     assert "no arrays of LAB:TRACE then" in told(capsys, "archive", "trace", "LAB:TRACE", *early).err
 
 
+@pytest.mark.parametrize(("veto", "is_warned"), [("", True), (", veto_fraction = 0", False)])
+def test_where_most_arrays_are_vetoed_it_is_said(experiment, capsys, veto, is_warned):
+    """A spectrum whose sum changes at will is no beam, and nothing of it is a trip."""
+    (experiment / "pvs" / "more.toml").write_text(
+        f'description = "more"\n\n[pv]\n"LAB:NOISE" = {{ retention_h = 1{veto} }}\n'
+    )
+    site = open_site(experiment)
+    writer = open_archive_writer(site.archive_folder, rules=trace_rules(read_plan(site).plan))
+    emit = writer.recorder.receive
+    emit(Connection("LAB:NOISE", True, "ioc", RUN_START_NS, RUN_START_NS, "ca"))
+    for second in range(60):
+        now_ns = RUN_START_NS + second * SECOND_NS
+        array = np.full(20, 100.0 if second % 5 == 0 else 1.0, dtype=np.float32)
+        emit(Sample("LAB:NOISE", now_ns, array, ValueType.FLOAT32_ARRAY, 0, 0, "ca", now_ns))
+    writer.seal()
+    writer.close()
+    stretch = ("--from", format_time(RUN_START_NS), "--to", format_time(RUN_START_NS + 60 * SECOND_NS))
+    said = told(capsys, "archive", "trace", "LAB:NOISE", *stretch).err
+    assert ("in 1 of 1 minutes most arrays are vetoed" in said) == is_warned
+    assert ("veto_fraction = 0" in said) == is_warned
+
+
 def test_numbers_have_no_arrays(run, refused):
     assert "LAB:NUMBER holds float64" in refused("archive", "trace", "LAB:NUMBER")["what"]
 
