@@ -20,6 +20,8 @@ def rows(
     """Bring the rows of the beam up to date, make all anew, or compare them with the samples.
 
     The worker does the first about once a minute. What is made stays where it is stopped, and the next time goes on.
+    Columns: "days" (UTC) with samples in hours that are over and sealed, those "that count" since their rows are of the
+    samples as they are, "made" now, "without" rows because samples are gone or damaged, "differing" from the samples.
 
     Example: nualley beam rows --verify
 
@@ -57,6 +59,8 @@ def rows(
         )
         for damage in report.damages:
             print_note(f"a file of rows is damaged and not used: {damage}")
+        if not any(found.n_current or found.n_without or found.n_differing for found in report.series):
+            print_note("nothing to compare yet: no UTC hour is over and sealed")
         if any(found.n_without for found in report.series):
             print_note("of days without rows, samples are missing or were kept for a while only; what is left is read")
     is_right = report.is_intact if verify else not any(found.n_differing for found in report.series)

@@ -109,3 +109,17 @@ def test_a_worker_that_is_stopped_leaves_the_rest_for_later(beam: Path) -> None:
     later = routine.look()
     assert later is not None
     assert later.series[0].n_made == 1
+
+
+def test_where_nothing_is_over_yet_no_row_of_zeros_stands_alone(
+    experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declared = open_site(experiment).configuration.beam
+    source = experiment / "beam.csv"
+    source.write_text(f"pv,time,value\n{declared.power.pv},{datetime.now(UTC).isoformat()},1.4\n")
+    assert main(["archive", "import", str(source)]) == 0
+    capsys.readouterr()
+    assert main(["beam", "rows", "--verify"]) == 0
+    assert "nothing to compare yet: no UTC hour is over and sealed" in capsys.readouterr().err
+    assert main(["beam", "rows", "--help"]) == 0
+    assert '"without" rows because samples are gone or damaged' in " ".join(capsys.readouterr().out.split())
