@@ -3,7 +3,8 @@
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
@@ -178,13 +179,24 @@ def _load_verbs(group: App) -> None:
 
 def _usage_error(error: CycloptsError) -> UsageError:
     command = " ".join(["nualley", *(error.command_chain or ())])
-    what = str(error)
+    what, do = str(error), f"{command} --help"
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         words = " ".join(error.unused_tokens)
         what = f"nothing takes {words!r}: a text of several words stands in quotes"
     elif found := getattr(error.__cause__, "errors", None):  # pydantic's, which is not imported for this
         first = found()[0]
-        what = f"--{'.'.join(map(str, first['loc'])).replace('_', '-')} {first['input']!s:.60}: {first['msg']}"
+        what, do = _refused_value(first, do)
     elif isinstance(error, MissingArgumentError) and error.argument is not None:
         what = f"{error.argument.name} is missing"
-    return UsageError(what, where=command, do=f"{command} --help")
+    return UsageError(what, where=command, do=do)
+
+
+def _refused_value(found: Mapping[str, Any], do: str) -> tuple[str, str]:
+    """Return what pydantic refused, and what to do: in our own words where they are ours."""
+    option = f"--{'.'.join(map(str, found['loc'])).replace('_', '-')}" if found["loc"] else ""
+    given = "" if isinstance(found["input"], Mapping) else f"{found['input']!s:.60}"
+    said = " ".join(part for part in (option, given) if part)
+    ours = found.get("ctx", {}).get("error")
+    if not isinstance(ours, NualleyError):
+        return f"{said}: {found['msg'].removeprefix('Value error, ')}", do
+    return (f"{said}: {ours.what}" if said else ours.what), ours.do or do

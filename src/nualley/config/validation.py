@@ -122,7 +122,10 @@ def _wrong_name(document: Document, error: ErrorDetails) -> Mistake:
 def _wrong(document: Document, error: ErrorDetails) -> Mistake:
     expected, near = _explain(error)
     is_key = error["loc"][-1:] == ("[key]",)
-    found = Words(f"the key {error['input']!r}") if is_key else error["input"]
+    # a key that is not there is wrong where others need it
+    is_absent = error["input"] == "" and len(_place(document, error["loc"])) < len(error["loc"])
+    given = Words(NOTHING) if is_absent else error["input"]
+    found = Words(f"the key {error['input']!r}") if is_key else given
     return document.mistake(_place(document, error["loc"]), found=found, expected=expected, nearest=near)
 
 

@@ -302,8 +302,8 @@ class _Reader:
     def _unexpected(self, expected: str) -> ExpressionError:
         token = self._next
         found = f"{token.text!r:.40} at character {token.place + 1}" if token.kind != "end" else "it ends"
-        hint = "a name with - + / < > [ ] { } stands in double quotes"
-        return ExpressionError(f"{found}, expected {expected}", do=f"mend it; {hint}")
+        hint = "write a name with - + / < > [ ] { } in double quotes"
+        return ExpressionError(f"{found}, expected {expected}", do=hint)
 
     def _expression(self, binds: int) -> Node:
         self._depth += 1

@@ -258,3 +258,36 @@ def test_what_was_written_cannot_command_the_terminal(detector: str, capsys: pyt
     assert capsys.readouterr().out.endswith(": red \\x1b[31m\nand Läufe\n")
     assert main(["runs", "show", "\x1b[31m-1"]) == 2
     assert "\x1b" not in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ our own words
+@pytest.mark.parametrize(
+    ("words", "what", "do"),
+    [
+        (["--topic", "a/b"], "--topic a/b: protocol is ca", "topic only with protocol mqtt"),
+        (["--protocol", "mqtt"], "--topic: protocol is mqtt", "topic: a topic of the broker"),
+        (
+            ["--protocol", "computed", "--expression", "a +"],
+            "--expression a +: it ends, expected a number, a name or (",
+            "write a name with - + / < > [ ] { } in double quotes",
+        ),
+    ],
+)
+def test_what_is_refused_is_said_once_and_in_our_words(
+    words: list[str], what: str, do: str, experiment: Path, refused: Refused
+) -> None:
+    error = refused("archive", "add", "X", *words)
+    assert (error["what"], error["where"], error["do"]) == (what, "nualley archive add", do)
+
+
+def test_check_says_what_a_table_lacks_and_how_an_expression_is_written(
+    experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = experiment / "pvs" / "beam.toml"
+    lines = ['"LAB:X" = { protocol = "mqtt" }', '"LAB:Y" = { protocol = "computed", expression = "a +" }']
+    path.write_text("\n".join([path.read_text(), *lines]))
+    assert main(["check"]) == 3
+    said = capsys.readouterr().out
+    assert "found:    nothing\n  expected: topic: a topic of the broker" in said
+    assert "expected: write a name with" in said
+    assert "mend it" not in said
