@@ -10,7 +10,7 @@ from nualley.archive import Change, Pending
 from nualley.cli.options import Output
 from nualley.cli.output import print_json, print_note, print_text
 from nualley.config import check as find_mistakes
-from nualley.config import find_experiment, schemas, write_template
+from nualley.config import find_experiment, left_out, schemas, write_template
 from nualley.core import ExitCode
 
 
@@ -46,12 +46,15 @@ def check(directory: Path | None = None, /, *, output: Output = Output()) -> Exi
     if output.is_json:
         changes = [{"pv": each.pv, "what": each.what, **_made(each.change)} for each in differing]
         told_mistakes = [mistake.to_json() for mistake in mistakes]
-        print_json({"directory": str(found), "mistakes": told_mistakes, "changes": changes, "damages": damages})
+        told = {"directory": str(found), "mistakes": told_mistakes, "left_out": left_out(found)}
+        print_json({**told, "changes": changes, "damages": damages})
     else:
         for mistake in mistakes:
             print_text(f"{mistake}\n")
         noun = "mistake" if len(mistakes) == 1 else "mistakes"
         print_note(f"{found}: {len(mistakes) or 'no'} {noun}")
+        for what in left_out(found) if mistakes else ():
+            print_note(f"not checked, since a file could not be read whole: {what}")
         _warn(differing, damages)
     return ExitCode.CONFIGURATION if mistakes else ExitCode.DONE
 

@@ -3,7 +3,7 @@
 from nualley.config.configuration import Configuration
 from nualley.config.errors import ConfigurationErrors, FolderNotEmptyError, NoExperimentError
 from nualley.config.mistakes import Mistake
-from nualley.config.service import check, check_file, find_experiment, load, schemas
+from nualley.config.service import check, check_file, find_experiment, left_out, load, schemas
 from nualley.config.settings import WebSettings
 from nualley.config.template import write_template
 
@@ -17,6 +17,7 @@ __all__ = [
     "check",
     "check_file",
     "find_experiment",
+    "left_out",
     "load",
     "schemas",
     "write_template",

@@ -189,6 +189,31 @@ def _examine(
     return _join(directory.absolute(), values), []
 
 
+_TOGETHER = {
+    PVS: "whether PVs that other files name are archived",
+    FLAGS: "whether flags that selections name are described",
+    DRIVES: "whether there are drives enough for the copies",
+}
+"""What cannot be said where a file of a kind could not be read whole."""
+
+
+def left_out(directory: Path) -> tuple[str, ...]:
+    """Return which checks `check` leaves out because files could not be read whole, in words; none where all could.
+
+    Parameters
+    ----------
+    directory : Path
+        The experiment repository.
+    """
+    repository, _ = read_repository(directory)
+    partial = [document.file for document in repository.documents.values() if document.is_partial]
+    found = [f"which keys are missing in {file}" for file in partial]
+    for kind, what in _TOGETHER.items():
+        files = [file for file in partial if kind_of(file) == kind]
+        found += [f"{what} ({', '.join(files)})"] if files else []
+    return tuple(found)
+
+
 def _validate(file: str, repository: Repository) -> tuple[BaseModel | None, list[Mistake]]:
     kind = KINDS[kind_of(file)]
     given = {kind.stem_key: Path(file).stem} if kind.stem_key else {}

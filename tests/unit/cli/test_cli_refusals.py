@@ -291,3 +291,18 @@ def test_check_says_what_a_table_lacks_and_how_an_expression_is_written(
     assert "found:    nothing\n  expected: topic: a topic of the broker" in said
     assert "expected: write a name with" in said
     assert "mend it" not in said
+
+
+def test_check_says_what_it_left_out_where_a_file_could_not_be_read(
+    experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["left_out"] == []
+    path = experiment / "pvs" / "beam.toml"
+    path.write_text(path.read_text() + '\n"LAB:X = {}\n')
+    assert main(["check"]) == 3
+    said = capsys.readouterr().err
+    assert "whether PVs that other files name are archived (pvs/beam.toml)" in said
+    assert "which keys are missing in pvs/beam.toml" in said
+    assert main(["check", "--json"]) == 3
+    assert len(json.loads(capsys.readouterr().out)["left_out"]) == 2
