@@ -14,7 +14,7 @@ from nualley.app.control import send_order
 from nualley.app.errors import NoControlError, OrderError, RoleTakenError
 from nualley.app.locks import RoleState, hold_role, role_state
 from nualley.app.site import Site
-from nualley.archive import ArchiveMissingError, PvPolicy
+from nualley.archive import ArchiveMissingError, PvDefaults, PvPolicy
 from nualley.archive.changes import LONGEST_TEXT, Change, Plan, Verb
 from nualley.core import strict_text
 
@@ -52,8 +52,17 @@ class Changed:
         return bool(self.change["was_alias"])
 
 
-def change_from(fields: Mapping[str, Any], now_ns: int) -> Change:
+def change_from(fields: Mapping[str, Any], now_ns: int, plan: Plan) -> Change:
     """Return a change as somebody asks for it.
+
+    Parameters
+    ----------
+    fields : mapping
+        ``verb``, ``pv``, ``name``, ``policy``, ``who`` and ``note``; of a policy only what is to be set.
+    now_ns : int
+        The time now [ns since 1970 UTC].
+    plan : Plan
+        What is archived: an option that is not given stays as it is there.
 
     Raises
     ------
@@ -75,13 +84,13 @@ def change_from(fields: Mapping[str, Any], now_ns: int) -> Change:
             where="pv, name",
             do="a rename and an alias need both, the others only pv",
         )
-    policy = _policy(fields.get("policy", {})) if verb == Verb.ADD else None
+    policy = _policy(found["pv"], fields.get("policy", {}), plan) if verb == Verb.ADD else None
     return Change(verb=Verb(verb), time_ns=now_ns, policy=policy, **found)
 
 
-def _policy(fields: object) -> PvPolicy:
+def _policy(pv: str, given: object, plan: Plan) -> PvPolicy:
     try:
-        return PvPolicy.model_validate(fields)
+        return plan.with_options(pv, PvDefaults.model_validate(given))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(["policy", *map(str, first["loc"])])
@@ -102,7 +111,20 @@ def shown_change(change: Change, plan: Plan) -> dict[str, Any]:
         "who": change.who,
         "note": change.note,
         "was_alias": change.verb is Verb.REMOVE and change.pv in plan.aliases.pv_by_alias,
+        "changed": _changed(change, plan),
     }
+
+
+def _changed(change: Change, plan: Plan) -> dict[str, dict[str, Any]]:
+    """Return what an ``add`` changes of a PV that is archived: of each option what it was and is."""
+    before = plan.policy(change.pv)
+    if change.verb is not Verb.ADD or change.policy is None or before is None:
+        return {}
+    was, now = before.model_dump(mode="json"), change.policy.model_dump(mode="json")
+    found = {key: {"was": was[key], "is": now[key]} for key in now if was[key] != now[key]}
+    if plan.is_paused(change.pv):
+        found["paused"] = {"was": True, "is": False}
+    return found
 
 
 # ------------------------------------------------------------------ from another process
@@ -132,7 +154,7 @@ def change_archive(site: Site, verb: Verb, pv: str, **others: Any) -> Changed:
     """
     texts = {"verb": verb, "pv": pv, "who": getpass.getuser()}
     fields = {key: strict_text(value) if isinstance(value, str) else value for key, value in (texts | others).items()}
-    change_from(fields, 0)  # what is no change is refused before anybody is asked
+    change_from(fields, 0, read_plan(site).plan)  # what is no change is refused before anybody is asked
     store, stop_s = site.configuration.store, time.monotonic() + START_S
     while True:
         state = role_state(store, "archive")
@@ -169,7 +191,8 @@ def _ask(state: RoleState, fields: Mapping[str, Any]) -> dict[str, Any]:
 def _change_without_process(site: Site, fields: Mapping[str, Any]) -> dict[str, Any]:
     with hold_role(site.configuration.store, "archive", site.clock):
         kept = read_plan(site)
-        change = kept.plan.checked(change_from(fields, site.clock.now_ns()), lambda name: _is_stored(site, name))
+        asked = change_from(fields, site.clock.now_ns(), kept.plan)
+        change = kept.plan.checked(asked, lambda name: _is_stored(site, name))
         check_expression(kept.plan, change)
         kept.file.append([change])
         return shown_change(change, kept.plan)

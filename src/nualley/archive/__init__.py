@@ -24,7 +24,7 @@ from nualley.archive.models import (
     RowKind,
 )
 from nualley.archive.names import is_valid_pv_name
-from nualley.archive.settings import ArchiveSettings, PvGroup, PvPolicy
+from nualley.archive.settings import ArchiveSettings, PvDefaults, PvGroup, PvPolicy
 
 __all__ = [
     "BIN_COLUMNS",
@@ -47,6 +47,7 @@ __all__ = [
     "Loss",
     "NameStretch",
     "Pending",
+    "PvDefaults",
     "PvGroup",
     "PvNotArchivedError",
     "PvPolicy",

@@ -7,7 +7,7 @@ from enum import StrEnum
 from nualley.archive.condition import Condition
 from nualley.archive.errors import ChangeRefusedError
 from nualley.archive.names import NAME_FORM, is_valid_pv_name
-from nualley.archive.settings import PvPolicy
+from nualley.archive.settings import PvDefaults, PvPolicy
 from nualley.core import format_time, nearest
 
 LONGEST_TEXT = 1000
@@ -237,6 +237,16 @@ class Plan:
             return self.declared.get(pv)
         return None if override.is_removed else override.policy or self.declared.get(pv)
 
+    def with_options(self, pv: str, options: PvDefaults) -> PvPolicy:
+        """Return how a PV is archived with some options given: those alone change what it is now, or is declared as.
+
+        Raises
+        ------
+        ValidationError
+            Where they do not go together.
+        """
+        return (self.policy(pv) or self.declared.get(pv) or PvPolicy()).with_options(options)
+
     def is_paused(self, pv: str) -> bool:
         """Return whether a PV is archived but paused."""
         override = self._overrides.get(pv)
@@ -350,8 +360,14 @@ class Plan:
                 do="name another archived PV, or leave the condition out",
             )
         if self.policy(pv) == change.policy:
-            do = f"nualley archive resume {pv}" if self.is_paused(pv) else "name another policy, or leave it as it is"
-            raise ChangeRefusedError(f"{pv} is archived already, in just this way", where=_place(change), do=do)
+            is_paused = self.is_paused(pv)
+            how = f"{change.policy} (paused)" if is_paused else str(change.policy)
+            do = (
+                f"nualley archive resume {pv}"
+                if is_paused
+                else f"name what shall change: {_place(change)} --events ..."
+            )
+            raise ChangeRefusedError(f"{pv} is archived already: {how}", where=_place(change), do=do)
 
     def _check_archived(self, change: Change) -> None:
         pv, current = change.pv, self.aliases.current(change.pv)

@@ -246,6 +246,31 @@ class PvPolicy(BaseModel):
         """Whether averages of its arrays are kept for ever."""
         return self.retention_h is not None if self.average is None else self.average
 
+    def __str__(self) -> str:
+        """Return its protocol and what differs from the defaults, on one line."""
+        told = {"protocol": self.protocol, **self.model_dump(mode="json", exclude_defaults=True)}
+        return ", ".join(f"{key} = {value}" for key, value in told.items())
+
+    def with_options(self, options: "PvDefaults") -> "PvPolicy":
+        """Return the same policy but for the options that were given.
+
+        Parameters
+        ----------
+        options : PvDefaults
+            What changes. What only an earlier protocol or mode knows goes with it.
+
+        Raises
+        ------
+        ValidationError
+            Where they do not go together.
+        """
+        given = options.model_dump(exclude_unset=True)
+        kept = self.model_dump(exclude_unset=True)
+        protocol, mode = given.get("protocol", self.protocol), given.get("mode", self.mode)
+        lost = {key for key, protocols in _PROTOCOLS_BY_KEY.items() if protocol not in protocols}
+        lost |= {"period_s"} if mode == "monitor" else set()
+        return PvPolicy.model_validate({key: value for key, value in kept.items() if key not in lost} | given)
+
     @field_validator(*_PROTOCOLS_BY_KEY)
     @classmethod
     def _check_protocol(cls, value: str | int | None, info: ValidationInfo) -> str | int | None:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from nualley.app.archive_changes import change_archive
 from nualley.app.archive_plan import told, write_group
 from nualley.app.site import Site, open_site
-from nualley.archive import PvPolicy, Verb
+from nualley.archive import PvDefaults, Verb
 from nualley.cli.options import Output
 from nualley.cli.output import print_json, print_note, print_text
 
@@ -18,18 +18,18 @@ _NEXT = {
     Verb.REMOVE: "take it out of pvs/*.toml too, if it stands there",
 }
 
-_DEFAULT = PvPolicy()
+_NO_OPTIONS = PvDefaults()
 
 
 def add(
     pv: str,
     /,
     *,
-    policy: Annotated[PvPolicy, Parameter(name="*")] = _DEFAULT,
+    policy: Annotated[PvDefaults, Parameter(name="*")] = _NO_OPTIONS,
     note: str = "",
     output: Output = Output(),
 ) -> None:
-    """Archive a PV from now on, or archive it otherwise than so far.
+    """Archive a PV from now on, or change how it is archived: only the options that are given.
 
     Example: nualley archive add LAB:CRYO:T3 --events archive --note "third sensor"
 
@@ -40,7 +40,7 @@ def add(
     note : str
         Why; it is kept.
     """
-    given = policy.model_dump(mode="json", exclude_defaults=True)
+    given = policy.model_dump(mode="json", exclude_unset=True)
     _change(output, Verb.ADD, pv, f"{pv} is archived", note=note, policy=given)
 
 
@@ -130,7 +130,8 @@ def _change(output: Output, verb: Verb, pv: str, done: str, **others: Any) -> No
     if output.is_json:
         print_json({**made.change, "applied": "now" if made.is_live else "at-next-start"})
         return
-    print_text(done)
+    told = [f"{key}: {values['was']!s} -> {values['is']!s}" for key, values in made.change["changed"].items()]
+    print_text(f"{done} otherwise: {', '.join(told)}" if told else done)
     if verb is Verb.ALIAS or made.is_alias:
         return
     if not made.is_live:

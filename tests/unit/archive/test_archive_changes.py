@@ -110,7 +110,7 @@ def test_an_alias_stands_for_its_pv_until_it_is_taken_away():
     ("verb", "pv", "others", "said", "do"),
     [
         (Verb.ADD, "../etc", {}, "cannot be the name", "letters"),
-        (Verb.ADD, "LAB:T1", {}, "archived already, in just this way", "another policy"),
+        (Verb.ADD, "LAB:T1", {}, "LAB:T1 is archived already: protocol = ca", "archive add LAB:T1 --events"),
         (Verb.ADD, "OLD", {}, "an earlier name of NEW", "archive rename NEW OLD"),
         (Verb.ADD, "BOTTOM", {}, "BOTTOM is an alias of LAB:T2", "archive remove BOTTOM"),
         (Verb.PAUSE, "LAB:T11", {}, "LAB:T11 is not archived", "did you mean LAB:T1?"),

@@ -106,6 +106,58 @@ def test_pause_resume_rename_alias_remove(experiment, capsys):
     assert "what is stored of it stays readable" in out
 
 
+@pytest.fixture
+def door(experiment):
+    """Return a PV that is declared with a policy of its own."""
+    text = '[pv]\n"LAB:DOOR" = { protocol = "mqtt", topic = "lab/door", member = "open", dead_band = 0.5 }\n'
+    (experiment / "pvs" / "door.toml").write_text(text)
+    return "LAB:DOOR"
+
+
+def policy_of(experiment, pv):
+    return read_plan(open_site(experiment)).plan.policy(pv).model_dump(exclude_defaults=True)
+
+
+def test_a_pv_that_is_archived_is_not_reset_by_an_add_without_options(experiment, door, refused):
+    before = policy_of(experiment, door)
+    error = refused("archive", "add", door, "--note", "x")
+    assert error["what"] == f"{door} is archived already: " + ", ".join(f"{k} = {v}" for k, v in before.items())
+    assert f"archive add {door} --events" in error["do"]
+    assert policy_of(experiment, door) == before
+    assert main(["archive", "pause", door]) == 0
+    error = refused("archive", "add", door)
+    assert error["what"].endswith("(paused)")
+    assert error["do"] == f"nualley archive resume {door}"
+
+
+def test_only_options_that_are_given_change_and_the_answer_says_which(experiment, door, capsys):
+    before = policy_of(experiment, door)
+    code, out, _ = call(capsys, "add", door, "--member", "is_open")
+    assert (code, out) == (0, f"{door} is archived otherwise: member: open -> is_open\n")
+    assert policy_of(experiment, door) == before | {"member": "is_open"}
+    # a default that is named is an option that is given
+    made = answer(capsys, "add", door, "--dead-band", "0")
+    assert made["changed"] == {"dead_band": {"was": 0.5, "is": 0.0}}
+    assert answer(capsys, "add", "LAB:T9")["changed"] == {}
+    assert main(["archive", "pause", door]) == 0
+    assert answer(capsys, "add", door, "--dead-band", "2")["changed"]["paused"] == {"was": True, "is": False}
+
+
+def test_another_protocol_takes_what_only_the_one_before_knows(experiment, door, capsys):
+    changed = answer(capsys, "add", door, "--protocol", "pva")["changed"]
+    assert changed["protocol"] == {"was": "mqtt", "is": "pva"}
+    assert changed["topic"] == {"was": "lab/door", "is": ""}
+    assert policy_of(experiment, door) == {"protocol": "pva", "dead_band": 0.5}
+    answer(capsys, "add", door, "--mode", "scan", "--period-s", "5")
+    assert answer(capsys, "add", door, "--mode", "monitor")["changed"]["period_s"] == {"was": 5.0, "is": None}
+
+
+def test_a_removed_pv_comes_back_as_it_is_declared(experiment, door, capsys):
+    before = policy_of(experiment, door)
+    answer(capsys, "remove", door)
+    assert answer(capsys, "add", door)["policy"] == before
+
+
 def test_what_makes_no_sense_is_refused(experiment, refused, capsys):
     assert "not archived" in refused("archive", "pause", "LAB:GONE")["what"]
     assert "cannot be the name" in refused("archive", "add", "../x")["what"]
