@@ -56,6 +56,8 @@ class ArchiveProcess:
         Gives the age of the open segment.
     receive : callable, optional
         Takes what the sources emit, and hands it to the recorder; the recorder itself by default.
+    shown : callable, optional
+        Makes of a last value what the live bus says of it.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class ArchiveProcess:
         settings: ArchiveSettings,
         clock: Clock,
         receive: Emit | None = None,
+        shown: Callable[[LastValue], LastValue] = lambda last: last,
     ) -> None:
+        self._shown = shown
         self._receive = receive or writer.recorder.receive
         self._writer = writer
         self._recorder = writer.recorder
@@ -235,7 +239,7 @@ class ArchiveProcess:
         registry, now_ns = self._recorder.registry, self._clock.now_ns()
         changed, self._changed = self._changed, set()
         by_name = registry.by_name
-        values = [_fields(registry.last_value(by_name[pv], now_ns)) for pv in sorted(changed)]
+        values = [_fields(self._shown(registry.last_value(by_name[pv], now_ns))) for pv in sorted(changed)]
         life: Mapping[str, int] = registry.life_by_ioc
         self._publisher.publish(
             TOPIC,

@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,16 +149,19 @@ def _archive(site: Site) -> CheckResult:
 
 def _pvs(site: Site) -> list[CheckResult]:
     try:
-        values = site.archive().last()
+        values = site.last_values()
     except ArchiveMissingError:
         return []
     if not role_state(site.configuration.store, "archive").is_held:
         return []  # nobody listens: how PVs stand says nothing
-    wrong = sorted(f"{value.pv} {value.state}" for value in values if value.state != PvState.CONNECTED)
+    expected = [value for value in values if value.state.is_expected]
+    wrong = sorted(f"{value.pv} {value.state}" for value in expected if value.state != PvState.CONNECTED)
+    n_by_state = Counter(str(value.state) for value in values if not value.state.is_expected)
+    beside = "".join(f", {n} {state}" for state, n in sorted(n_by_state.items()))
     if not wrong:
-        return [CheckResult("archive.pvs", CheckState.OK, f"all {len(values)} are connected")]
+        return [CheckResult("archive.pvs", CheckState.OK, f"all {len(expected)} are connected{beside}")]
     others = f" and {len(wrong) - _N_SHOWN} more" if len(wrong) > _N_SHOWN else ""
-    detail = f"{len(wrong)} of {len(values)} are not connected: {', '.join(wrong[:_N_SHOWN])}{others}"
+    detail = f"{len(wrong)} of {len(expected)} are not connected: {', '.join(wrong[:_N_SHOWN])}{others}{beside}"
     do = "look whether their IOC or broker runs, and whether [epics], [mqtt] and the names in pvs/*.toml are right"
     return [CheckResult("archive.pvs", CheckState.WARNING, detail, do)]
 

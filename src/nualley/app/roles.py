@@ -19,6 +19,7 @@ from nualley.app.locks import ROLES, Holding, hold_role
 from nualley.app.push_desk import PushDesk
 from nualley.app.runtime import bus_endpoint, control_path, forget_bus
 from nualley.app.site import Site
+from nualley.app.standing import planned
 from nualley.app.stopping import Stop, run_until_stopped
 from nualley.app.supervisor import Supervisor, start_role
 from nualley.app.trace_rules import trace_rules
@@ -98,6 +99,7 @@ async def _archive(site: Site, held: Holding, stop: asyncio.Event) -> None:
         settings=configuration.archive,
         clock=clock,
         receive=opened.receive,
+        shown=lambda last: planned(last, kept.plan),
     )
     orders: Orders = {
         "change": ChangeDesk(kept, writer.recorder, opened.all, clock, on_end=opened.computed.lose).change,

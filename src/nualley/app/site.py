@@ -2,14 +2,14 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nualley import __version__
 from nualley.app.locks import ROLES, check_role, role_state
-from nualley.archive import ArchiveMissingError, Loss
+from nualley.archive import ArchiveMissingError, LastValue, Loss, PvSummary
 from nualley.config import Configuration, find_experiment, load
 from nualley.core import CheckResult, Clock, NualleyError, SystemClock, UsageError, nearest
 
@@ -17,6 +17,7 @@ from nualley.core import CheckResult, Clock, NualleyError, SystemClock, UsageErr
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from nualley.app.standing import Standing
     from nualley.archive.reader import ArchiveReader
     from nualley.catalog import Catalog, CatalogContent, Run
     from nualley.exposure import KeptTraces
@@ -82,6 +83,35 @@ class Site:
             Where nothing was archived yet.
         """
         return self._reader
+
+    @cached_property
+    def _standing(self) -> "Standing":
+        from nualley.app.standing import Standing  # pyarrow is heavy
+        from nualley.archive.adapters.changes_file import ChangesFile
+
+        return Standing(self.configuration, ChangesFile(self.archive_folder))
+
+    def last_values(self, pvs: Sequence[str] = ()) -> list[LastValue]:
+        """Return last values and how PVs stand; see `nualley.app.standing.Standing.last`.
+
+        Raises
+        ------
+        ArchiveMissingError
+            Where nothing was archived yet.
+        PvNotArchivedError
+            Where the archive does not know one.
+        """
+        return self._standing.last(self.archive(), pvs)
+
+    def pv_summaries(self) -> list[PvSummary]:
+        """Return the account of every PV over all of its names, and how it stands.
+
+        Raises
+        ------
+        ArchiveMissingError
+            Where nothing was archived yet.
+        """
+        return self._standing.summaries(self.archive())
 
     def new_losses(self) -> list[Loss]:
         """Return what the archive's log has lost and its index does not tell yet; none where nothing was archived."""

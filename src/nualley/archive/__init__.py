@@ -21,6 +21,7 @@ from nualley.archive.models import (
     Ledger,
     Loss,
     PvState,
+    PvSummary,
     RowKind,
 )
 from nualley.archive.names import is_valid_pv_name
@@ -52,6 +53,7 @@ __all__ = [
     "PvNotArchivedError",
     "PvPolicy",
     "PvState",
+    "PvSummary",
     "RowKind",
     "Verb",
     "is_valid_pv_name",

@@ -7,7 +7,7 @@ from enum import StrEnum
 import numpy as np
 import xxhash
 
-from nualley.archive.models import PvState, Tail
+from nualley.archive.models import LastValue, PvState, Tail
 from nualley.core import SECOND_NS
 from nualley.pv import Sample
 
@@ -158,3 +158,29 @@ def pv_state(
         return PvState.DISCONNECTED
     is_silent = now_ns - last_heard_ns > stale_after_s * SECOND_NS
     return PvState.STALE if is_silent else PvState.CONNECTED
+
+
+def planned_state(last: LastValue, *, is_archived: bool, is_paused: bool) -> PvState:
+    """Say how a PV stands, given also whether it is to be archived.
+
+    Parameters
+    ----------
+    last : LastValue
+        With its state as the log tells it.
+    is_archived, is_paused : bool
+        Whether it is to be archived, and whether it is paused.
+
+    Returns
+    -------
+    PvState
+        What is connected is so whatever the plan says: the process that archives follows a moment later.
+    """
+    if last.state is PvState.CONNECTED:
+        return last.state
+    # what was never listened to and has samples got them from elsewhere
+    is_unheard = last.state in {PvState.NEVER_CONNECTED, PvState.IMPORTED}
+    if is_archived and not is_paused:
+        return PvState.NEVER_CONNECTED if is_unheard else last.state
+    if is_archived:
+        return PvState.PAUSED
+    return PvState.IMPORTED if is_unheard and last.time_ns is not None else PvState.REMOVED

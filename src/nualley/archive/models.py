@@ -25,6 +25,15 @@ class PvState(StrEnum):
     DISCONNECTED = "disconnected"
     NEVER_CONNECTED = "never-connected"
     STALE = "stale"
+    # nobody expects these to be connected
+    PAUSED = "paused"
+    REMOVED = "removed"
+    IMPORTED = "imported"
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether a PV that stands so ought to be connected."""
+        return self not in {PvState.PAUSED, PvState.REMOVED, PvState.IMPORTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +175,7 @@ class LastValue:
     age_s : float or None
         How long ago the sample was taken [s].
     state : PvState
-        Whether it is live.
+        Whether it is live, and whether it is to be.
     last_heard_ns : int
         Last proof of life of its IOC [ns since 1970 UTC]; 0 where there is none.
     """

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nualley.archive.commits import Commit
 from nualley.archive.decide import fingerprint, pv_state
-from nualley.archive.models import LastSample, LastValue, Ledger, PvRecord, RowKind, SealedState
+from nualley.archive.models import LastSample, LastValue, Ledger, PvRecord, PvState, RowKind, SealedState
 from nualley.pv import ValueType
 
 _GAP_KINDS = frozenset({RowKind.DISCONNECT, RowKind.GAP, RowKind.PAUSE})
@@ -126,12 +126,7 @@ class Registry:
             status=last.status if last else None,
             unit=record.metadata.unit if record.metadata else "",
             age_s=(now_ns - last.time_ns) / 1e9 if last else None,
-            state=pv_state(
-                has_connected=record.has_connected,
-                is_connected=record.is_connected,
-                last_heard_ns=heard_ns,
-                now_ns=now_ns,
-            ),
+            state=_state(record, heard_ns, now_ns),
             last_heard_ns=heard_ns,
         )
 
@@ -224,6 +219,14 @@ class Registry:
         record.has_connected = record.has_connected or record.is_connected
         record.last_heard_ns = max(record.last_heard_ns, batch["last_heard_ns"][row].as_py() or 0)
         record.n_gaps += kind in _GAP_KINDS
+
+
+def _state(record: PvRecord, heard_ns: int, now_ns: int) -> PvState:
+    if record.code < 0:  # the log does not know it
+        return PvState.IMPORTED
+    return pv_state(
+        has_connected=record.has_connected, is_connected=record.is_connected, last_heard_ns=heard_ns, now_ns=now_ns
+    )
 
 
 class _LateSamples:

@@ -52,7 +52,7 @@ def pvs(
             "gaps": pv.ledger.gaps,
             "last_heard_ns": pv.now.last_heard_ns or None,
         }
-        for pv in site.archive().summaries()
+        for pv in site.pv_summaries()
     ]
     if output.is_json:
         print_json(found)
@@ -71,7 +71,7 @@ def last(*pv: str, output: Output = Output()) -> int:
     Parameters
     ----------
     pv : str
-        Names of PVs; none means all.
+        Names of PVs; none means all but those that are neither archived nor declared any more.
     """
     site = open_site(output.experiment)
     found, missing = _last(site, pv)
@@ -89,17 +89,16 @@ def last(*pv: str, output: Output = Output()) -> int:
 
 def _last(site: Site, pvs: Sequence[str]) -> tuple[list[LastValue], dict[str, PvNotArchivedError]]:
     """Return the last values of those that are there, and why each of the others has none; not of none at all."""
-    reader = site.archive()
     found: list[LastValue] = []
     missing: dict[str, PvNotArchivedError] = {}
     for name in pvs:
         try:
-            found += reader.last([name])
+            found += site.last_values([name])
         except PvNotArchivedError as error:
             missing[name] = error
     if len(missing) == 1 and not found:
         raise next(iter(missing.values()))
-    return found if pvs else reader.last(), missing
+    return found if pvs else site.last_values(), missing
 
 
 def _print_last(found: Sequence[LastValue]) -> None:

@@ -23,7 +23,7 @@ def info(pv: str, /, *, output: Output = Output()) -> int:
     """
     site = open_site(output.experiment)
     reader, plan = site.archive(), read_plan(site).plan
-    record, (last,) = reader.record(pv), reader.last([pv])
+    record, (last,) = reader.record(pv), site.last_values([pv])
     metadata, policy = reader.metadata(pv), plan.policy(record.name)
     ledger = record.ledger
     found: dict[str, Any] = {

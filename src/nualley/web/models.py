@@ -51,7 +51,15 @@ class ValueState(StrEnum):
     DISCONNECTED = PvState.DISCONNECTED.value
     STALE = PvState.STALE.value
     NEVER_CONNECTED = PvState.NEVER_CONNECTED.value
+    PAUSED = PvState.PAUSED.value
+    REMOVED = PvState.REMOVED.value
+    IMPORTED = PvState.IMPORTED.value
     NOT_ARCHIVED = "not-archived"
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it ought to be connected and is not."""
+        return self not in {ValueState.CONNECTED, ValueState.PAUSED, ValueState.REMOVED, ValueState.IMPORTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,8 +458,8 @@ class ValuesPart:
 
     @property
     def n_wrong(self) -> int:
-        """How many are not connected."""
-        return sum(row.state is not ValueState.CONNECTED for row in self.rows)
+        """How many ought to be connected and are not."""
+        return sum(row.state.is_wrong for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,7 +136,7 @@ class Observer:
     # -------------------------------------------------------------- the looks; each runs in its own thread
     def _look_at_archive(self) -> ArchiveSeen:
         reader = self._site.archive()
-        return ArchiveSeen(tuple(reader.last()), reader.ledger(), reader.account().time_ns)
+        return ArchiveSeen(tuple(self._site.last_values()), reader.ledger(), reader.account().time_ns)
 
     def _look_at_power(self) -> PowerCurve:
         reader, source = self._site.archive(), self._site.configuration.beam.power

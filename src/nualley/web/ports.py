@@ -138,6 +138,10 @@ class Site(Protocol):
         """Return the archive's reader. ArchiveMissingError while nothing was archived yet."""
         ...
 
+    def last_values(self, pvs: Sequence[str] = ()) -> list[LastValue]:
+        """Return last values and how PVs stand, without names of all that are archived or declared."""
+        ...
+
     def open_archive(self) -> Archive:
         """Return a reader of the archive that nobody else uses. ArchiveMissingError while nothing was archived yet."""
         ...

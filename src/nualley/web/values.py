@@ -14,6 +14,9 @@ _RANK = {
     ValueState.NEVER_CONNECTED: 2,
     ValueState.NOT_ARCHIVED: 3,
     ValueState.CONNECTED: 4,
+    ValueState.PAUSED: 5,
+    ValueState.REMOVED: 6,
+    ValueState.IMPORTED: 7,
 }
 
 
@@ -28,7 +31,7 @@ def rank(row: ValueRow) -> int:
     Returns
     -------
     int
-        Not connected first, then alarms from INVALID down, then the rest.
+        Not connected first, then alarms from INVALID down, then the rest, and last what nobody expects to be connected.
     """
     return 10 * _RANK[row.state] + 3 - min(max(row.severity or 0, 0), 3)
 
@@ -75,7 +78,7 @@ def _with_state(last: LastValue, state: PvState, last_heard_ns: int) -> LastValu
 
 
 def value_rows(values: Mapping[str, LastValue], groups: Mapping[str, PvGroup]) -> tuple[ValueRow, ...]:
-    """Return every PV that is archived or ought to be.
+    """Return every PV that is archived or ought to be, and what was imported.
 
     Parameters
     ----------
@@ -90,8 +93,17 @@ def value_rows(values: Mapping[str, LastValue], groups: Mapping[str, PvGroup]) -
         What is wrong first, then by name.
     """
     declared = {pv: (name, policy.description) for name, group in groups.items() for pv, policy in group.pv.items()}
-    rows = [_row(pv, values.get(pv), *declared.get(pv, ("", ""))) for pv in {**declared, **values}]
+    rows = [
+        _row(pv, values.get(pv), *declared.get(pv, ("", "")))
+        for pv in {**declared, **values}
+        if pv in declared or not _is_gone(values[pv])
+    ]
     return tuple(sorted(rows, key=lambda row: (rank(row), row.pv)))
+
+
+def _is_gone(last: LastValue) -> bool:
+    """Return whether a PV is no longer archived; one that is still declared is shown all the same."""
+    return last.state is PvState.REMOVED
 
 
 def _row(pv: str, last: LastValue | None, group: str, description: str) -> ValueRow:
@@ -105,7 +117,8 @@ def _row(pv: str, last: LastValue | None, group: str, description: str) -> Value
         value="" if last.time_ns is None else pv_value(last.value),
         unit=last.unit,
         time_ns=last.time_ns,
-        severity=last.severity,
+        # what it was when it was last looked at is no alarm of now
+        severity=last.severity if last.state.is_expected else None,
     )
 
 

@@ -54,7 +54,11 @@ def test_a_check_that_this_account_may_not_make_is_told_and_the_others_go_on(sit
     assert found["catalog"].state is CheckState.OK
 
 
-def test_pvs_that_are_not_connected_are_told_while_the_archive_listens(site):
+def test_pvs_that_are_not_connected_are_told_while_the_archive_listens(tmp_path, site):
+    text = "[pv]\n" + "".join(f'"{pv}" = {{}}\n' for pv in ("P", *(f"L{number}" for number in range(7))))
+    (tmp_path / "experiment" / "pvs" / "lab.toml").write_text(text)
+    site = Site(load(tmp_path / "experiment", {}))
+
     def say(pv: str, *, is_connected: bool) -> None:
         now_ns = time.time_ns()
         writer.recorder.receive(

@@ -164,6 +164,9 @@ class FakeSite:
     def archive(self) -> FakeArchive:
         return _given(self.archive_part)
 
+    def last_values(self, pvs: Sequence[str] = ()) -> list[LastValue]:
+        return self.archive().last(pvs)
+
     def open_archive(self) -> Any:
         return _given(self.opened_part)
 

@@ -6,7 +6,7 @@ import pytest
 
 from nualley.archive import PvGroup, PvState
 from nualley.core import SECOND_NS
-from nualley.web.models import Trouble, ValueState
+from nualley.web.models import Trouble, ValuesPart, ValueState
 from nualley.web.observations import LiveSeen, Observations, Observed
 from nualley.web.values import is_held, last_values, number_of, rank, value_rows
 from tests.unit.web.fakes import NOW_NS, POWER, last_value, seen
@@ -65,6 +65,22 @@ def test_every_declared_pv_is_listed_and_what_is_wrong_comes_first() -> None:
     assert rows[3].state is ValueState.NOT_ARCHIVED
     assert (rows[-1].group, rows[-1].description) == ("beam", "first")
     assert (rows[2].value, rows[2].time_ns) == ("", None)
+
+
+def test_what_nobody_expects_to_be_connected_is_not_wrong_and_what_is_gone_is_not_shown() -> None:
+    groups = {"beam": PvGroup.model_validate({"pv": {"DECLARED": {}, "PAUSED": {}}})}
+    values = {
+        "DECLARED": last_value("DECLARED", 1.0, state=PvState.REMOVED, severity=3),
+        "GONE": last_value("GONE", 1.0, state=PvState.REMOVED),
+        "IMPORTED": last_value("IMPORTED", 1.0, state=PvState.IMPORTED),
+        "OK": last_value("OK", 1.0),
+        "PAUSED": last_value("PAUSED", 1.0, state=PvState.PAUSED),
+    }
+    part = ValuesPart(value_rows(values, groups))
+    assert [row.pv for row in part.rows] == ["OK", "PAUSED", "DECLARED", "IMPORTED"]
+    assert part.n_wrong == 0
+    # the alarm of its last sample is none of now
+    assert part.rows[2].severity is None
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ function narrow() {
   let n = 0;
   for (const row of body().rows) {
     const content = row.textContent.toLowerCase();
-    const isWrong = !row.classList.contains("is-connected") || row.classList.contains("has-alarm");
+    const isWrong = row.classList.contains("is-wrong") || row.classList.contains("has-alarm");
     row.hidden = !words.every((word) => content.includes(word)) || (onlyWrong.checked && !isWrong);
     n += !row.hidden;
   }

@@ -1,0 +1,89 @@
+"""How PVs stand that nobody expects to be connected: the same words in ``last``, ``pvs`` and ``info``."""
+
+import json
+import time
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from nualley.app.archive import open_archive_writer, open_importer
+from nualley.app.doctor import site_checks
+from nualley.app.locks import hold_role
+from nualley.app.site import open_site
+from nualley.archive.importing import ImportedRows
+from nualley.cli.main import main
+from nualley.core import SystemClock
+from nualley.pv import Connection, Sample, ValueType
+
+PAUSED, DECLARED, ADDED, RENAMED, IMPORTED = "LAB:PAUSED", "LAB:DECLARED", "LAB:ADDED", "LAB:RENAMED", "LAB:OLD"
+
+
+def answer(capsys, *words):
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def states(capsys, *words):
+    return {row["pv"]: row["state"] for row in answer(capsys, "archive", *words)}
+
+
+@pytest.fixture
+def site(experiment, capsys):
+    """Return a site with a PV of each kind; each that was connected has lost its IOC."""
+    (experiment / "pvs" / "lab.toml").write_text(f'[pv]\n"{PAUSED}" = {{}}\n"{DECLARED}" = {{}}\n"LAB:LOST" = {{}}\n')
+    for pv in (ADDED, RENAMED):
+        answer(capsys, "archive", "add", pv)
+    site = open_site(experiment)
+    writer = open_archive_writer(site.archive_folder)
+    now_ns = time.time_ns()
+    for pv in (PAUSED, DECLARED, ADDED, RENAMED, "LAB:LOST"):
+        writer.recorder.receive(Connection(pv, True, "127.0.0.1:5064", now_ns, now_ns, "ca"))
+        writer.recorder.receive(Sample(pv, now_ns, 1.0, ValueType.FLOAT64, 0, 0, "ca", now_ns))
+        writer.recorder.receive(Connection(pv, False, "127.0.0.1:5064", now_ns + 1, now_ns, "ca"))
+    writer.recorder.register(["LAB:NEW"])
+    writer.close()
+    with open_importer(site.archive_folder) as importer:
+        importer.store(rows_of(IMPORTED, now_ns))
+    answer(capsys, "archive", "pause", PAUSED)
+    answer(capsys, "archive", "remove", DECLARED)
+    answer(capsys, "archive", "remove", ADDED)
+    answer(capsys, "archive", "rename", RENAMED, "LAB:NEW")
+    return open_site(experiment)
+
+
+def rows_of(pv, time_ns):
+    return ImportedRows(
+        pv, ValueType.FLOAT64, np.array([time_ns]), pa.array([1.0]), np.zeros(1, np.int8), np.zeros(1, np.int16),
+        source="csv",
+    )  # fmt: skip
+
+
+EXPECTED = {PAUSED: "paused", DECLARED: "removed", IMPORTED: "imported", "LAB:LOST": "disconnected"}
+
+
+def test_each_has_a_state_of_its_own_and_what_is_gone_is_not_listed(site, capsys):
+    found = states(capsys, "last")
+    assert {pv: found[pv] for pv in EXPECTED} == EXPECTED
+    assert ADDED not in found
+    assert RENAMED not in found
+    # its history stays readable by name
+    assert states(capsys, "last", ADDED) == {ADDED: "removed"}
+    assert answer(capsys, "archive", "get", ADDED)["columns"]["value"].count(1.0) == 1
+
+
+def test_the_account_lists_all_in_the_same_words(site, capsys):
+    found = states(capsys, "pvs")
+    assert {pv: found[pv] for pv in EXPECTED} == EXPECTED
+    assert (found[ADDED], found[RENAMED]) == ("removed", "removed")
+    for pv, state in {**EXPECTED, ADDED: "removed"}.items():
+        assert answer(capsys, "archive", "info", pv)["state"] == state
+
+
+def test_doctor_counts_only_what_ought_to_be_connected(site):
+    with hold_role(site.configuration.store, "archive", SystemClock()):
+        (found,) = dict(site_checks(site))["archive.pvs"]()
+    assert found.detail == (
+        "2 of 2 are not connected: LAB:LOST disconnected, LAB:NEW never-connected, 1 imported, 1 paused, 1 removed"
+    )
