@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from nualley.app.site import Site
+from nualley.app.standing import declared_policies
 from nualley.archive import ChangeRefusedError, PvGroup, PvPolicy
 from nualley.archive.adapters.changes_file import ChangesFile
 from nualley.archive.changes import Change, Pending, Plan, Verb
-from nualley.config import Configuration
 from nualley.core import HOUR_NS, NualleyError, UsageError, nearest, reason, sync_folder
 from nualley.pv import Expression, MqttPlace, PvRequest, find_circle
 
@@ -35,12 +35,6 @@ class KeptPlan:
     plan: Plan
     file: ChangesFile
     damages: tuple[str, ...]
-
-
-def declared_policies(configuration: Configuration) -> dict[str, PvPolicy]:
-    """Return every PV that the experiment repository archives, with its policy, by name."""
-    groups = configuration.pv_groups.values()
-    return dict(sorted((pv, policy) for group in groups for pv, policy in group.pv.items()))
 
 
 def pv_request(pv: str, policy: PvPolicy) -> PvRequest:

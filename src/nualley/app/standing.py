@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nualley.app.archive_plan import declared_policies
-from nualley.archive import LastValue, PvState, PvSummary
+from nualley.archive import LastValue, PvPolicy, PvState, PvSummary
 from nualley.archive.adapters.changes_file import ChangesFile
 from nualley.archive.changes import Plan
 from nualley.archive.decide import planned_state
 from nualley.archive.reader import ArchiveReader
 from nualley.config import Configuration
+
+
+def declared_policies(configuration: Configuration) -> dict[str, PvPolicy]:
+    """Return every PV that the experiment repository archives, with its policy, by name."""
+    groups = configuration.pv_groups.values()
+    return dict(sorted((pv, policy) for group in groups for pv, policy in group.pv.items()))
 
 
 def planned(last: LastValue, plan: Plan) -> LastValue:

@@ -72,10 +72,13 @@ class Trouble:
         What happened.
     do : str
         What to do about it; empty where nothing is to be done.
+    is_alarm : bool
+        Whether data are lost while it lasts.
     """
 
     what: str
     do: str = ""
+    is_alarm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +209,8 @@ class DayBeam:
         Seconds of beam, and seconds in which power or proton energy is not known.
     beam_on_fraction : float or None
         Seconds of beam over the seconds that are known, 0 to 1; None where none is.
+    is_mostly_unknown : bool
+        Whether less than half of today so far is known: its total says little.
     """
 
     start_ns: int
@@ -215,6 +220,7 @@ class DayBeam:
     beam_on_s: float
     unknown_s: float
     beam_on_fraction: float | None
+    is_mostly_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,8 @@ from nualley.web.values import is_held, last_values, number_of, value_rows
 SILENCE_S = 3.0
 """Without a message of the live bus for so long, data are not live [s]."""
 
+_ARCHIVE = "process.archive"
+
 LATE_S = 15.0
 """An archive whose last commit is older says so: each IOC's sign of life alone makes one every few seconds [s]."""
 
@@ -84,7 +86,12 @@ def _live(seen: LiveSeen, now_ns: int) -> LivePart:
 
 
 def _processes(found: Sequence[CheckResult]) -> tuple[Trouble, ...]:
-    return tuple(Trouble(f"{check.name}: {check.detail}", check.do) for check in found if check.state != CheckState.OK)
+    told = (
+        Trouble(f"{check.name}: {check.detail}", check.do, is_alarm=check.name == _ARCHIVE)
+        for check in found
+        if check.state != CheckState.OK
+    )
+    return tuple(sorted(told, key=lambda trouble: not trouble.is_alarm))
 
 
 # -------------------------------------------------------------- beam
@@ -145,6 +152,7 @@ def _day(delivered: Delivered, now_ns: int) -> DayBeam:
         beam_on_s=beam_on_s,
         unknown_s=unknown_s,
         beam_on_fraction=min(1.0, beam_on_s / known_s) if known_s > 0 else None,
+        is_mostly_unknown=unknown_s > 0.5 * (now_ns - delivered.start_ns) / 1e9,
     )
 
 

@@ -13,8 +13,9 @@ from nualley.config import Configuration
 from nualley.core import DAY_NS, SECOND_NS, CheckResult, CheckState
 from nualley.exposure import Amounts, DefectKind, ExposureDefect
 from nualley.storage import Drive, DriveUsage, NotedUsage
-from nualley.web.models import BeamState, DriveState, Trouble, ValueState
+from nualley.web.models import BeamState, DriveState, Status, Trouble, ValueState
 from nualley.web.observations import LiveSeen, Observations, Observed, RunsSeen
+from nualley.web.pages import Pages
 from nualley.web.status import day_start_ns, status
 from tests.unit.web.fakes import NOW_NS, POWER, delivered, exposure_of, last_value, run_of, seen
 
@@ -47,6 +48,25 @@ def test_data_are_live_for_three_seconds_after_a_message(
 
 
 # ---------------------------------------------------------------- processes
+def html_of(part: str, said: Status) -> str:
+    """Return a part of the page."""
+    return next(fragment.html for fragment in Pages().fragments(said) if fragment.target == part)
+
+
+def test_an_archive_that_does_not_run_is_an_alarm_above_the_others(configuration: Configuration) -> None:
+    found = [
+        CheckResult("process.worker", CheckState.FAILED, "could not go on: no drive"),
+        CheckResult("process.archive", CheckState.WARNING, "does not run", "nualley up archive"),
+    ]
+    said = status(configuration, seen(processes=Observed(found, NOW_NS)), NOW_NS).processes
+    assert [(trouble.what.split(":")[0], trouble.is_alarm) for trouble in said] == [
+        ("process.archive", True),
+        ("process.worker", False),
+    ]
+    html = html_of("processes", status(configuration, seen(processes=Observed(found, NOW_NS)), NOW_NS))
+    assert '<div class="down" role="alert"><p><strong>NOT ARCHIVING</strong> process.archive: does not run' in html
+
+
 def test_a_process_that_does_not_run_is_told_with_what_to_do(configuration: Configuration) -> None:
     found = [
         CheckResult("process.archive", CheckState.OK, "runs as process 12"),
@@ -100,6 +120,18 @@ def test_today_in_megawatt_hours_and_share_of_what_is_known(configuration: Confi
     assert today.energy_MWh == pytest.approx(18.9)
     assert today.beam_on_fraction == pytest.approx(13_000 / (4 * 3600 - 1 - 400))
     assert today.unknown_s == pytest.approx(400.0)
+
+
+@pytest.mark.parametrize(("unknown_s", "is_mostly_unknown"), [(0.4 * 4 * 3600, False), (0.6 * 4 * 3600, True)])
+def test_a_total_of_a_day_that_is_mostly_unknown_is_no_big_number(
+    configuration: Configuration, unknown_s: float, is_mostly_unknown: bool
+) -> None:
+    found = status(configuration, seen(today=Observed(delivered(unknown_s=unknown_s, pot=0.0), NOW_NS)), NOW_NS)
+    assert found.beam.today is not None
+    assert found.beam.today.is_mostly_unknown is is_mostly_unknown
+    html = html_of("beam", found)
+    shown = html.split('id="pot-today"')[1].split("</dd>")[0]
+    assert ("–" in shown, "mostly not known" in html) == (is_mostly_unknown, is_mostly_unknown)
 
 
 def test_after_the_end_of_what_is_known_today_is_unknown(configuration: Configuration) -> None:

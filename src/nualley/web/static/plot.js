@@ -11,11 +11,13 @@ const note = document.getElementById("plot-note");
 const steps = { time_s: [], power_MW: [] }; // each value holds to the next time; null: not known
 let plot = null;
 
+const unknown = (curve) => (curve.power_W.some((W) => W !== null) ? "" : "· not known");
+
 async function load() {
   try {
     const answer = await fetch("/api/beam/power");
     const { curve, trouble } = await answer.json();
-    note.textContent = curve ? "" : `· ${trouble?.what ?? "nothing yet"}`;
+    note.textContent = curve ? unknown(curve) : `· ${trouble?.what ?? "nothing yet"}`;
     if (!curve) return;
     steps.time_s = curve.time_ns.map((ns) => ns / 1e9);
     steps.power_MW = curve.power_W.map((W) => (W === null ? null : W / 1e6));
@@ -33,6 +35,7 @@ export function append(time_ns, power_W) {
   if (steps.power_MW.at(-1) !== power_MW) {
     steps.time_s.push(time_s);
     steps.power_MW.push(power_MW);
+    if (power_MW !== null) note.textContent = "";
   }
   steps.last_s = time_s;
   draw();
