@@ -42,6 +42,18 @@ class Released:
     n_imported: int
 
 
+def split_reason(text: str) -> tuple[str, str]:
+    """Return why a sample was kept aside and, where its source could not read it, what it found; else empty.
+
+    Examples
+    --------
+    >>> split_reason("unreadable: no time zone"), split_reason("future")
+    (('unreadable', 'no time zone'), ('future', ''))
+    """
+    reason, _, cause = text.partition(": ")
+    return reason, cause
+
+
 def quarantined_rows(site: Site, pvs: Sequence[str], start_ns: int, stop_ns: int) -> dict[ValueType, pa.Table]:
     """Return what was kept aside, by type; see `nualley.archive.reader.ArchiveReader.quarantined`."""
     return site.archive().quarantined(pvs, start_ns, stop_ns)
@@ -79,7 +91,7 @@ def release(
         for value_type, table in tables.items():
             for part, is_imported in _by_origin(table):
                 released, left = _split(part, is_none=is_imported and is_stamped_by_receipt)
-                reasons = left["reason"].to_pylist()
+                reasons = [split_reason(reason)[0] for reason in left["reason"].to_pylist()]
                 for rows in _by_pv(released, value_type, is_stamped_by_receipt=is_stamped_by_receipt):
                     good, doubted = _believable(rows, limit_ns)
                     reasons += doubted

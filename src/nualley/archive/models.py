@@ -25,6 +25,7 @@ class PvState(StrEnum):
     DISCONNECTED = "disconnected"
     NEVER_CONNECTED = "never-connected"
     STALE = "stale"
+    UNREADABLE = "unreadable"  # what came last could not be read
     # nobody expects these to be connected
     PAUSED = "paused"
     REMOVED = "removed"
@@ -113,6 +114,9 @@ class PvRecord:
         Its name.
     in_doubt_since_ns : int or None
         Since when its value is unknown because commits are lost [ns since 1970 UTC]; None where it is not.
+    unreadable_seq, linked_seq : int
+        Receipt numbers of what last could not be read, and of the last change of the connection, since the last sealed
+        segment; -1 where there is none.
     """
 
     code: int
@@ -129,6 +133,8 @@ class PvRecord:
     n_stored: int = 0
     n_quarantined: int = 0
     n_gaps: int = 0
+    unreadable_seq: int = -1
+    linked_seq: int = -1
     filtered: dict[str, int] = field(default_factory=dict)
 
     @property

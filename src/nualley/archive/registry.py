@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nualley.archive.commits import Commit
-from nualley.archive.decide import fingerprint, pv_state
+from nualley.archive.decide import Reason, fingerprint, pv_state
 from nualley.archive.models import LastSample, LastValue, Ledger, PvRecord, PvState, RowKind, SealedState
 from nualley.pv import ValueType
 
@@ -166,7 +166,14 @@ class Registry:
         for batch in commit.quarantined.values():
             for code, count in zip(*np.unique(batch["pv"].to_numpy(), return_counts=True), strict=True):
                 self._by_code[int(code)].n_quarantined += int(count)
+            self._note_unreadable(batch)
         return changed
+
+    def _note_unreadable(self, batch: pa.RecordBatch) -> None:
+        rows = zip(*(batch[name].to_pylist() for name in ("pv", "seq", "reason")), strict=True)
+        for code, seq, reason in rows:
+            if reason.startswith(Reason.UNREADABLE):
+                self._by_code[code].unreadable_seq = seq
 
     def _fold_note(self, commit: Commit) -> set[str]:
         note = commit.note
@@ -219,11 +226,16 @@ class Registry:
         record.has_connected = record.has_connected or record.is_connected
         record.last_heard_ns = max(record.last_heard_ns, batch["last_heard_ns"][row].as_py() or 0)
         record.n_gaps += kind in _GAP_KINDS
+        if kind is not RowKind.GAP:  # what was refused leaves a gap
+            record.linked_seq = batch["seq"][row].as_py()
 
 
 def _state(record: PvRecord, heard_ns: int, now_ns: int) -> PvState:
     if record.code < 0:  # the log does not know it
         return PvState.IMPORTED
+    newest_seq = max(record.linked_seq, record.last.seq if record.last else -1)
+    if record.unreadable_seq > newest_seq:
+        return PvState.UNREADABLE
     return pv_state(
         has_connected=record.has_connected, is_connected=record.is_connected, last_heard_ns=heard_ns, now_ns=now_ns
     )

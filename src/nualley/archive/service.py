@@ -281,7 +281,8 @@ class Recorder:
             self._settle(live, sample)
             self._filter(live, reason)
         elif reason in QUARANTINED:
-            self._refuse(live, sample, self._row(live, sample, value), value_type, str(reason))
+            why = f"{reason}: {ascii(sample.unreadable)[1:-1]:.200}" if reason is Reason.UNREADABLE else str(reason)
+            self._refuse(live, sample, self._row(live, sample, value), value_type, why)
         elif live.ruled is None:
             self._store(live, sample, value, value_type)
         else:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pyarrow as pa
 from cyclopts import Parameter
 
-from nualley.app.quarantine import quarantined_rows, receipt_bounds_ns, release
+from nualley.app.quarantine import quarantined_rows, receipt_bounds_ns, release, split_reason
 from nualley.app.site import Site, open_site
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, Whole, bounds_ns
@@ -57,11 +57,13 @@ def quarantine(
         _release(site, pv, stretch_ns, at_receipt=at_receipt, output=output)
         return told_losses(site)
     tables = quarantined_rows(site, pv, *stretch_ns).values()
-    reasons = Counter(reason for table in tables for reason in table["reason"].to_pylist())
+    reasons = Counter(split_reason(reason)[0] for table in tables for reason in table["reason"].to_pylist())
     rows = sorted((row for table in tables for row in _newest(table, limit)), key=lambda row: row["received_ns"])
     rows = rows[-limit:] if limit else []
     if output.is_json:
         columns = {name: [row[name] for row in rows] for name in _COLUMNS}
+        told = [split_reason(reason) for reason in columns["reason"]]
+        columns |= {"reason": [reason for reason, _ in told], "cause": [cause or None for _, cause in told]}
         print_json({"n": reasons.total(), "by_reason": dict(reasons), "columns": columns})
         return told_losses(site)
     if rows:

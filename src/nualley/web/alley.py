@@ -14,7 +14,7 @@ _LOST = {
     PvState.STALE: DetectorState.STALE,
     PvState.NEVER_CONNECTED: DetectorState.NOT_ARCHIVED,
 }
-_NOT_LISTENED = frozenset(state for state in PvState if not state.is_expected)
+_NOT_LISTENED = frozenset(state for state in PvState if not state.is_expected or state is PvState.UNREADABLE)
 
 
 def alley_part(

@@ -51,6 +51,7 @@ class ValueState(StrEnum):
     DISCONNECTED = PvState.DISCONNECTED.value
     STALE = PvState.STALE.value
     NEVER_CONNECTED = PvState.NEVER_CONNECTED.value
+    UNREADABLE = PvState.UNREADABLE.value
     PAUSED = PvState.PAUSED.value
     REMOVED = PvState.REMOVED.value
     IMPORTED = PvState.IMPORTED.value

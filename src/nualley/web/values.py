@@ -10,6 +10,7 @@ from nualley.web.words import pv_value
 
 _RANK = {
     ValueState.DISCONNECTED: 0,
+    ValueState.UNREADABLE: 0,
     ValueState.STALE: 1,
     ValueState.NEVER_CONNECTED: 2,
     ValueState.NOT_ARCHIVED: 3,

@@ -87,3 +87,31 @@ def test_doctor_counts_only_what_ought_to_be_connected(site):
     assert found.detail == (
         "2 of 2 are not connected: LAB:LOST disconnected, LAB:NEW never-connected, 1 imported, 1 paused, 1 removed"
     )
+
+
+def test_what_cannot_be_read_says_so_and_why(experiment, capsys):
+    (experiment / "pvs" / "lab.toml").write_text('[pv]\n"LAB:A" = {}\n"LAB:B" = {}\n')
+    writer = open_archive_writer(open_site(experiment).archive_folder)
+    now_ns = time.time_ns()
+
+    def came(pv, number, why=""):
+        sample = Sample(pv, now_ns + number, "x", ValueType.STRING, 0, 0, "mqtt", now_ns + number, unreadable=why)
+        writer.recorder.receive(sample)
+        writer.recorder.commit()
+
+    writer.recorder.receive(Connection("LAB:A", True, "mqtt:h:1", now_ns, now_ns, "mqtt"))
+    came("LAB:A", 1)
+    came("LAB:A", 2, "no time zone")
+    came("LAB:B", 3, "no time zone")
+    # the first word of it is enough: it was never readable
+    assert states(capsys, "last") == {"LAB:A": "unreadable", "LAB:B": "unreadable"}
+    columns = answer(capsys, "archive", "quarantine")
+    assert columns["by_reason"] == {"unreadable": 2}
+    assert columns["columns"]["cause"] == ["no time zone"] * 2
+    capsys.readouterr()
+    assert main(["archive", "quarantine"]) == 0
+    assert "unreadable: no time zone" in capsys.readouterr().out
+    came("LAB:A", 4)
+    writer.recorder.receive(Connection("LAB:B", False, "mqtt:h:1", now_ns, now_ns, "mqtt"))
+    writer.close()
+    assert states(capsys, "last")["LAB:A"] == "connected"
