@@ -15,6 +15,8 @@ from nualley.cli.output import print_json, print_note, print_text
 _NEXT = {
     Verb.ADD: "the experiment repository does not say so yet: nualley archive pvs --write pvs/NAME.toml does",
     Verb.RENAME: "write the new name in place of the old one in pvs/*.toml, and wherever else it stands",
+    Verb.PAUSE: "nualley check shows it as long as it lasts",
+    Verb.RESUME: "nualley archive last PV shows whether values come",
     Verb.REMOVE: "take it out of pvs/*.toml too, if it stands there",
 }
 
@@ -136,7 +138,7 @@ def _change(output: Output, verb: Verb, pv: str, done: str, **others: Any) -> No
         return
     if not made.is_live:
         print_note("the archive does not run now: it follows at its next start (nualley up archive)")
-    print_note(_NEXT.get(verb, "nualley check shows it"))
+    print_note(_NEXT[verb])
 
 
 def write_pvs(site: Site, path: Path, *, may_replace: bool, output: Output) -> None:

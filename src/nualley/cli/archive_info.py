@@ -8,7 +8,7 @@ from nualley.cli.losses import told_losses
 from nualley.cli.options import Output
 from nualley.cli.output import print_json, print_table, shown_time, shown_value
 from nualley.core import to_json
-from nualley.pv import Limits, Metadata
+from nualley.pv import Limits, Metadata, PvProtocol
 
 
 def info(pv: str, /, *, output: Output = Output()) -> int:
@@ -58,11 +58,11 @@ def _told(entry: Metadata) -> dict[str, Any]:
 
 def _print(found: dict[str, Any], metadata: list[Metadata]) -> None:
     filtered = ", ".join(f"{n} {reason}" for reason, n in sorted(found["filtered"].items()))
-    policy = "not archived" if found["policy"] is None else ", ".join(f"{k} = {v}" for k, v in found["policy"].items())
+    policy = "" if found["policy"] is None else ", ".join(f"{k} = {v}" for k, v in found["policy"].items())
     rows = [
         ("names", ", ".join([*found["names"], *found["aliases"]])),
-        ("policy", (policy or "every update") + (" (paused)" if found["is_paused"] else "")),
-        ("state", f"{found['state']}, {found['protocol'] or 'no protocol'} from {found['ioc'] or 'nobody yet'}"),
+        ("policy", "none: it is not archived" if found["policy"] is None else policy or "every update"),
+        ("state", ", ".join(filter(None, (found["state"], _origin(found["protocol"], found["ioc"]))))),
         ("value", f"{shown_value(found['value'])} at {shown_time(found['time_ns'])}"),
         ("first row", shown_time(found["first_ns"])),
         ("account", ", ".join(f"{n} {name}" for name, n in found["ledger"].items())),
@@ -84,6 +84,11 @@ def _print(found: dict[str, Any], metadata: list[Metadata]) -> None:
                 for entry in metadata
             ],
         )
+
+
+def _origin(protocol: str | None, ioc: str | None) -> str:
+    """Return where the values came from; empty where nothing came."""
+    return " from ".join(filter(None, ("" if protocol == PvProtocol.IMPORT else protocol, ioc)))
 
 
 def _limits(limits: Limits) -> str:

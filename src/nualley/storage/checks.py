@@ -22,7 +22,14 @@ class DriveCheck:
 
     def __call__(self) -> list[CheckResult]:
         """Look at every drive."""
-        return [_check(usage) for usage in self._measure()]
+        results, sharing = [], dict[frozenset[str], DriveUsage]()
+        for usage in self._measure():
+            result = _check(usage)
+            if result.state is CheckState.OK and usage.shares_with:
+                sharing.setdefault(frozenset({usage.drive.name, *usage.shares_with}), usage)
+            else:
+                results.append(result)
+        return results + [_shared(names, usage) for names, usage in sharing.items()]
 
 
 WARN_DAYS = 30
@@ -118,11 +125,15 @@ def _check(usage: DriveUsage) -> CheckResult:
             f"{path} cannot be written to",
             "mount it for writing or give this user the right to write there",
         )
-    if usage.shares_with:
-        return CheckResult(
-            name,
-            CheckState.WARNING,
-            f"{filled}; on one file system with {', '.join(usage.shares_with)}: copies there count once",
-            "give each drive in drives.toml a file system of its own",
-        )
     return CheckResult(name, CheckState.OK, filled)
+
+
+def _shared(names: frozenset[str], usage: DriveUsage) -> CheckResult:
+    """Tell of drives of which nothing else is wrong than that they are one: on one line, not on one for each."""
+    return CheckResult(
+        "storage.drives",
+        CheckState.WARNING,
+        f"{', '.join(sorted(names))} are on one file system, filled to {100 * usage.fill_fraction:.1f} %: "
+        "copies there count once",
+        "give each drive in drives.toml a file system of its own",
+    )

@@ -32,7 +32,9 @@ def states(capsys, *words):
 @pytest.fixture
 def site(experiment, capsys):
     """Return a site with a PV of each kind; each that was connected has lost its IOC."""
-    (experiment / "pvs" / "lab.toml").write_text(f'[pv]\n"{PAUSED}" = {{}}\n"{DECLARED}" = {{}}\n"LAB:LOST" = {{}}\n')
+    (experiment / "pvs" / "lab.toml").write_text(
+        f'[pv]\n"{PAUSED}" = {{}}\n"{DECLARED}" = {{}}\n"LAB:LOST" = {{}}\n"LAB:NEVER" = {{}}\n'
+    )
     for pv in (ADDED, RENAMED):
         answer(capsys, "archive", "add", pv)
     site = open_site(experiment)
@@ -42,7 +44,7 @@ def site(experiment, capsys):
         writer.recorder.receive(Connection(pv, True, "127.0.0.1:5064", now_ns, now_ns, "ca"))
         writer.recorder.receive(Sample(pv, now_ns, 1.0, ValueType.FLOAT64, 0, 0, "ca", now_ns))
         writer.recorder.receive(Connection(pv, False, "127.0.0.1:5064", now_ns + 1, now_ns, "ca"))
-    writer.recorder.register(["LAB:NEW"])
+    writer.recorder.register(["LAB:NEW", "LAB:NEVER"])
     writer.close()
     with open_importer(site.archive_folder) as importer:
         importer.store(rows_of(IMPORTED, now_ns))
@@ -85,7 +87,8 @@ def test_doctor_counts_only_what_ought_to_be_connected(site):
     with hold_role(site.configuration.store, "archive", SystemClock()):
         (found,) = dict(site_checks(site))["archive.pvs"]()
     assert found.detail == (
-        "2 of 2 are not connected: LAB:LOST disconnected, LAB:NEW never-connected, 1 imported, 1 paused, 1 removed"
+        "3 of 3 are not connected: LAB:LOST disconnected, LAB:NEVER never-connected, LAB:NEW never-connected"
+        ", 1 imported, 1 paused, 1 removed"
     )
 
 
@@ -115,3 +118,26 @@ def test_what_cannot_be_read_says_so_and_why(experiment, capsys):
     writer.recorder.receive(Connection("LAB:B", False, "mqtt:h:1", now_ns, now_ns, "mqtt"))
     writer.close()
     assert states(capsys, "last")["LAB:A"] == "connected"
+
+
+@pytest.mark.parametrize(
+    ("pv", "state", "policy"),
+    [
+        (PAUSED, "paused, ca from 127.0.0.1:5064", "every update"),
+        (IMPORTED, "imported", "none: it is not archived"),
+        ("LAB:NEVER", "never-connected", "every update"),
+    ],
+)
+def test_info_names_no_origin_that_there_is_none_of(site, capsys, pv, state, policy):
+    capsys.readouterr()
+    assert main(["archive", "info", pv]) == 0
+    rows = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines() if " " in line.strip())
+    assert (rows["state"].strip(), rows["policy"].strip()) == (state, policy)
+
+
+def test_what_a_resume_says_to_look_at_is_so(site, capsys):
+    capsys.readouterr()
+    assert main(["archive", "resume", PAUSED]) == 0
+    said = capsys.readouterr().err
+    assert "nualley check" not in said
+    assert "nualley archive last PV" in said

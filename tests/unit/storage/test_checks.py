@@ -44,8 +44,15 @@ def test_every_failure_says_what_to_do() -> None:
     assert all(found.do for found in DriveCheck(lambda: usages)())
 
 
-def test_drives_on_one_file_system_are_told() -> None:
-    usage = DriveUsage(DRIVE, 100, 50, 50, is_mounted=True, is_writable=True, device=1, shares_with=("data1", "data2"))
-    state, detail = check(usage)
-    assert state is CheckState.WARNING
-    assert detail.endswith("50 B free; on one file system with data1, data2: copies there count once")
+def test_drives_on_one_file_system_are_told_on_one_line() -> None:
+    names = ("data1", "data2", "data3")
+    usages = [
+        DriveUsage(
+            Drive(name, Path("/", name)), 100, 50, 50, is_mounted=True, is_writable=True, device=1,
+            shares_with=tuple(other for other in names if other != name),
+        )
+        for name in names
+    ]  # fmt: skip
+    (found,) = DriveCheck(lambda: usages)()
+    assert (found.name, found.state) == ("storage.drives", CheckState.WARNING)
+    assert found.detail == "data1, data2, data3 are on one file system, filled to 50.0 %: copies there count once"
