@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from nualley.app.archive_changes import change_archive
+from nualley.app.archive_changes import Changed, change_archive
 from nualley.app.archive_plan import told, write_group
+from nualley.app.finding import is_found, searched_at
 from nualley.app.site import Site, open_site
 from nualley.archive import PvDefaults, Verb
 from nualley.cli.options import Output
@@ -125,15 +126,28 @@ def remove(pv: str, /, *, note: str = "", output: Output = Output()) -> None:
     _change(output, Verb.REMOVE, pv, f"{pv} is no longer archived, what is stored of it stays readable", note=note)
 
 
+def _search(site: Site, made: Changed) -> tuple[bool | None, tuple[str, ...]]:
+    """Return whether a PV that is new is found, and where it was searched; None where nobody searches."""
+    change = made.change
+    if change["verb"] != Verb.ADD or not made.is_live or change["changed"].keys() - {"protocol"}:
+        return None, ()
+    searched = searched_at(site, change["policy"].get("protocol", "ca"))
+    return (is_found(site, change["pv"]) if searched else None), searched
+
+
 def _change(output: Output, verb: Verb, pv: str, done: str, **others: Any) -> None:
-    made = change_archive(open_site(output.experiment), verb, pv, **others)
+    site = open_site(output.experiment)
+    made = change_archive(site, verb, pv, **others)
+    found, searched = _search(site, made)
     if made.is_alias and verb is Verb.REMOVE:
         done = f"{pv} is no longer another name of anything"
     if output.is_json:
-        print_json({**made.change, "applied": "now" if made.is_live else "at-next-start"})
+        print_json({**made.change, "applied": "now" if made.is_live else "at-next-start", "found": found})
         return
     told = [f"{key}: {values['was']!s} -> {values['is']!s}" for key, values in made.change["changed"].items()]
     print_text(f"{done} otherwise: {', '.join(told)}" if told else done)
+    if found is False:
+        print_note(f"{pv} is not found yet, searched at {', '.join(searched)}")
     if verb is Verb.ALIAS or made.is_alias:
         return
     if not made.is_live:
