@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from nualley.archive import LastValue, PvPolicy, PvState, PvSummary
 from nualley.archive.adapters.changes_file import ChangesFile
 from nualley.archive.changes import Plan
 from nualley.archive.decide import planned_state
-from nualley.archive.reader import ArchiveReader
 from nualley.config import Configuration
+
+if TYPE_CHECKING:  # NumPy and pyarrow are heavy: who only asks what is declared does not load them
+    from nualley.archive.reader import ArchiveReader
 
 
 def declared_policies(configuration: Configuration) -> dict[str, PvPolicy]:
@@ -49,7 +52,7 @@ class Standing:
         self._stamp: tuple[int, int, int] | None = None
         self._plan = Plan(self._declared)
 
-    def last(self, reader: ArchiveReader, pvs: Sequence[str] = ()) -> list[LastValue]:
+    def last(self, reader: "ArchiveReader", pvs: Sequence[str] = ()) -> list[LastValue]:
         """Return last values.
 
         Parameters
@@ -70,7 +73,7 @@ class Standing:
             return found
         return [last for last in found if last.state is not PvState.REMOVED or last.pv in self._declared]
 
-    def summaries(self, reader: ArchiveReader) -> list[PvSummary]:
+    def summaries(self, reader: "ArchiveReader") -> list[PvSummary]:
         """Return the account of every PV over all of its names, and how it stands."""
         plan = self._read_plan()
         return [replace(found, now=planned(found.now, plan)) for found in reader.summaries()]
