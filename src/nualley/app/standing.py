@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from nualley.archive import LastValue, PvPolicy, PvState, PvSummary
 from nualley.archive.adapters.changes_file import ChangesFile
 from nualley.archive.changes import Plan
-from nualley.archive.decide import planned_state
 from nualley.config import Configuration
 
 if TYPE_CHECKING:  # NumPy and pyarrow are heavy: who only asks what is declared does not load them
@@ -30,6 +29,8 @@ def planned(last: LastValue, plan: Plan) -> LastValue:
     plan : Plan
         What is archived.
     """
+    from nualley.archive.decide import planned_state  # NumPy is heavy
+
     is_archived = plan.policy(last.pv) is not None
     state = planned_state(last, is_archived=is_archived, is_paused=plan.is_paused(last.pv))
     return last if state is last.state else replace(last, state=state)
