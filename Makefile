@@ -62,7 +62,7 @@ demo: install  ## a miniature Neutrino Alley and the product beside it; Ctrl-C s
 # ---------------------------------------------------------------- tests and checks
 .PHONY: test
 test: install system  ## the whole test suite (at most 10 minutes on 2 cores)
-	$(BIN)/pytest -n 4 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: test-clients
 test-clients: install  ## Archiver Appliance clients of others, in environments of their own, read our server (a minute to install)
