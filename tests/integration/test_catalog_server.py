@@ -135,7 +135,7 @@ def test_writers_follow_each_other_and_a_stuck_one_is_told(url: str) -> None:
         catalog.register_run(make_run())
 
 
-@pytest.mark.skip(reason="fails: the first question after a restart is CatalogUnreachable; cause not known yet, to be mended")
+@pytest.mark.skip(reason="fails: the first question after a restart is CatalogUnreachable, cause not known yet")
 def test_what_is_acknowledged_is_durable_though_the_server_would_not_wait(fragile: PostgresServer) -> None:
     location = parse_url(fragile.create(f"durable{next(NUMBERS)}"))
     with open_catalog(location) as catalog:
@@ -175,7 +175,7 @@ def test_a_server_that_goes_away_is_told_and_the_next_call_works(fragile: Postgr
         assert [run.number for run in catalog.runs()] == [42, 43]
 
 
-@pytest.mark.skip(reason="fails: the first question after a restart is CatalogUnreachable; cause not known yet, to be mended")
+@pytest.mark.skip(reason="fails: the first question after a restart is CatalogUnreachable, cause not known yet")
 def test_a_connection_that_was_closed_while_nobody_used_it_is_made_anew(fragile: PostgresServer) -> None:
     location = parse_url(fragile.create(f"idle{next(NUMBERS)}"))
     with open_catalog(location) as catalog:
