@@ -20,7 +20,7 @@ from nualley.app.push_desk import PushDesk
 from nualley.app.runtime import bus_endpoint, control_path, forget_bus
 from nualley.app.site import Site
 from nualley.app.standing import planned
-from nualley.app.stopping import Stop, run_until_stopped
+from nualley.app.stopping import Stop, run_coroutine, run_until_stopped
 from nualley.app.supervisor import Supervisor, start_role
 from nualley.app.trace_rules import trace_rules
 from nualley.archive.changes import Plan
@@ -187,4 +187,4 @@ def run_all(site: Site, roles: Sequence[str] = ROLES) -> ExitCode:
 
     with hold_role(configuration.store, "up", site.clock), stop.on_signals():
         _log.info("up", experiment=configuration.experiment.name, pid=os.getpid())
-        return asyncio.run(supervise())
+        return run_coroutine(supervise())

@@ -5,10 +5,11 @@ import contextlib
 import math
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
-from typing import Self
+from typing import Self, TypeVar
 
 from nualley.core import ExitCode
 
@@ -19,6 +20,8 @@ wrapper that hands on what the terminal sent already."""
 HASTY_S = 3.0
 """Who is asked to stop a second time gives others at most so long [s]; from the third time on nothing."""
 
+_T = TypeVar("_T")
+_WOKEN_B = 4096
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -154,6 +157,43 @@ class Stop:
         self._terminals = []
 
 
+def run_coroutine(main: Coroutine[object, object, _T]) -> _T:
+    """Run a coroutine as `asyncio.run`, which each signal wakes.
+
+    Parameters
+    ----------
+    main : coroutine
+        What is run; on the main thread.
+
+    Returns
+    -------
+    object
+        What it returns.
+
+    Notes
+    -----
+    A signal that comes between the loop's last step and its sleep, or on another thread, only leaves a mark that the
+    main thread looks at when it runs again; nothing wakes it for that. Python writes a byte for it where asked to
+    (`signal.set_wakeup_fd`), which asyncio does only for handlers of its own.
+    """
+
+    async def run() -> _T:
+        loop = asyncio.get_running_loop()
+        woken, wakes = socket.socketpair()
+        with woken, wakes:
+            woken.setblocking(False)
+            wakes.setblocking(False)
+            loop.add_reader(woken, woken.recv, _WOKEN_B)
+            before = signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
+            try:
+                return await main
+            finally:
+                signal.set_wakeup_fd(before)
+                loop.remove_reader(woken)
+
+    return asyncio.run(run())
+
+
 def run_until_stopped(work: Callable[[asyncio.Event], Coroutine[object, object, None]]) -> ExitCode:
     """Run the work of a process that has no children until it is asked to stop.
 
@@ -175,5 +215,5 @@ def run_until_stopped(work: Callable[[asyncio.Event], Coroutine[object, object, 
         await work(stop.event())
 
     with stop.on_signals():
-        asyncio.run(run())
+        run_coroutine(run())
     return stop.exit_code

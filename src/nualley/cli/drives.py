@@ -1,6 +1,5 @@
 """``nualley drives``: how full they are, and what is on them."""
 
-import asyncio
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -134,10 +133,11 @@ def _drive_jobs(drive: str | None, output: Output) -> "list[list[ScanJob]]":
 
 def _run(groups: "Sequence[Sequence[ScanJob]]") -> tuple[list[Scan | QuickReport], list[NualleyError]]:
     from nualley.app.scanning import run_scans
+    from nualley.app.stopping import run_coroutine
     from nualley.cli.progress import count_progress
 
     with count_progress() as report:
-        return asyncio.run(run_scans(groups, report))
+        return run_coroutine(run_scans(groups, report))
 
 
 def _print_scans(scans: Sequence[Scan], *, is_one: bool, is_json: bool) -> None:

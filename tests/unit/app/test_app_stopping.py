@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -117,3 +119,34 @@ def test_a_process_alone_is_ended_by_the_third_request_wherever_it_hangs(handler
 
     assert stopping.run_until_stopped(work) is ExitCode.STOPPED
     assert found == ended
+
+
+SLEEPER = """
+import asyncio, os, signal, threading, time
+from nualley.app.stopping import run_coroutine
+
+def hear():  # the thread that takes the signal: the one that must wake sleeps on
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+async def sleep():
+    threading.Thread(target=hear, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        print("told", flush=True)
+        raise
+
+try:
+    run_coroutine(sleep())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_a_signal_wakes_a_loop_that_was_about_to_sleep():
+    done = subprocess.run([sys.executable, "-c", SLEEPER], capture_output=True, text=True, timeout=50, check=False)
+    assert done.stdout.split() == ["told", "interrupted"], done.stderr

@@ -1,6 +1,7 @@
 """One flipped bit of the index is damage, wherever it is: it says which value held when."""
 
 import random
+import sqlite3
 
 import pytest
 
@@ -198,3 +199,27 @@ def test_a_copy_that_cannot_be_written_stops_no_sealing(written, monkeypatch):
     story(written, 1)
     written.die()
     assert told(written)
+
+
+def test_what_lies_in_a_free_page_is_no_damage(written):
+    # SQLite does not put such a page back when it takes a killed writer's changes back
+    path = written.folder / "index.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE crowd (name TEXT)")
+        connection.executemany("INSERT INTO crowd VALUES (?)", [("x" * 900,)] * 3000)  # more than one trunk page holds
+        connection.execute("DROP TABLE crowd")
+        connection.commit()
+        index_digest.note_digest(connection, path)
+    expected = told(written)
+    data = bytearray(path.read_bytes())
+    free = index_digest._free_stretches(bytes(data))
+    assert len(free) > 600
+    for start, stop in free:
+        data[start:stop] = random.randbytes(stop - start)
+    path.write_bytes(bytes(data))
+    assert told(written) == expected
+    assert index_digest.read_digested(path) is not None
+    data[200] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(IndexDamagedError):
+        told(written)

@@ -17,6 +17,11 @@ _COPY_SUFFIX = ".copy"
 _log = structlog.get_logger(__name__)
 _COUNTER = struct.Struct(">I")
 _COUNTER_AT = 24
+_PAGE_SIZE = struct.Struct(">H")
+_PAGE_SIZE_AT = 16
+_FREE_LIST = struct.Struct(">II")
+_FREE_LIST_AT = 32
+_HEADER_B = 100
 _TRIES = 20
 _PAUSE_S = 0.005
 
@@ -82,7 +87,7 @@ def read_digested(path: Path) -> bytes | None:
         data = path.read_bytes()
     except OSError:
         return None
-    return data if len(data) > _COUNTER_AT + _COUNTER.size and _said(path) == _count_and_digest(data) else None
+    return data if len(data) >= _HEADER_B and _said(path) == _count_and_digest(data) else None
 
 
 def restore_copy(index: Path) -> Path | None:
@@ -162,7 +167,36 @@ def _state(connection: Database) -> tuple[int, str, bytes]:
 
 def _count_and_digest(data: bytes) -> tuple[int, str]:
     (counter,) = _COUNTER.unpack_from(data, _COUNTER_AT)
-    return counter, xxhash.xxh3_128_hexdigest(data)
+    digest = xxhash.xxh3_128()
+    view, position = memoryview(data), 0
+    for start, stop in _free_stretches(data):
+        digest.update(view[position:start])
+        position = stop
+    digest.update(view[position:])
+    return counter, digest.hexdigest()
+
+
+def _free_stretches(data: bytes) -> list[tuple[int, int]]:
+    """Return where the free pages of a database lie, by position, bytes.
+
+    Notes
+    -----
+    SQLite neither writes what a free page holds nor keeps it in its journal: after the rollback of a killed writer they
+    hold other bytes, and nothing has changed. Layout: https://www.sqlite.org/fileformat2.html, section 1.5.
+    """
+    (page_B,) = _PAGE_SIZE.unpack_from(data, _PAGE_SIZE_AT)
+    page_B = 65536 if page_B == 1 else page_B
+    trunk, n_free = _FREE_LIST.unpack_from(data, _FREE_LIST_AT)
+    free: set[int] = set()
+    n_pages = len(data) // page_B if page_B else 0
+    for _ in range(min(n_free, n_pages)):  # a damaged list may go round
+        if not 0 < trunk <= n_pages:
+            break
+        start = (trunk - 1) * page_B
+        trunk, n_leaves = _FREE_LIST.unpack_from(data, start)
+        n_leaves = min(n_leaves, page_B // _COUNTER.size - 2)
+        free.update(page for (page,) in _COUNTER.iter_unpack(data[start + 8 : start + 8 + 4 * n_leaves]))
+    return [((page - 1) * page_B, page * page_B) for page in sorted(free) if 0 < page <= n_pages]
 
 
 def _said(index: Path) -> tuple[int, str] | None:
