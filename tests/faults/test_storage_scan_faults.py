@@ -101,6 +101,8 @@ def hold_in_the_middle(parent: subprocess.Popen[bytes]) -> int:
     libc = ctypes.CDLL(None)
     wait_until(lambda: libc.syscall(IOPRIO_GET[os.uname().machine], 1, child) >> 13 == 3)
     os.kill(child, signal.SIGSTOP)
+    # who stands back on a busy machine is stopped when its turn comes: a signal of later would reach it first
+    wait_until(lambda: state_of(child)["State"][0] == "T")
     return child
 
 

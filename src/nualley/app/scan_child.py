@@ -25,11 +25,14 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     end_with_parent(signal.SIGTERM, os.environ)
     step_back()
-    job = json.loads(sys.stdin.readline())
+    job: dict[str, Any] = {}
     try:
+        job |= json.loads(sys.stdin.readline())
         with _alone(job["lock"]):
             _say(_TASKS[job["task"]](job))
     except KeyboardInterrupt:
+        if job.get("task") == "scan":  # it may have come before any of the scan's own care
+            PosixFiles().remove_stale_part(Path(job["file"]))
         return ExitCode.STOPPED
     except NualleyError as error:
         _say({"error": error.to_json()})
