@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import IntegrityError
 
 from nualley.catalog import CatalogDamaged, CatalogMissing, CatalogUnreachable
-from nualley.catalog.adapters import schema, tables
+from nualley.catalog.adapters import schema, server, tables
 from nualley.catalog.adapters.database import open_database
 from nualley.catalog.adapters.server import shown_address
 from nualley.catalog.adapters.sql import open_catalog
@@ -135,7 +135,6 @@ def test_writers_follow_each_other_and_a_stuck_one_is_told(url: str) -> None:
         catalog.register_run(make_run())
 
 
-@pytest.mark.skip(reason="fails: the first question after a restart is CatalogUnreachable, cause not known yet")
 def test_what_is_acknowledged_is_durable_though_the_server_would_not_wait(fragile: PostgresServer) -> None:
     location = parse_url(fragile.create(f"durable{next(NUMBERS)}"))
     with open_catalog(location) as catalog:
@@ -175,8 +174,11 @@ def test_a_server_that_goes_away_is_told_and_the_next_call_works(fragile: Postgr
         assert [run.number for run in catalog.runs()] == [42, 43]
 
 
-@pytest.mark.skip(reason="fails: the first question after a restart is CatalogUnreachable, cause not known yet")
-def test_a_connection_that_was_closed_while_nobody_used_it_is_made_anew(fragile: PostgresServer) -> None:
+@pytest.mark.parametrize("idle_s", [0, 3600], ids=["long-unused", "just-used"])
+def test_a_connection_that_was_closed_while_nobody_used_it_is_made_anew(
+    fragile: PostgresServer, monkeypatch: pytest.MonkeyPatch, idle_s: float
+) -> None:
+    monkeypatch.setattr(server, "_IDLE_S", idle_s)
     location = parse_url(fragile.create(f"idle{next(NUMBERS)}"))
     with open_catalog(location) as catalog:
         catalog.register_run(make_run())

@@ -1,6 +1,7 @@
 """Connections to a PostgreSQL server: durable, one writer at a time, each reader with one moment of its own."""
 
 import math
+import select
 import time
 from typing import Any, NamedTuple
 
@@ -135,12 +136,20 @@ def _given_back(_connection: Any, record: Any) -> None:
 
 def _taken(engine: Engine, connection: Any, record: Any) -> None:
     """See that a connection which lay idle is still there; the pool makes another one where it is not."""
-    if time.monotonic() - record.info.get(_USED_S, math.inf) < _IDLE_S:
+    is_fresh = time.monotonic() - record.info.get(_USED_S, math.inf) < _IDLE_S
+    if is_fresh and not _has_word(connection.fileno()):
         return
     try:
         engine.dialect.do_ping(connection)
     except engine.dialect.loaded_dbapi.Error as error:
         raise DisconnectionError from error
+
+
+def _has_word(descriptor: int) -> bool:
+    """Return whether something came that nobody asked for: a server that restarts says so, or has closed already."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _begun(connection: Connection) -> None:
