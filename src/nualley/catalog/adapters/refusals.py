@@ -76,6 +76,23 @@ def translated(where: str, path: Path | None = None) -> Iterator[None]:
         raise refusal from error
 
 
+@contextmanager
+def decoded(where: str) -> Iterator[None]:
+    """Turn what a row that stands for nothing raises into damage; SQLite has no checksums, and a bit may flip.
+
+    Parameters
+    ----------
+    where : str
+        The catalog, for the text.
+    """
+    try:
+        yield
+    except NualleyError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise CatalogDamaged(f"a row of the catalog cannot be read: {error}", where=where, do=RESTORE) from error
+
+
 def _refusal(error: BaseException | None, where: str, path: Path | None) -> NualleyError | None:
     # extended codes follow the primary one: SQLITE_IOERR_WRITE
     name = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, tuple_, upd
 from nualley.catalog.adapters import records, tables
 from nualley.catalog.adapters.database import Database
 from nualley.catalog.adapters.moves import write_unless_moved
+from nualley.catalog.adapters.refusals import decoded
 from nualley.catalog.adapters.sqlite_file import RESTORE
 from nualley.catalog.definitions import SelectionRevision
 from nualley.catalog.errors import (
@@ -22,7 +23,7 @@ from nualley.catalog.errors import (
 )
 from nualley.catalog.flags import Flag
 from nualley.catalog.models import Activity, Run, RunType
-from nualley.core import Clock, NualleyError, format_time, strict_text, to_json
+from nualley.core import Clock, format_time, strict_text, to_json
 
 _TEXTS_OF_FLAG = ("detector", "name", "reason", "author")
 
@@ -44,15 +45,8 @@ class SqlRunLists:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with self._database.reading() as connection:
-            try:
-                yield connection
-            except NualleyError:
-                raise
-            except (ValueError, TypeError, KeyError) as error:
-                raise CatalogDamaged(
-                    f"a row of the catalog cannot be read: {error}", where=self._database.where, do=RESTORE
-                ) from error
+        with self._database.reading() as connection, decoded(self._database.where):
+            yield connection
 
     # ------------------------------------------------------------ runs
     def set_type(self, run_id: str, run_type: RunType, *, author: str) -> Run:

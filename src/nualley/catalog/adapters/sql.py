@@ -13,10 +13,9 @@ from nualley.catalog.adapters import queries, records, rows, tables, usage
 from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, open_database
 from nualley.catalog.adapters.mounts import file_system_type
 from nualley.catalog.adapters.moves import write_unless_moved
+from nualley.catalog.adapters.refusals import decoded
 from nualley.catalog.adapters.run_lists import SqlRunLists
-from nualley.catalog.adapters.sqlite_file import RESTORE
 from nualley.catalog.decide import check_correction, correction_note
-from nualley.catalog.errors import CatalogDamaged
 from nualley.catalog.models import (
     USAGE_KEYS,
     Activity,
@@ -34,7 +33,7 @@ from nualley.catalog.models import (
     UsageKey,
 )
 from nualley.catalog.run_table import RunList
-from nualley.core import Clock, NualleyError, SystemClock, UsageError, strict_text
+from nualley.core import Clock, SystemClock, UsageError, strict_text
 
 T = TypeVar("T")
 
@@ -255,16 +254,9 @@ class SqlCatalog:
     # ------------------------------------------------------------ reading
     @contextmanager
     def _reading(self, *, is_single: bool = False) -> Iterator[Connection]:
-        with self._database.looking() if is_single else self._database.reading() as connection:
-            try:
-                yield connection
-            except NualleyError:
-                raise
-            except (ValueError, TypeError, KeyError) as error:
-                # SQLite has no checksums: a flipped bit may leave a row that stands for nothing
-                raise CatalogDamaged(
-                    f"a row of the catalog cannot be read: {error}", where=self._database.where, do=RESTORE
-                ) from error
+        look = self._database.looking if is_single else self._database.reading
+        with look() as connection, decoded(self._database.where):
+            yield connection
 
     def run(self, run_id: str) -> Run:
         """Return a run. RunNotFound names the nearest one."""
