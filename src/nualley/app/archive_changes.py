@@ -16,7 +16,7 @@ from nualley.app.locks import RoleState, hold_role, role_state
 from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError, PvDefaults, PvPolicy
 from nualley.archive.changes import LONGEST_TEXT, Change, Plan, Verb
-from nualley.core import NualleyError, strict_text
+from nualley.core import refused_value, strict_text
 
 ORDER = "change"
 """The order that carries a change."""
@@ -96,17 +96,9 @@ def _policy(pv: str, given: object, plan: Plan) -> PvPolicy:
 
 
 def _refused_policy(error: ValidationError) -> OrderError:
-    """Return what is wrong with a policy in the words of the command's options; in our own where the rule is ours."""
-    first = error.errors()[0]
-    option = f"--{'.'.join(map(str, first['loc'])).replace('_', '-')}" if first["loc"] else ""
-    given = "" if isinstance(first["input"], Mapping | PvPolicy) else f"{first['input']!s:.60}"
-    said = " ".join(part for part in (option, given) if part)
-    ours = first.get("ctx", {}).get("error")
-    do = "nualley archive add --help"
-    if not isinstance(ours, NualleyError):
-        what = first["msg"].removeprefix("Value error, ")
-        return OrderError(f"{said}: {what}" if said else what, where="nualley archive add", do=do)
-    return OrderError(f"{said}: {ours.what}" if said else ours.what, where="nualley archive add", do=ours.do or do)
+    """Return what is wrong with a policy in the words of the command's options."""
+    what, do = refused_value(error.errors()[0], "nualley archive add --help")
+    return OrderError(what, where="nualley archive add", do=do)
 
 
 def shown_change(change: Change, plan: Plan) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 import errno
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
@@ -12,7 +11,7 @@ from nualley import __version__
 from nualley.cli.output import AnswerLost, discard, is_unread, prepare_streams, print_error
 from nualley.cli.stopping import STOPPED_JSON, wants_json
 from nualley.cli.words import check_not_empty, in_order
-from nualley.core import ExitCode, NualleyError, UsageError, reason
+from nualley.core import ExitCode, NualleyError, UsageError, reason, refused_value
 
 _HELP = """From the beam pulse to the published number: an account of every byte and every proton.
 
@@ -184,19 +183,7 @@ def _usage_error(error: CycloptsError) -> UsageError:
         words = " ".join(error.unused_tokens)
         what = f"nothing takes {words!r}: a text of several words stands in quotes"
     elif found := getattr(error.__cause__, "errors", None):  # pydantic's, which is not imported for this
-        first = found()[0]
-        what, do = _refused_value(first, do)
+        what, do = refused_value(found()[0], do)
     elif isinstance(error, MissingArgumentError) and error.argument is not None:
         what = f"{error.argument.name} is missing"
     return UsageError(what, where=command, do=do)
-
-
-def _refused_value(found: Mapping[str, Any], do: str) -> tuple[str, str]:
-    """Return what pydantic refused, and what to do: in our own words where they are ours."""
-    option = f"--{'.'.join(map(str, found['loc'])).replace('_', '-')}" if found["loc"] else ""
-    given = "" if isinstance(found["input"], Mapping) else f"{found['input']!s:.60}"
-    said = " ".join(part for part in (option, given) if part)
-    ours = found.get("ctx", {}).get("error")
-    if not isinstance(ours, NualleyError):
-        return f"{said}: {found['msg'].removeprefix('Value error, ')}", do
-    return (f"{said}: {ours.what}" if said else ours.what), ours.do or do

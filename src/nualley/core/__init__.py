@@ -10,6 +10,7 @@ from nualley.core.errors import (
     UsageError,
     nearest,
     reason,
+    refused_value,
 )
 from nualley.core.events import Event
 from nualley.core.files import free_B, make_folders, replacing, sync_folder
@@ -70,6 +71,7 @@ __all__ = [
     "parse_quantity",
     "parse_time_ns",
     "reason",
+    "refused_value",
     "replacing",
     "split_run_id",
     "strict_text",

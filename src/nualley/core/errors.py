@@ -2,8 +2,9 @@
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -131,3 +132,29 @@ def reason(error: OSError) -> str:
     """
     said = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
     return said or type(error).__name__
+
+
+def refused_value(found: Mapping[str, Any], do: str) -> tuple[str, str]:
+    """Return what pydantic refused of a command's options, and what to do: in our own words where the rule is ours.
+
+    Parameters
+    ----------
+    found : mapping
+        One of the errors of a `pydantic.ValidationError`.
+    do : str
+        What to do where the rule is not ours.
+
+    Returns
+    -------
+    tuple of str and str
+        What is wrong, and what to do.
+    """
+    option = f"--{'.'.join(map(str, found['loc'])).replace('_', '-')}" if found["loc"] else ""
+    # a rule of a whole model was given the model
+    given = f"{found['input']!s:.60}" if isinstance(found["input"], str | int | float | list | tuple) else ""
+    said = " ".join(part for part in (option, given) if part)
+    what = found["msg"].removeprefix("Value error, ")
+    ours = found.get("ctx", {}).get("error")
+    if isinstance(ours, NualleyError):
+        what, do = ours.what, ours.do or do
+    return f"{said}: {what}" if said else what, do
