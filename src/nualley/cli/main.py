@@ -37,6 +37,12 @@ _COMMANDS = (
         "Write systemd units for the product's processes.",
         "nualley service --user coherent --directory /etc/systemd/system",
     ),
+    (
+        "report:report",
+        "report",
+        "Write the coordinator's report: drives, bytes, copies, runs, run lists, and the week.",
+        "nualley report --week",
+    ),
     ("demo:demo", "demo", "A miniature Neutrino Alley, and the product beside it.", "nualley demo --seconds 60"),
     ("runs:app", "runs", "Runs of all detectors: ingest, list, show, compare, correct, flag, validate.", ""),
     ("selection:app", "selection", "Run lists: define, show, compare, freeze, import and export.", ""),

@@ -17,6 +17,7 @@ from nualley.web.appliance_retrieval import add_retrieval_routes
 from nualley.web.appliance_service import ApplianceService
 from nualley.web.archive_api import ArchiveService, add_archive_routes
 from nualley.web.catalog_api import CatalogService, add_catalog_routes
+from nualley.web.coordination import CoordinationService, add_coordination_routes
 from nualley.web.daemon_thread import DaemonThread
 from nualley.web.hub import Hub
 from nualley.web.models import Status
@@ -136,7 +137,7 @@ def create_app(site: Site) -> FastAPI:
         `StatusService`.
     """
     service, archive, appliance = StatusService(site), ArchiveService(site), ApplianceService(site)
-    catalog = CatalogService(site)
+    catalog, coordination = CatalogService(site), CoordinationService(site)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -147,6 +148,7 @@ def create_app(site: Site) -> FastAPI:
             await service.stop()
             archive.stop()
             catalog.stop()
+            coordination.stop()
             appliance.stop()
 
     # the documentation pages of the framework load code from elsewhere: they are off, the description is not
@@ -162,6 +164,7 @@ def create_app(site: Site) -> FastAPI:
     _add_routes(app, service, site)
     add_archive_routes(app, archive, site)
     add_catalog_routes(app, catalog, site)
+    add_coordination_routes(app, coordination, site)
     add_retrieval_routes(app, appliance, site)
     add_mgmt_routes(app, appliance, site)
     add_push_route(app, site)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import xxhash
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 
 from nualley.web import words
 from nualley.web.hub import Fragment
@@ -21,6 +21,21 @@ PARTS = ("processes", "alley", "beam", "runs", "archive", "drives", "values_summ
 _N_ROWS_KEPT = 20_000
 
 
+def make_environment() -> Environment:
+    """Return where templates are found, and what they write numbers and times with."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("count", "power", "pot", "percent", "number", "size", "duration", "moment", "severity"):
+        environment.filters[name] = getattr(words, name)
+    environment.filters["machine_moment"] = words.machine_moment
+    return environment
+
+
 class Pages:
     """The templates of the pages.
 
@@ -28,16 +43,7 @@ class Pages:
     """
 
     def __init__(self) -> None:
-        environment = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        for name in ("count", "power", "pot", "percent", "number", "size", "duration", "moment", "severity"):
-            environment.filters[name] = getattr(words, name)
-        environment.filters["machine_moment"] = words.machine_moment
+        environment = make_environment()
         environment.filters["rank"] = rank
         environment.globals["SYMBOLS"] = SYMBOLS
         self._parts: Mapping[str, Template] = {name: environment.get_template(f"parts/{name}.html") for name in PARTS}
