@@ -8,7 +8,7 @@ from nualley.app.forecast import forecast_drives
 from nualley.app.run_checks import RunProblem, examine_runs
 from nualley.app.scanning import scans_of
 from nualley.app.site import Site
-from nualley.app.usage import Unowned, unowned
+from nualley.app.usage import Unowned, UsageRow, current_usage, unowned, usage_history
 from nualley.catalog import Run, Totals
 from nualley.core import DAY_NS, NualleyError
 from nualley.exposure import Amounts, Delivered
@@ -186,6 +186,8 @@ class Coordination:
         What each detector recorded.
     drives : Part of DriveOutlook
         Drives, the fullest first.
+    usage, history : Part of UsageRow
+        Who takes what by the newest scans, by detector and stage; by each scan that ever was, by drive, too.
     unowned : Part of Unowned
         Bytes that nobody owns, by drive.
     copies : Part of DetectorCopies
@@ -202,6 +204,8 @@ class Coordination:
     delivered: Part[Delivered]
     week: Part[DetectorWeek]
     drives: Part[DriveOutlook]
+    usage: Part[UsageRow]
+    history: Part[UsageRow]
     unowned: Part[Unowned]
     copies: Part[DetectorCopies]
     problems: Part[RunProblem]
@@ -210,7 +214,7 @@ class Coordination:
     def troubles(self) -> list[str]:
         """Return why parts could not be looked at; the same reason once."""
         parts: tuple[Part[Any], ...] = (
-            *(self.delivered, self.week, self.drives, self.unowned),
+            *(self.delivered, self.week, self.drives, self.usage, self.history, self.unowned),
             *(self.copies, self.problems, self.run_lists),
         )
         return list(dict.fromkeys(part.trouble for part in parts if part.trouble))
@@ -221,6 +225,8 @@ class Coordination:
             "delivered": (self.delivered, Delivered.to_json),
             "week": (self.week, DetectorWeek.to_json),
             "drives": (self.drives, DriveOutlook.to_json),
+            "usage": (self.usage, usage_json),
+            "history": (self.history, usage_json),
             "unowned": (self.unowned, unowned_json),
             "copies": (self.copies, DetectorCopies.to_json),
             "problems": (self.problems, RunProblem.to_json),
@@ -263,11 +269,18 @@ def coordinate(site: Site, n_days: int = WEEK_DAYS, *, stop_ns: int | None = Non
         delivered=_part(lambda: [site.exposures().delivered(start_ns, stop_ns)]),
         week=_part(lambda: _weeks(site, start_ns, stop_ns)),
         drives=_part(lambda: _outlooks(site, n_days)),
+        usage=_part(lambda: current_usage(site, ("detector", "stage"))),
+        history=_part(lambda: usage_history(site, ("detector", "stage", "drive"))),
         unowned=_part(lambda: [found for found in unowned(site) if found.directories]),
         copies=_part(lambda: _copies(site)),
         problems=_part(lambda: examine_runs(site)[2]),
         run_lists=_part(lambda: list(_stale_lists(site))),
     )
+
+
+def usage_json(row: UsageRow) -> dict[str, Any]:
+    """Return who takes what as a JSON object."""
+    return {"scan_ns": row.scan_ns, **row.by, "n_files": row.n_files, "size_B": row.size_B, "blocks_B": row.blocks_B}
 
 
 def unowned_json(found: Unowned) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a coordinator looks at, as a page and as a report to send: one set of templates, as HTML and as Markdown."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,10 +12,12 @@ from starlette.responses import HTMLResponse, Response
 from nualley import __version__
 from nualley.app.coordination import Coordination, coordinate, unowned_B
 from nualley.app.site import Site as RealSite
+from nualley.core import escape_name
 from nualley.web.answers import StrictJsonResponse
 from nualley.web.daemon_thread import DaemonThread
 from nualley.web.pages import STATIC, make_environment
 from nualley.web.ports import Site
+from nualley.web.usage_picture import colours, history, treemap
 
 FRESH_S = 60.0
 """The page is made anew where it is older than this [s]."""
@@ -23,6 +26,7 @@ MOST_ROWS = 25
 """So many rows of a part are shown; the rest is counted."""
 
 _T = TypeVar("_T")
+_EMPTY_LINES = re.compile(r"\n{3,}")
 
 
 def report_html(found: Coordination) -> str:
@@ -49,13 +53,17 @@ def report_markdown(found: Coordination) -> str:
     found : Coordination
         What was looked at.
     """
-    return _environment().get_template("report.md").render(report=found, most_rows=MOST_ROWS, version=__version__)
+    text = _environment().get_template("report.md").render(report=found, most_rows=MOST_ROWS, version=__version__)
+    return _EMPTY_LINES.sub("\n\n", text).rstrip("\n") + "\n"
 
 
 def _environment() -> Environment:
     environment = make_environment()
     environment.filters["unowned"] = unowned_B
     environment.filters["cell"] = _cell
+    environment.filters["path"] = lambda path: escape_name(path) or "."
+    environment.filters["treemap"] = treemap
+    environment.filters["grown"] = lambda rows, usage: history(rows, colours(usage))
     return environment
 
 
