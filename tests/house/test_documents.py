@@ -11,15 +11,21 @@ import doctest
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+
+from nualley.app.backup import back_up_when_due
+from nualley.app.site import open_site
+from nualley.cli.main import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
@@ -160,8 +166,8 @@ class Runner:
         return folder
 
 
-# the tutorial plays a demo, which takes the machine: one at a time, and once for all that go on from it
-one_at_a_time = pytest.mark.xdist_group("demo")
+# the tutorial plays a demo, which takes a while: once for all that go on from it
+one_at_a_time = pytest.mark.xdist_group("documents")
 
 
 @pytest.fixture(scope="session")
@@ -198,24 +204,92 @@ def test_every_link_to_a_file_leads_somewhere(path: Path) -> None:
 
 # ---------------------------------------------------------------- the answers in JSON
 _JSON = DOCS / "reference" / "json.md"
-# command -> why its answer is compared elsewhere
-_CHANGES = ("add", "pause", "resume", "rename", "alias", "remove")
-_ADD = "nualley archive add LAB:T3 2>/dev/null >&2 && "
-# as the worker does when one is due
-_BACK_UP = "from nualley.app.backup import *; from nualley.app.site import open_site; back_up_when_due(open_site())"
-_HISTORY = "printf 'day,used_B,written_B,capacity_B\\n' > data3.csv; for day in $(seq 0 89); do "
-_HISTORY += 'echo "$(date -d "2026-01-01 + $day days" +%F),$((day * 1000)),1000,99000" >> data3.csv; done; '
-_BEFORE = {
-    "unflag": "nualley runs flag cenns-10-1 noise --reason x >/dev/null 2>&1; ",
-    "alias": _ADD,
-    "remove": _ADD,
-    "resume": "nualley archive pause DEMO:BEAM:ENERGY 2>/dev/null >&2 && ",
-    "drill": f"mkdir -p drilled; export NUALLEY_CATALOG__BACKUP_FOLDER=$PWD/drilled; python -c '{_BACK_UP}' && ",
-    "pull": "rm -f copy.sqlite; ",
-    "forecast": _HISTORY,
+Step = Callable[[pytest.MonkeyPatch], object]
+
+
+def called(*words: str) -> Step:
+    return lambda _: main(words)
+
+
+def gone(name: str) -> Step:
+    return lambda _: Path(name).unlink(missing_ok=True)
+
+
+def written(name: str, text: str) -> Step:
+    return lambda _: Path(name).write_text(text)
+
+
+def backed_up_by_the_worker(patch: pytest.MonkeyPatch) -> None:
+    folder = Path("drilled").absolute()
+    folder.mkdir()
+    patch.setenv("NUALLEY_CATALOG__BACKUP_FOLDER", str(folder))
+    back_up_when_due(open_site())
+
+
+def mistaken(_: pytest.MonkeyPatch) -> None:
+    shutil.copytree("first", "mistaken")
+    detector = Path("mistaken/detectors/hpge.toml")
+    detector.write_text(detector.read_text().replace('"wavedump"', '"wavdump"'))
+    Path("mistaken/pvs/lab.toml").write_text("[pv\n")
+
+
+def cut(_: pytest.MonkeyPatch) -> None:
+    shutil.copytree("first/run00001", "cut/run00001", dirs_exist_ok=True)
+    file = Path("cut/run00001/wave0.dat")
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def scanned(_: pytest.MonkeyPatch) -> None:
+    if not any(Path("alley/experiment/store").glob("scans/*")):
+        main(["drives", "scan"])
+
+
+def history() -> str:
+    lines = (f"{date(2026, 1, 1) + timedelta(days=day)},{day * 1000},1000,99000\n" for day in range(90))
+    return "day,used_B,written_B,capacity_B\n" + "".join(lines)
+
+
+_FLAG = called("runs", "flag", "cenns-10-1", "beam-trip", "--reason", "three trips")
+_CUT_RUN = (cut, called("runs", "ingest", "cut/run00001", "--detector", "cenns-10", "--run", "77"))
+# commands, as a pattern -> what is done before them, in this order, so that there is something to answer
+_BEFORE: dict[str, tuple[Step, ...]] = {
+    r"check mistaken": (mistaken,),
+    r"runs ingest": (cut,),
+    r"runs (list|show|diff)": (*_CUT_RUN, called("runs", "tag", "cenns-10-77", "calibration")),
+    r"runs show": (called("runs", "note", "cenns-10-77", "quiet beam"),),
+    r"runs unflag": (_FLAG,),
+    r"selection (show|diff)": (
+        *_CUT_RUN,
+        _FLAG,
+        called("selection", "define", "argon", 'detector == "cenns-10" or flag("beam-trip")'),
+    ),
+    r"selection export": (called("selection", "freeze", "ar-steady-state"),),
+    r"selection mirror": (called("selection", "mirror"), _FLAG),
+    r"golden\.json": (written("golden.json", '{"1": [[1, 1]]}\n'),),
+    r"mistaken\.json": (written("mistaken.json", '{"1": [[1, '),),
+    # each change of what is archived begins with none
+    r"archive (add|pause|resume|rename|alias|remove)": (gone("alley/experiment/store/archive/changes.jsonl"),),
+    r"archive (alias|remove)": (called("archive", "add", "LAB:T3"),),
+    r"archive resume": (called("archive", "pause", "DEMO:BEAM:ENERGY"),),
+    r"archive import": (written("old.csv", "pv,time,value\nOLD,2025-01-01,1\n"),),
+    r"archive quarantine": (
+        written("unset.csv", "pv,time,value\nUNSET,1990-01-01T00:00:00Z,0\n"),
+        called("archive", "import", "unset.csv"),
+    ),
+    r"archive restore-index": (gone("alley/experiment/store/archive/index.sqlite"),),
+    r"drives (usage|unowned|scans)": (scanned,),
+    r"drives forecast": (written("data3.csv", history()),),
+    # a backup is never written over another, and what is restored has to be there
+    r"catalog (backup|restore)": (gone("backup.sqlite"),),
+    r"catalog restore": (called("catalog", "backup", "backup.sqlite"),),
+    r"catalog drill": (backed_up_by_the_worker,),
+    r"catalog pull": (gone("copy.sqlite"),),
 }
-_SCANNED = ("usage", "unowned", "scans")
+# command -> why its answer is compared elsewhere
 _ELSEWHERE = {"demo": "tests/integration/test_demo_account.py looks at the account of a demo"}
+
+
+_MAY_BE_EMPTY = re.compile(r"^(`.+`) may be empty\.", re.MULTILINE)
 
 
 def documented_answers() -> dict[str, object]:
@@ -227,6 +301,16 @@ def documented_answers() -> dict[str, object]:
         assert example, command
         found[command] = json.loads(example[1])
     return found
+
+
+def may_be_empty(command: str) -> set[str]:
+    """Return the keys of which the page says under a heading that their lists may be empty."""
+    _, _, text = _JSON.read_text().partition(f"## `nualley {command}`\n")
+    return {
+        f"$.{key}"
+        for line in _MAY_BE_EMPTY.findall(text.partition("\n## ")[0])
+        for key in re.findall(r"`([^`]+)`", line)
+    }
 
 
 def differences(documented: object, got: object, where: str = "$") -> Iterator[str]:
@@ -249,6 +333,23 @@ def differences(documented: object, got: object, where: str = "$") -> Iterator[s
         yield f"{where} is {_kind(got)}, documented as {_kind(documented)}"
 
 
+def unseen(documented: object, got: object) -> set[str]:
+    """Return the lists that are documented with elements and have none anywhere in the answer."""
+    found = list(_lists(documented, got, "$"))
+    return {where for where, _ in found} - {where for where, has_elements in found if has_elements}
+
+
+def _lists(documented: object, got: object, where: str) -> Iterator[tuple[str, bool]]:
+    if isinstance(documented, dict) and isinstance(got, dict):
+        for key, value in got.items():
+            free = next((name for name in documented if name.startswith("<")), key)
+            yield from _lists(documented.get(free), value, f"{where}.{free}")
+    elif documented and isinstance(documented, list) and isinstance(got, list):
+        yield where, bool(got)
+        for value in got[:50]:
+            yield from _lists(documented[0], value, f"{where}[]")
+
+
 def _kind(value: object) -> str:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return "number" if is_number else type(value).__name__
@@ -258,6 +359,9 @@ def test_the_comparison_of_answers_can_fail() -> None:
     assert list(differences({"a": 1}, {"a": 1, "b": 2})) == ["$.b is not documented"]
     assert list(differences({"a": [{"b": ""}]}, {"a": [{}]})) == ["$.a[].b is not in the answer"]
     assert list(differences({"<id>": {"a": 1}}, {"x": {"a": "1"}})) == ["$.x.a is str, documented as number"]
+    assert unseen({"a": [1], "b": []}, {"a": [], "b": []}) == {"$.a"}
+    assert unseen({"<id>": [{"a": [""]}]}, {"x": [{"a": []}, {"a": ["b"]}]}) == set()
+    assert unseen({"<id>": [{"a": [""]}]}, {"x": [{"a": []}], "y": [{"a": []}]}) == {"$.<id>[].a"}
 
 
 def test_every_command_with_json_has_its_answer_documented() -> None:
@@ -273,31 +377,48 @@ def test_every_command_with_json_has_its_answer_documented() -> None:
     assert with_json - found == set()
 
 
+@pytest.fixture
+def evening(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand where the tutorial ended."""
+    left = runner.run(DOCS / "tutorials" / "first-evening.md")
+    for key in os.environ.keys() - environment(left).keys():
+        monkeypatch.delenv(key)
+    for key, value in environment(left).items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("NUALLEY_EXPERIMENT", str(left / "alley" / "experiment"))
+    monkeypatch.chdir(left)
+    return left
+
+
 @one_at_a_time
+@pytest.mark.enable_socket
 @pytest.mark.parametrize("command", documented_answers())
-def test_an_answer_in_json_is_as_documented(command: str, runner: Runner) -> None:
+def test_an_answer_in_json_is_as_documented(
+    command: str, evening: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     if command.split(maxsplit=1)[0] in _ELSEWHERE:
         return
-    left = runner.run(DOCS / "tutorials" / "first-evening.md")
-    # a backup is never written over another, and what is restored has to be there
-    first = "rm -f backup.sqlite; " if " backup" in command else ""
-    first += "nualley catalog backup backup.sqlite && " if " restore" in command else ""
-    first += "printf 'pv,time,value\\nOLD,2025-01-01,1\\n' > old.csv && " if " import" in command else ""
-    first += "nualley drives scan >/dev/null 2>&1; " if command.split()[1] in _SCANNED else ""
-    # each change of what is archived begins with none
-    first += "rm -f alley/experiment/store/archive/changes.jsonl; " if command.split()[1] in _CHANGES else ""
-    first += "echo '{\"1\": [[1, 1]]}' > golden.json; " if "golden.json" in command else ""
-    first += "nualley selection freeze ar-steady-state >/dev/null 2>&1; " if "selection export" in command else ""
-    first += "rm alley/experiment/store/archive/index.sqlite; " if "restore-index" in command else ""
-    first += _BEFORE.get(command.split()[1], "")
+    for pattern, steps in _BEFORE.items():
+        if re.search(pattern, command):
+            for step in steps:
+                step(monkeypatch)
+    capsys.readouterr()
+    main(shlex.split(command))
+    said = capsys.readouterr()
+    assert said.out, said.err
+    documented, got = documented_answers()[command], json.loads(said.out)
+    assert list(differences(documented, got)) == [], said.out
+    assert unseen(documented, got) - may_be_empty(command) == set(), said.out
+
+
+@one_at_a_time
+@pytest.mark.parametrize("command", ["runs list --json", "archive last DEMO:BEAM:POWR --json"])
+def test_a_process_of_its_own_gives_the_same_answer(
+    command: str, evening: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     done = subprocess.run(
-        ["bash", "-c", f"{first}nualley {command}"],
-        cwd=left,
-        env={**environment(left), "NUALLEY_EXPERIMENT": str(left / "alley" / "experiment")},
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_S,
-        check=False,
+        ["bash", "-c", f"nualley {command}"], capture_output=True, text=True, timeout=LONGEST_S, check=False
     )
-    assert done.stdout, done.stderr
-    assert list(differences(documented_answers()[command], json.loads(done.stdout))) == [], done.stdout
+    assert main(shlex.split(command)) == done.returncode
+    assert capsys.readouterr() == (done.stdout, done.stderr)
+    assert json.loads(done.stdout)
