@@ -122,16 +122,27 @@ def test_today_in_megawatt_hours_and_share_of_what_is_known(configuration: Confi
     assert today.unknown_s == pytest.approx(400.0)
 
 
-@pytest.mark.parametrize(("unknown_s", "is_mostly_unknown"), [(0.4 * 4 * 3600, False), (0.6 * 4 * 3600, True)])
-def test_a_total_of_a_day_that_is_mostly_unknown_is_no_big_number(
-    configuration: Configuration, unknown_s: float, is_mostly_unknown: bool
+@pytest.mark.parametrize(
+    ("known", "pot", "is_mostly_unknown", "shown"),
+    [
+        (0.6, 0.0, False, "0"),
+        (0.6, 4.2e20, False, "4.200 × 10²⁰"),
+        (0.4, 0.0, True, "–"),
+        (0.4, None, True, "–"),
+        (0.4, 4.2e20, True, "≥ 4.200 × 10²⁰"),
+    ],
+)
+def test_of_a_day_that_is_mostly_unknown_what_is_known_is_a_lower_bound_and_never_a_big_0(
+    configuration: Configuration, known: float, pot: float | None, is_mostly_unknown: bool, shown: str
 ) -> None:
-    found = status(configuration, seen(today=Observed(delivered(unknown_s=unknown_s, pot=0.0), NOW_NS)), NOW_NS)
+    unknown_s = (1 - known) * 4 * 3600
+    found = status(configuration, seen(today=Observed(delivered(unknown_s=unknown_s, pot=pot), NOW_NS)), NOW_NS)
     assert found.beam.today is not None
     assert found.beam.today.is_mostly_unknown is is_mostly_unknown
     html = html_of("beam", found)
-    shown = html.split('id="pot-today"')[1].split("</dd>")[0]
-    assert ("–" in shown, "mostly not known" in html) == (is_mostly_unknown, is_mostly_unknown)
+    assert html.split('id="pot-today" class="figure">')[1].split("</dd>")[0] == shown
+    assert ("mostly not known" in html) is is_mostly_unknown
+    assert ("18.9 MWh in what is known" in html) is is_mostly_unknown
 
 
 def test_after_the_end_of_what_is_known_today_is_unknown(configuration: Configuration) -> None:
