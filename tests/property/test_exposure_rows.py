@@ -15,7 +15,7 @@ from nualley.exposure.integral import BeamHistory, integrate, segments
 from nualley.exposure.models import Series
 from nualley.exposure.row_keeper import RowKeeper
 from nualley.exposure.row_reader import KeptRows
-from nualley.exposure.rows import make_rows
+from nualley.exposure.rows import Parts, make_rows
 from nualley.exposure.sources import beam_sources
 from nualley.physics import History, LinkChange, PvRows, exact_integral, exact_sums, float_parts, history_from_rows
 from tests.unit.exposure.fakes import (
@@ -61,6 +61,21 @@ def test_parts_add_up_exactly_and_the_first_is_the_rounded_number(total: int, ex
     exact = total * Fraction(2) ** exponent
     assert sum(map(Fraction, parts)) == exact
     assert not parts or parts[0] == float(exact)
+
+
+@given(st.lists(st.lists(floats, max_size=4), min_size=1, max_size=6), st.data())
+def test_numbers_are_the_same_in_whatever_parts_and_never_when_one_differs(
+    numbers: list[list[float]], data: st.DataObject
+) -> None:
+    def written(parts: list[list[float]]) -> Parts:
+        offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+        return Parts(offsets, np.array([part for number in parts for part in number], dtype=np.float64))
+
+    one = written(numbers)
+    assert one.is_same_as(written([[*data.draw(st.permutations(number)), 1.0, -1.0] for number in numbers]))
+    at = data.draw(st.integers(0, len(numbers) - 1))
+    assert not one.is_same_as(written([[*number, 1e-30] if i == at else number for i, number in enumerate(numbers)]))
+    assert not one.is_same_as(written([*numbers, [0.0]]))
 
 
 # ------------------------------------------------------------------ rows of steps
