@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,14 +56,21 @@ def _serve(site: Site, environ: dict[str, str] | None = None) -> Child:
     return Child(["tests.web.server_child", folder], {**os.environ, **path, **(environ or {})})
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    """An experiment in which nothing has happened yet, served."""
-    site = make_site(tmp_path)
+@contextmanager
+def _served(site: Site) -> Iterator[Served]:
     child = _serve(site)
     found = Served(site, child, child.wait_until_ready()["url"])
-    yield found
-    found.child.kill()
+    try:
+        yield found
+    finally:
+        found.child.kill()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """An experiment in which nothing has happened yet, served; one for all tests of a module, which only look."""
+    with _served(make_site(tmp_path_factory.mktemp("served"))) as found:
+        yield found
 
 
 @dataclass
@@ -78,22 +85,35 @@ class Running:
         return self.served.url
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    """An experiment that runs: a history of the beam, recorded runs, live values, two drives."""
-    site = make_site(tmp_path)
+@contextmanager
+def _running(folder: Path) -> Iterator[Running]:
+    site = make_site(folder)
     for name in ("data1", "data2"):
         (site.configuration.directory / "drives" / name).mkdir(parents=True)
     fill_power(site)
     fill_catalog(site)
     site.catalog().close()
     archive = PlayedArchive(site)
-    say_hello(archive)
-    child = _serve(site)
-    found = Running(Served(site, child, child.wait_until_ready()["url"]), archive)
-    yield found
-    found.served.child.kill()
-    archive.stop()
+    try:
+        say_hello(archive)
+        with _served(site) as served:
+            yield Running(served, archive)
+    finally:
+        archive.stop()
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    """An experiment that runs: a history of the beam, recorded runs, live values, two drives; a test may end it."""
+    with _running(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The same, one for all tests of a module: they leave it alive, and need no value that another changes."""
+    with _running(tmp_path_factory.mktemp("lasting")) as found:
+        yield found
 
 
 @dataclass

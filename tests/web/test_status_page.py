@@ -37,25 +37,28 @@ def wide_figures(watched: Watched) -> list[str]:
 
 
 # ---------------------------------------------------------------- live
-def test_values_change_without_a_reload(running: Running, look: Look) -> None:
-    watched = look(running.url)
+def test_values_change_without_a_reload(lasting: Running, look: Look) -> None:
+    lasting.archive.say(sample(POWER, 1.385))
+    watched = look(lasting.url)
     watched.wait_until_live()
     watched.wait_for(lambda: watched.text("#power") == "1.385 MW")
     watched.page.evaluate("window.mark = 'not reloaded'")
 
-    running.archive.say(sample(POWER, 0.912))
+    lasting.archive.say(sample(POWER, 0.912))
     watched.wait_for(lambda: watched.text("#power") == "912 kW", limit_s=5)
     row = watched.page.locator(f'tr[data-name="{POWER}"]')
     watched.wait_for(lambda: "0.912" in row.inner_text())
 
-    running.archive.say(sample("DEMO:CENNS10:DAQ:STATE", "Paused"))
+    lasting.archive.say(sample("DEMO:CENNS10:DAQ:STATE", "Paused"))
     watched.wait_for(lambda: "paused" in watched.text("#detector-cenns-10"))
+    lasting.archive.say(sample("DEMO:CENNS10:DAQ:STATE", "Running"))
+    watched.wait_for(lambda: "taking data" in watched.text("#detector-cenns-10"))
     assert watched.page.evaluate("window.mark") == "not reloaded"
     assert watched.complaints == []
 
 
-def test_ages_and_the_clock_go_on(running: Running, look: Look) -> None:
-    watched = look(running.url)
+def test_ages_and_the_clock_go_on(lasting: Running, look: Look) -> None:
+    watched = look(lasting.url)
     watched.wait_until_live()
     age = watched.page.locator('tr[data-name="DEMO:BEAM:ENERGY"] time')
     before, clock = age.inner_text(), watched.text("#clock-utc")
@@ -119,12 +122,14 @@ def test_not_live_when_the_server_is_killed_and_live_again_when_it_is_back(runni
     watched.wait_for(lambda: watched.text("#power") == "1.111 MW")
 
 
-def test_not_live_while_the_server_hangs(running: Running, look: Look) -> None:
-    watched = look(running.url)
+def test_not_live_while_the_server_hangs(lasting: Running, look: Look) -> None:
+    watched = look(lasting.url)
     watched.wait_until_live()
-    running.served.child.signal(signal.SIGSTOP)
-    watched.wait_for(lambda: watched.page.locator("#not-live").is_visible(), limit_s=6)
-    running.served.child.signal(signal.SIGCONT)
+    lasting.served.child.signal(signal.SIGSTOP)
+    try:
+        watched.wait_for(lambda: watched.page.locator("#not-live").is_visible(), limit_s=6)
+    finally:
+        lasting.served.child.signal(signal.SIGCONT)
     watched.wait_until_live()
 
 
@@ -136,8 +141,8 @@ def test_a_page_that_never_was_live_says_so(served: Served, look: Look) -> None:
 
 
 # ---------------------------------------------------------------- content
-def test_the_whole_page(running: Running, look: Look) -> None:
-    watched = look(running.url)
+def test_the_whole_page(lasting: Running, look: Look) -> None:
+    watched = look(lasting.url)
     watched.wait_until_live()
     watched.wait_for(lambda: "× 10" in watched.text("#pot-today"))
     alley = watched.text("#alley")
@@ -155,8 +160,8 @@ def test_the_whole_page(running: Running, look: Look) -> None:
     assert "in use" in watched.text("#drives")
 
 
-def test_the_plot_is_drawn_and_goes_on(running: Running, look: Look) -> None:
-    watched = look(running.url)
+def test_the_plot_is_drawn_and_goes_on(lasting: Running, look: Look) -> None:
+    watched = look(lasting.url)
     watched.wait_until_live()
 
     def n_inked() -> int:
@@ -187,18 +192,18 @@ def test_a_fresh_experiment(served: Served, look: Look) -> None:
 
 
 # ---------------------------------------------------------------- use
-def test_values_are_filtered_and_sorted_and_stay_so(running: Running, look: Look) -> None:
-    watched = look(running.url)
+def test_values_are_filtered_and_sorted_and_stay_so(lasting: Running, look: Look) -> None:
+    watched = look(lasting.url)
     watched.wait_until_live()
     watched.page.fill("#values-filter", "LAR:t temp")
     assert shown_values(watched) == ["DEMO:LAR:T1", "DEMO:LAR:T2", "DEMO:LAR:T3", "DEMO:LAR:T4"]
-    assert watched.text("#values-shown") == f"4 of {len(running.archive.pvs)} shown"
+    assert watched.text("#values-shown") == f"4 of {len(lasting.archive.pvs)} shown"
 
     header = watched.page.locator('th button[data-sort="value"]')
     header.click()
     header.click()
     assert shown_values(watched) == ["DEMO:LAR:T4", "DEMO:LAR:T3", "DEMO:LAR:T2", "DEMO:LAR:T1"]
-    running.archive.say(sample("DEMO:LAR:T1", 400.0))
+    lasting.archive.say(sample("DEMO:LAR:T1", 400.0))
     watched.wait_for(lambda: shown_values(watched)[0] == "DEMO:LAR:T1")
     assert watched.page.input_value("#values-filter") == "LAR:t temp"
 
@@ -207,8 +212,8 @@ def test_values_are_filtered_and_sorted_and_stay_so(running: Running, look: Look
     assert set(shown_values(watched)) == {"DEMO:LAR:P1", "DEMO:LAR:P2"}
 
 
-def test_the_keyboard_reaches_everything(running: Running, look: Look) -> None:
-    watched = look(running.url)
+def test_the_keyboard_reaches_everything(lasting: Running, look: Look) -> None:
+    watched = look(lasting.url)
     watched.wait_until_live()
     reached: list[str] = []
     for _ in range(12):
@@ -226,7 +231,7 @@ def test_the_keyboard_reaches_everything(running: Running, look: Look) -> None:
     watched.page.focus("#values-filter")
     for number, letter in enumerate("power"):
         watched.page.keyboard.type(letter)
-        running.archive.say(sample(POWER, 1.2 + number / 100))
+        lasting.archive.say(sample(POWER, 1.2 + number / 100))
         watched.page.wait_for_timeout(300)
     assert watched.page.input_value("#values-filter") == "power"
     assert shown_values(watched) == [POWER]
@@ -234,8 +239,8 @@ def test_the_keyboard_reaches_everything(running: Running, look: Look) -> None:
 
 # ---------------------------------------------------------------- everywhere
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (320, 640), (768, 1024), (1440, 900)])
-def test_no_width_scrolls_sideways(running: Running, look: Look, width: int, height: int) -> None:
-    watched = look(running.url, width=width, height=height)
+def test_no_width_scrolls_sideways(lasting: Running, look: Look, width: int, height: int) -> None:
+    watched = look(lasting.url, width=width, height=height)
     watched.wait_until_live()
     assert not has_sideways_scroll(watched)
     watched.page.locator("#values-title").scroll_into_view_if_needed()
@@ -246,8 +251,8 @@ def test_no_width_scrolls_sideways(running: Running, look: Look, width: int, hei
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_words_stand_out_from_their_ground(running: Running, look: Look, scheme: str) -> None:
-    watched = look(running.url, color_scheme=scheme)
+def test_words_stand_out_from_their_ground(lasting: Running, look: Look, scheme: str) -> None:
+    watched = look(lasting.url, color_scheme=scheme)
     watched.wait_until_live()
     poor = watched.page.evaluate(
         """() => {
@@ -281,19 +286,19 @@ def test_words_stand_out_from_their_ground(running: Running, look: Look, scheme:
     assert poor == []
 
 
-def test_no_request_leaves_the_machine_and_nothing_complains(running: Running, look: Look) -> None:
-    watched = look(running.url)
+def test_no_request_leaves_the_machine_and_nothing_complains(lasting: Running, look: Look) -> None:
+    watched = look(lasting.url)
     watched.wait_until_live()
-    running.archive.say(sample(POWER, 1.25))
+    lasting.archive.say(sample(POWER, 1.25))
     watched.wait_for(lambda: watched.text("#power") == "1.250 MW")
     watched.page.wait_for_timeout(2000)
-    assert {urlsplit(url).netloc for url in watched.requests} == {urlsplit(running.url).netloc}
+    assert {urlsplit(url).netloc for url in watched.requests} == {urlsplit(lasting.url).netloc}
     assert not [url for url in watched.requests if urlsplit(url).scheme != "http"]
     assert watched.complaints == []
 
 
-def test_the_policy_holds(running: Running, look: Look) -> None:
-    watched = look(running.url)
+def test_the_policy_holds(lasting: Running, look: Look) -> None:
+    watched = look(lasting.url)
     watched.wait_until_live()
     ran = watched.page.evaluate(
         """async () => {
@@ -327,18 +332,18 @@ def test_the_server_stops_at_once_with_a_page_open(running: Running, look: Look)
     assert time.monotonic() - began_s < 4
 
 
-def test_times_in_the_page_are_of_the_server(running: Running, look: Look) -> None:
-    watched = look(running.url)
+def test_times_in_the_page_are_of_the_server(lasting: Running, look: Look) -> None:
+    watched = look(lasting.url)
     watched.wait_until_live()
     shown = watched.page.evaluate("document.querySelector('#archive time').dateTime")
     now_s = SystemClock().now_ns() / SECOND_NS
     assert abs(now_s - watched.page.evaluate(f"Date.parse('{shown}') / 1000")) < 10
 
 
-def test_a_process_that_gave_up_is_told_on_the_page(running: Running, look: Look) -> None:
-    store = running.served.site.configuration.store
+def test_a_process_that_gave_up_is_told_on_the_page(lasting: Running, look: Look) -> None:
+    store = lasting.served.site.configuration.store
     with hold_role(store, "archive"), hold_role(store, "web"):
-        watched = look(running.url)
+        watched = look(lasting.url)
         watched.wait_until_live()
         watched.wait_for(lambda: "process.archive" not in watched.text("#processes"))
         assert "process.worker: does not run" in watched.text("#processes")
