@@ -1,8 +1,10 @@
 """Whatever happens to the bytes of the log: what is said to be known was so, and what is missing is told."""
 
+import os
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +18,7 @@ from nualley.pv import Connection, Life, Sample, ValueType
 START_NS = parse_time_ns("2026-11-22T23:59:40Z", 0)
 IOC = "127.0.0.1:5064"
 PVS = ("A", "B")
+N_EXAMPLES = 2000 if os.environ.get("NUALLEY_SOAK") == "1" else 40
 
 CHANGES = st.lists(
     st.tuples(st.sampled_from(["A", "B", "both", "none", "seal"]), st.integers(0, 9)), min_size=4, max_size=25
@@ -77,7 +80,8 @@ def check_knowledge(folder: Path, clock: StandingClock, truth: dict[str, list[tu
     return reader.ledger().is_balanced
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.fault
+@settings(max_examples=N_EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 @given(changes=CHANGES, damages=DAMAGE)
 def test_nothing_is_invented_over_what_is_lost(changes, damages):
     with tempfile.TemporaryDirectory() as name:
