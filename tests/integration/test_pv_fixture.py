@@ -1,5 +1,8 @@
 """The IOC fixture itself: what goes wrong in it is said, and two of them do not hear each other."""
 
+from dataclasses import astuple
+from pathlib import Path
+
 import pytest
 
 from nualley.pv import Connection, Sample
@@ -13,6 +16,11 @@ pytestmark = [pytest.mark.real_ioc, pytest.mark.enable_socket]
 def test_ports_differ():
     ports = EpicsPorts.free()
     assert len({ports.ca, ports.repeater, ports.pva, ports.pva_broadcast}) == 4
+
+
+def test_ports_are_none_that_the_kernel_gives_to_whoever_asks_before_the_ioc_has_them():
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert max(max(astuple(EpicsPorts.free())) for _ in range(20)) < max(first, 32_768)
 
 
 def test_nobody_elses_epics_settings_reach_a_child():

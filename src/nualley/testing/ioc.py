@@ -5,6 +5,7 @@ is a child process, or hands `Ioc.environment` to the program that it starts; it
 """
 
 import os
+import random
 import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,9 @@ Implementation: TypeAlias = Literal["softioc", "caproto", "p4p"]
 
 _LOOPBACK = "127.0.0.1"
 _ATTEMPTS = 100
+# Linux gives 32768 and above to whoever asks for any port: one of these would be another's before the IOC has it
+_PORTS = range(12_000, 32_768)
+_RANDOM = random.SystemRandom()  # a test that seeds the common one gets no ports twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class EpicsPorts:
 
     @classmethod
     def free(cls) -> "EpicsPorts":
-        """Return four ports that the kernel had free, for TCP and UDP both, a moment ago."""
+        """Return four ports that were free, for TCP and UDP both, a moment ago, and that the kernel gives to nobody."""
         with ExitStack() as held:
             return cls(*(held.enter_context(_free_port()) for _ in range(4)))
 
@@ -118,12 +122,12 @@ class EpicsPorts:
 def _free_port() -> Iterator[int]:
     for _ in range(_ATTEMPTS):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind((_LOOPBACK, 0))
-            port = tcp.getsockname()[1]
+            port = _RANDOM.choice(_PORTS)
             try:
+                tcp.bind((_LOOPBACK, port))
                 udp.bind((_LOOPBACK, port))
             except OSError:
-                continue  # free for TCP only
+                continue
             yield port
             return
     raise OSError(f"no port is free for TCP and UDP both on {_LOOPBACK} after {_ATTEMPTS} attempts")
