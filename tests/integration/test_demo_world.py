@@ -175,7 +175,10 @@ def test_a_scenario_is_done_by_poll(tmp_path):
         world.poll()
         world.poll()
         assert list(world.pids) == ["ioc"]
-    assert told == ["start-ioc", "kill-ioc", "start-ioc", "end"]
+        world.scenario, world._polled_s = Scenario.HUNG_IOC, 0.0
+        world.poll()
+        world.poll()
+    assert told == ["start-ioc", "kill-ioc", "start-ioc", "freeze-ioc", "thaw-ioc", "end"]
 
 
 def test_a_process_that_ends_by_itself_is_said_with_its_last_words(tmp_path):

@@ -17,7 +17,7 @@ from nualley.core import SECOND_NS, end_with_parent
 from nualley.demo.control import ControlSender, DaqState
 from nualley.demo.pulses import draw_events
 from nualley.demo.runs import DIGITIZERS, RUN_WRITERS, RunWriter, next_number, note_number, planned_pause
-from nualley.demo.scenarios import Scenario
+from nualley.demo.scenarios import TRUNCATING, Scenario
 from nualley.demo.world import World
 
 _STEP_S = 0.25
@@ -189,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         drop=options.directory,
         state_file=options.state_file,
         run_s=options.run_seconds,
-        truncated_run=int(options.scenario is Scenario.TRUNCATED_FILE),
+        truncated_run=int(options.scenario in TRUNCATING),
     )
     control = ControlSender(options.control)
     world = World(options.seed, options.scenario)

@@ -12,6 +12,7 @@ class Scenario(StrEnum):
     HUNG_IOC = "hung-ioc"
     KILLED_IOC = "killed-ioc"
     TRUNCATED_FILE = "truncated-file"
+    EVERYTHING = "everything"
 
 
 class Action(StrEnum):
@@ -48,12 +49,22 @@ class Trip:
         return min(1.0, max(0.0, (time_s - self.stop_s) / self.ramp_s))
 
 
-# In the middle of the first or second run of 10 s; a hang is longer than the 8 s in which it is noticed.
-TRIPS: dict[Scenario, tuple[Trip, ...]] = {Scenario.BEAM_TRIP: (Trip(13.0, 17.0, 2.0),)}
+# The world begins before the DAQs do, by as long as the product takes to connect: late enough for a slow machine.
+TRIPS: dict[Scenario, tuple[Trip, ...]] = {
+    Scenario.BEAM_TRIP: (Trip(25.0, 29.0, 2.0),),
+    Scenario.EVERYTHING: (Trip(60.0, 64.0, 2.0),),
+}
+TRUNCATING = frozenset({Scenario.TRUNCATED_FILE, Scenario.EVERYTHING})
+"""Scenarios in which the first run of each DAQ ends in half an event."""
+
+# In the middle of a run of 10 s, whose beginning is known; a hang is longer than the 8 s in which it is noticed.
 ACTIONS: dict[Scenario, tuple[tuple[float, Action], ...]] = {
     Scenario.HUNG_IOC: ((8.0, Action.FREEZE_IOC), (18.0, Action.THAW_IOC)),
     Scenario.KILLED_IOC: ((8.0, Action.KILL_IOC), (13.0, Action.START_IOC)),
-}
+    Scenario.EVERYTHING: (
+        (8.0, Action.FREEZE_IOC), (18.0, Action.THAW_IOC), (25.0, Action.KILL_IOC), (30.0, Action.START_IOC),
+    ),
+}  # fmt: skip
 
 
 def due_actions(scenario: Scenario, before_s: float, now_s: float) -> list[Action]:
