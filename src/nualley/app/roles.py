@@ -13,11 +13,12 @@ from nualley.app.archive_plan import KeptPlan, kept_ns, pv_requests, read_plan, 
 from nualley.app.archive_process import ArchiveProcess
 from nualley.app.change_desk import ChangeDesk
 from nualley.app.control import Orders, control_socket
+from nualley.app.errors import RoleTakenError
 from nualley.app.flow import FLOW
 from nualley.app.keeper import ChildKeeper
 from nualley.app.locks import ROLES, Holding, hold_role
 from nualley.app.push_desk import PushDesk
-from nualley.app.runtime import bus_endpoint, control_path, forget_bus
+from nualley.app.runtime import bus_endpoint, bus_path, control_path, forget_bus
 from nualley.app.site import Site
 from nualley.app.standing import planned
 from nualley.app.stopping import Stop, run_coroutine, run_until_stopped
@@ -187,4 +188,14 @@ def run_all(site: Site, roles: Sequence[str] = ROLES) -> ExitCode:
 
     with hold_role(configuration.store, "up", site.clock), stop.on_signals():
         _log.info("up", experiment=configuration.experiment.name, pid=os.getpid())
-        return run_coroutine(supervise())
+        try:
+            return run_coroutine(supervise())
+        finally:
+            _tidy_after_a_killed_archive(site)
+
+
+def _tidy_after_a_killed_archive(site: Site) -> None:
+    store = site.configuration.store
+    if bus_path(store).exists():  # one that ended by itself took it away
+        with contextlib.suppress(RoleTakenError), hold_role(store, "archive", site.clock):
+            forget_bus(store)

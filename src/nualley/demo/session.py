@@ -27,10 +27,10 @@ from nualley.demo.scenarios import Scenario
 DETECTORS = {"cenns-10": "CENNS10", "coh-ar-750": "AR750"}
 """Who takes data in the demo: detector -> its part of the PV names."""
 
-CONNECT_S = 30.0
+CONNECT_S = 90.0
 """Every PV is to be connected and the status page to answer within so long [s]."""
 
-DRAIN_S = 45.0
+DRAIN_S = 120.0
 _POLL_S = 0.5
 _LOOK_S = 0.02
 _UP_STOP_S = 70.0
