@@ -42,8 +42,8 @@ def until(condition, limit_s=LIMIT_S):
         time.sleep(0.05)
 
 
-def listening(world: DemoWorld, pvs=PVS) -> Listener:
-    settings = EpicsSettings(addr_list=world.epics_addr_list, auto_addr_list=False)
+def listening(world: DemoWorld, pvs=PVS, **epics) -> Listener:
+    settings = EpicsSettings(addr_list=world.epics_addr_list, auto_addr_list=False, **epics)
     return Listener(settings, pvs, environ={**os.environ, **world.environment})
 
 
@@ -132,7 +132,7 @@ def test_a_second_world_goes_on_with_the_run_numbers_and_one_file_may_be_truncat
 def test_the_ioc_can_be_frozen_thawed_killed_and_started_anew(tmp_path):
     told = []
     world = DemoWorld(tmp_path, [], on_progress=lambda *news: told.append(news))
-    with world, listening(world, ["DEMO:HEARTBEAT"]) as listener:
+    with world, listening(world, ["DEMO:HEARTBEAT"], life_s=1.0) as listener:
         listener.wait_for(Sample, "DEMO:HEARTBEAT")
         world.freeze_ioc()
         assert not listener.wait_for(Connection, after=1).is_connected

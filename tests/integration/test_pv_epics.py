@@ -85,7 +85,7 @@ def heard(records, ways, requests, *, implementation="softioc"):
     with ExitStack() as ending:
         ioc = ending.enter_context(Ioc(records, implementation=implementation))
         environ = {**ioc.environment, "PYTHONPATH": str(REPOSITORY)}
-        settings = ioc.settings(life_s=0.5)
+        settings = ioc.settings(life_s=1.0)
         yield Heard(
             ioc,
             {
