@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from nualley.app.locks import role_state
 from nualley.app.site import open_site
 from nualley.cli.main import main
 from nualley.core import SECOND_NS, parse_time_ns
-from nualley.testing.ioc import Ioc, Record
+from nualley.testing.ioc import EpicsPorts, Ioc, Record
 
 pytestmark = [
     pytest.mark.fault,
@@ -89,8 +88,7 @@ def product(tmp_path, ioc):
     folder = tmp_path / "e"
     assert main(["init", str(folder)]) == 0
     (folder / "pvs" / "lab.toml").write_text('[pv]\n"T:N" = {}\n"T:QUIET" = {}\n')
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = EpicsPorts.free().ca  # the kernel gives it to nobody else meanwhile
     path = folder / "experiment.toml"
     text = path.read_text().replace('addr_list = ["127.0.0.1"]', f'addr_list = ["{ioc.address}"]')
     path.write_text(text.replace("[web]\n", f"[web]\nport = {port}\n"))

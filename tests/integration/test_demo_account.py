@@ -44,6 +44,10 @@ class Play:
         assert code == 0, self.said
         return json.loads(self._out.read_text())
 
+    @cached_property
+    def site(self) -> Site:
+        return Site(load(self.experiment, {}))
+
     def wait_until_data_are_taken(self) -> None:
         end_s = time.monotonic() + LIMIT_S
         while "\n  stops " not in self.said:
@@ -155,12 +159,12 @@ def test_a_beam_trip_is_no_beam(tripped):
 
 def unknown_s(play: Play, detector: str) -> list[float]:
     """Time in which the beam is unknown [s], of each run."""
-    return [run["unknown_s"] for run in play.command("beam", "exposure")["runs"] if run["detector"] == detector]
+    return [run.amounts.unknown_s for run in play.site.exposures().exposures(detector).runs]
 
 
 def absences_s(play: Play, pv: str) -> list[float]:
     """How long nothing was heard of a PV [s]: from its last sign of life to its next value, for each disconnect."""
-    rows = Site(load(play.experiment, {})).archive().read(pv, 0, 2**62).to_pylist()
+    rows = play.site.archive().read(pv, 0, 2**62).to_pylist()
     return [
         (next(later["time_ns"] for later in rows[number:] if later["kind"] == "sample") - row["last_heard_ns"]) / 1e9
         for number, row in enumerate(rows)

@@ -24,6 +24,7 @@ import pytest
 from nualley.app.locks import role_state
 from nualley.app.site import Site
 from nualley.config import load, write_template
+from nualley.testing.ioc import EpicsPorts
 
 pytestmark = [
     pytest.mark.xdist_group("demo"),  # one at a time: each takes the machine
@@ -127,9 +128,7 @@ def taken_port() -> Iterator[int]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return EpicsPorts.free().ca  # the kernel gives it to nobody else before the page is there
 
 
 def up(nualley: Callable[..., Command], site: Site, *roles: str, port: int) -> Command:
