@@ -1,5 +1,6 @@
 """Killed, full, read-only, failing: never a partial or wrong file under a final name, and the next try succeeds."""
 
+import contextlib
 import errno
 import os
 import random
@@ -26,7 +27,7 @@ from nualley.storage.adapters.posix import PosixFiles
 source, folder = map(Path, sys.argv[1:])
 print("ready", flush=True)
 for number in range(10_000):
-    publish(source, folder / f"sub{number % 3}" / f"copy{number}", files=PosixFiles())
+    publish(source, folder / f"sub{number % 3}" / f"copy{number}", files=PosixFiles(), resumes=number % 2 == 1)
     print(number, flush=True)
 """
 
@@ -50,7 +51,9 @@ def test_killed_at_random_moments(tmp_path: Path, seed: int, is_soak: bool) -> N
         for path in folder.rglob("copy*"):
             assert path.read_bytes() == data
         for number in range(len(acknowledged) + 1):
-            publish(source, folder / f"sub{number % 3}" / f"copy{number}", files=PosixFiles())
+            path = folder / f"sub{number % 3}" / f"copy{number}"
+            publish(source, path, files=PosixFiles(), resumes=chance.random() < 0.5)
+            assert path.read_bytes() == data
         assert not list(folder.rglob("*.part"))
 
 
@@ -68,6 +71,11 @@ class Interfering(PosixFiles):
         self.before("open_part")
         part = super().open_part(destination)
         return InterferingPart(part, self.before)
+
+    def take_part(self, destination: Path, size_B: int) -> PosixPart | None:
+        self.before("take_part")
+        part = super().take_part(destination, size_B)
+        return None if part is None else InterferingPart(part, self.before)
 
     def sync_directory(self, directory: Path) -> None:
         self.before("sync_directory")
@@ -117,7 +125,8 @@ def run_in_child(work: Callable[[], object]) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def test_killed_before_every_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("resumes", [False, True])
+def test_killed_before_every_step(tmp_path: Path, resumes: bool) -> None:
     source, data = tmp_path / "source", os.urandom(2**20 + 1)
     source.write_bytes(data)
     n_killed = 0
@@ -130,13 +139,15 @@ def test_killed_before_every_step(tmp_path: Path) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             left[0] -= 1
 
-        status = run_in_child(lambda f=folder, b=before: publish(source, f / "final", files=Interfering(b)))
+        files = Interfering(before)
+        status = run_in_child(lambda f=folder, i=files: publish(source, f / "final", files=i, resumes=resumes))
         is_killed = os.WIFSIGNALED(status)
         n_killed += is_killed
         final = folder / "final"
         assert not final.exists() or final.read_bytes() == data
         assert not final.exists() or publish(source, final, files=PosixFiles()).already_there
-        publish(source, final, files=PosixFiles())
+        publish(source, final, files=PosixFiles(), resumes=resumes)
+        assert final.read_bytes() == data
         assert [path.name for path in folder.iterdir()] == ["final"]
         if not is_killed:
             break
@@ -242,3 +253,28 @@ def test_a_folder_without_the_right_to_write(tmp_path: Path) -> None:
     run_in_child(work)
     assert result.read_text().startswith("DestinationRefused: drive/final cannot be written: Permission denied")
     assert "give this user the right to write to drive" in result.read_text()
+
+
+def test_who_is_not_root_takes_up_his_own_part(
+    open_folder: Path, as_nobody: Callable[[Callable[[], None]], None]
+) -> None:
+    """A part is read-only from its beginning, also for its owner."""
+    source, final = open_folder / "source", open_folder / "final"
+    source.write_bytes(os.urandom(2**20 + 7))
+
+    def work() -> None:
+        def stop(done_B: int, _total_B: int) -> None:
+            raise KeyboardInterrupt
+
+        with contextlib.suppress(KeyboardInterrupt):
+            publish(source, final, files=PosixFiles(), progress=stop, resumes=True)
+        left = PosixFiles().take_part(final, 2**30)
+        assert left is not None
+        with left:
+            assert left.state().size_B == 2**20 + 7  # the room was reserved
+        assert not publish(source, final, files=PosixFiles(), resumes=True).already_there
+        assert final.read_bytes() == source.read_bytes()
+        assert final.stat().st_mode & 0o777 == 0o444
+
+    as_nobody(work)
+    assert sorted(path.name for path in open_folder.iterdir()) == ["final", "source"]

@@ -197,6 +197,13 @@ class FileState:
         return (self.device, self.inode) == (other.device, other.inode)
 
 
+class PublishStep(StrEnum):
+    """How far the copy of a file has come, before it gets its name."""
+
+    SYNCED = "synced"
+    VERIFIED = "verified"
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """A file under its final name, durable and verified.

@@ -44,12 +44,16 @@ class Part(OpenFile, Protocol):
 
     path: Path
 
+    def seek(self, offset_B: int) -> None:
+        """Read or write from there on."""
+        ...
+
     def preallocate(self, size_B: int) -> None:
         """Reserve room, so that a full drive shows before the copy; a file system that cannot is no error."""
         ...
 
     def write(self, chunk: memoryview) -> None:
-        """Append all of the bytes."""
+        """Write all of the bytes, from where it stands."""
         ...
 
     def set_writable(self, *, is_writable: bool) -> None:
@@ -86,6 +90,14 @@ class DurableFiles(Protocol):
     def open_part(self, destination: Path) -> Part:
         """Make an empty part for the destination, alone: one left by a dead process is removed first.
 
+        BlockingIOError where a living process holds it.
+        """
+        ...
+
+    def take_part(self, destination: Path, size_B: int) -> Part | None:
+        """Take over the part that a dead process left, at its start; None where none is there that may be gone on with.
+
+        That is one with other names, which may be a final one, or with more than ``size_B`` bytes.
         BlockingIOError where a living process holds it.
         """
         ...

@@ -5,15 +5,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nualley.core import Digester, Digests, reason
-from nualley.storage.errors import DestinationConflict, DigestMismatch, SourceChanged, VerifyFailed
-from nualley.storage.models import FileState, Published
+from nualley.core import Digester, Digests, IntegrityError, reason
+from nualley.storage.errors import DestinationConflict, DigestMismatch, SourceChanged, StorageError, VerifyFailed
+from nualley.storage.models import FileState, Published, PublishStep
 from nualley.storage.ports import DurableFiles, OpenFile, Part
 from nualley.storage.refusals import reading, shown, vanished, writing
 
 _CHUNK_B = 1 << 20
 
 Progress = Callable[[int, int], None]
+Told = Callable[[PublishStep, Digests], None]
+"""Told each step that was reached, and the digests of the bytes."""
 
 
 def publish(
@@ -23,6 +25,8 @@ def publish(
     files: DurableFiles,
     expected: Digests | None = None,
     progress: Progress | None = None,
+    told: Told | None = None,
+    resumes: bool = False,
 ) -> Published:
     """Copy a file so that it stands under its final name verified and durable, or not at all.
 
@@ -38,6 +42,11 @@ def publish(
         What the source has to hold.
     progress : callable, optional
         Told bytes done and bytes to do [B]; copying and reading back count alike.
+    told : callable, optional
+        Told the steps as they are reached; it may raise, which ends the copy.
+    resumes : bool
+        Go on with the part that a dead process left, as far as its bytes are those of the source, and leave one's own
+        where something else than the copy itself ends it: Ctrl-C, ``progress`` or ``told``.
 
     Returns
     -------
@@ -61,18 +70,20 @@ def publish(
     -----
     The order is: write a part -> fdatasync -> drop the page cache -> read back and compare -> see that the source did
     not change -> link without overwriting -> fsync the folder and those above it that were made. A part of a process
-    that died is recognised by its lock, which died with it, and removed by the next who publishes to the same name.
+    that died is recognised by its lock, which died with it, and removed by the next who publishes to the same name, or
+    taken up where he resumes. How far it is good nobody has to remember, nor is believed: what the drive gives back of
+    it is compared with the source, chunk by chunk, and written anew from the first difference on.
     """
     with reading(source):
         opened = files.open(source)
     with opened:
         with reading(source):
             source_state = opened.state()
-        steps = _Steps(files, destination, source_state, progress)
+        steps = _Steps(files, destination, source_state, progress, told)
         if steps.is_taken():
             digests = steps.read_source(source, opened, expected)
             return steps.compare(digests)
-        return steps.copy(source, opened, expected)
+        return steps.copy(source, opened, expected, resumes=resumes)
 
 
 def read_back(path: Path, *, files: DurableFiles) -> Digests:
@@ -149,28 +160,35 @@ class _Steps:
     destination: Path
     source_state: FileState
     progress: Progress | None
+    told: Told | None = None
 
     def is_taken(self) -> bool:
         with self._writing():
             return self.files.state(self.destination) is not None
 
-    def copy(self, source: Path, opened: OpenFile, expected: Digests | None) -> Published:
+    def copy(self, source: Path, opened: OpenFile, expected: Digests | None, *, resumes: bool) -> Published:
         size_B = self.source_state.size_B
+        is_kept = False
         with self._writing():
-            above, part = self._open_part()
+            above, part, begun = self._take_part() if resumes else (*self._open_part(), None)
         with part:
             try:
                 with self._writing():
                     part.preallocate(size_B)
-                digests = self._fill(part, source, opened, expected)
+                digests = self._fill(part, source, opened, expected, begun=begun)
                 with self._writing():
                     part.set_mtime(self.source_state.mtime_ns)
                 self._settle(part, digests)
                 self._check_unchanged(source)
                 return self._give_name(part, digests, above)
+            except BaseException as error:
+                # a part that the copy itself gave up is wrong, or in the way of a full drive
+                is_kept = resumes and not isinstance(error, StorageError | IntegrityError)
+                raise
             finally:
-                with self._writing():
-                    part.remove()
+                if not is_kept:
+                    with self._writing():
+                        part.remove()
 
     def make(self, make: Callable[[Path], None], check: Callable[[Path], None] | None) -> Published:
         with self._writing():
@@ -227,14 +245,24 @@ class _Steps:
         above = self.files.make_directories(self.destination.parent)
         return above, self.files.open_part(self.destination)
 
-    def _fill(self, part: Part, source: Path, opened: OpenFile, expected: Digests | None) -> Digests:
+    def _take_part(self) -> tuple[Sequence[Path], Part, "_Begun | None"]:
+        above = self.files.make_directories(self.destination.parent)
+        left = self.files.take_part(self.destination, self.source_state.size_B)
+        if left is not None:
+            return above, left, _Begun(left)
+        return above, self.files.open_part(self.destination), None
+
+    def _fill(
+        self, part: Part, source: Path, opened: OpenFile, expected: Digests | None, *, begun: "_Begun | None"
+    ) -> Digests:
         def read(buffer: memoryview) -> int:
             with reading(source):
                 return opened.read_into(buffer)
 
         def write(chunk: memoryview) -> None:
             with self._writing():
-                part.write(chunk)
+                if begun is None or not begun.holds(chunk):
+                    part.write(chunk)
 
         digests = _digest(read, sink=write, advance=self._advance_from(0))
         self._check_read(source, digests, expected)
@@ -255,9 +283,11 @@ class _Steps:
         """Bring the bytes to the drive and see that the drive gives them back."""
         with self._writing():
             part.sync()
+        self._tell(PublishStep.SYNCED, digests)
+        with self._writing():
             part.drop_cache()
             part.rewind()
-            found = _digest(part.read_into, advance=self._advance_from(digests.size_B))
+        found = self._read_part(part, digests.size_B)
         if found != digests:
             raise VerifyFailed(
                 f"{shown(self.destination)} reads back as xxh3_128 {found.xxh3_128} ({found.size_B} B), "
@@ -265,6 +295,18 @@ class _Steps:
                 where=shown(self.destination),
                 do="look at the drive, its cable and the machine's memory; nothing was left under the final name",
             )
+        self._tell(PublishStep.VERIFIED, digests)
+
+    def _read_part(self, part: Part, size_B: int) -> Digests:
+        def read(buffer: memoryview) -> int:
+            with self._writing():
+                return part.read_into(buffer)
+
+        return _digest(read, advance=self._advance_from(size_B))
+
+    def _tell(self, step: PublishStep, digests: Digests) -> None:
+        if self.told:
+            self.told(step, digests)
 
     def _check_unchanged(self, source: Path) -> None:
         with reading(source):
@@ -309,6 +351,38 @@ class _Steps:
                 progress(done_B + read_B, total_B)
 
         return advance
+
+
+class _Begun:
+    """The part of a dead process, as far as its bytes are those that it should hold.
+
+    Parameters
+    ----------
+    part : Part
+        At its start.
+    """
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+        self._good_B = 0
+        self._is_good = True
+
+    def holds(self, chunk: memoryview) -> bool:
+        """Return whether the next bytes are these; at the first that are not, the part stands where they belong."""
+        if self._is_good and self._read(len(chunk)) == chunk:
+            self._good_B += len(chunk)
+            return True
+        if self._is_good:
+            self._is_good = False
+            self._part.seek(self._good_B)
+        return False
+
+    def _read(self, size_B: int) -> bytearray:
+        found = bytearray(size_B)
+        n_read = 0
+        while n_more := self._part.read_into(memoryview(found)[n_read:]):
+            n_read += n_more
+        return found[:n_read]
 
 
 def _digest(

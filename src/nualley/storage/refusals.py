@@ -121,7 +121,7 @@ def _full(error: OSError, destination: Path, *, size_B: int, available_B: Callab
     return DriveFull(
         what,
         where=shown(destination),
-        do="free room there or name another drive in drives.toml, then give 'nualley runs ingest' again",
+        do="free room there or name another drive in drives.toml, then give the same command again",
     )
 
 

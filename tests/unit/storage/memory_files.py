@@ -130,6 +130,19 @@ class MemoryFiles:
         self.names[path] = node
         return MemoryPart(self, path, node)
 
+    def take_part(self, destination: Path, size_B: int) -> "MemoryPart | None":
+        path = self.part_path(destination)
+        self.record("take_part", path)
+        known = self.names.get(path)
+        if known is None:
+            return None
+        if known.is_held:
+            raise BlockingIOError(errno.EAGAIN, "held", str(path))
+        if list(self.names.values()).count(known) > 1 or len(known.data) > size_B:
+            return None
+        known.is_held = True
+        return MemoryPart(self, path, known)
+
     def part_path(self, destination: Path) -> Path:
         return destination.with_name(f".{destination.name}.part")
 
@@ -229,9 +242,12 @@ class MemoryPart(MemoryFile):
         self.files.record("write", self.path)
         if len(chunk) > self.files.available_B(self.path):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-        self.node.data += bytes(chunk)
+        self.node.data[self.offset : self.offset + len(chunk)] = bytes(chunk)
         self.node.is_cached = True
-        self.offset = len(self.node.data)
+        self.offset += len(chunk)
+
+    def seek(self, offset_B: int) -> None:
+        self.offset = offset_B
 
     def set_writable(self, *, is_writable: bool) -> None:
         self.files.record("set_writable" if is_writable else "set_read_only", self.path)

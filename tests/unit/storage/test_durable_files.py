@@ -169,6 +169,38 @@ def test_stale_parts_are_removed_on_request(world: World) -> None:
     assert world.names() == set()
 
 
+def test_a_part_of_a_dead_process_is_taken_over_at_its_start(world: World) -> None:
+    destination = world.root / "final"
+    assert world.files.take_part(destination, 10) is None
+    world.leave_stale_part(destination)
+    part = world.files.take_part(destination, 10)
+    assert part is not None
+    with part:
+        assert read_all(part) == b"half"
+        part.seek(2)
+        part.write(memoryview(b"ALLOWED"))
+        part.rewind()
+        assert read_all(part) == b"haALLOWED"
+        with pytest.raises(BlockingIOError):
+            world.files.take_part(destination, 10)
+        with pytest.raises(BlockingIOError):
+            world.files.open_part(destination)
+        part.link(destination)
+        part.remove()
+    assert world.get(destination) == b"haALLOWED"
+    assert world.names() == {destination}
+
+
+def test_a_part_that_is_a_name_of_the_final_file_or_too_long_is_not_taken_over(world: World) -> None:
+    destination = world.root / "final"
+    world.leave_stale_part(destination)
+    assert world.files.take_part(destination, 3) is None
+    with world.files.open_part(destination) as part:
+        part.write(memoryview(b"good"))
+        part.link(destination)
+    assert world.files.take_part(destination, 10) is None
+
+
 def test_folders_above_are_named_nearest_first_and_can_be_synced(world: World) -> None:
     above = world.files.make_directories(world.root / "a" / "b")
     assert list(above)[:2] == [world.root / "a", world.root]

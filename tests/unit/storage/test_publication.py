@@ -15,6 +15,7 @@ from nualley.storage import (
     DriveFailing,
     DriveFull,
     DriveReadOnly,
+    PublishStep,
     SourceChanged,
     SourceUnreadable,
     SourceVanished,
@@ -347,7 +348,7 @@ def test_a_full_drive_names_free_and_needed_bytes(is_preallocating: bool) -> Non
         publish(SOURCE, DESTINATION, files=files)
     assert "1.0 MiB (1048576 B) free" in caught.value.what or not is_preallocating
     assert f"({len(DATA)} B)" in caught.value.what
-    assert "nualley runs ingest" in caught.value.do
+    assert "the same command again" in caught.value.do
     assert bool(files.names_of("write")) is not is_preallocating
     assert_nothing_left(files)
 
@@ -418,3 +419,114 @@ def test_a_full_drive_under_a_made_file(files: MemoryFiles) -> None:
     with pytest.raises(DriveFull, match=r"needs 1\.0 KiB"):
         publish_made(DESTINATION, make, files=files, size_B=1024)
     assert_nothing_left(files)
+
+
+# ---------------------------------------------------------------- a copy that is taken up again
+class Killed(BaseException):
+    """What no handler of errors sees."""
+
+
+def left_after(files: MemoryFiles, n_written: int) -> None:
+    """Copy until that many chunks are written, then be killed."""
+
+    def advance(done_B: int, _total_B: int) -> None:
+        if done_B >= n_written * 2**20:
+            raise Killed
+
+    with pytest.raises(Killed):
+        publish(SOURCE, DESTINATION, files=files, progress=advance, resumes=True)
+    assert DESTINATION not in files.names
+    assert files.part_path(DESTINATION) in files.names
+
+
+def n_written(files: MemoryFiles) -> int:
+    return len(files.names_of("write"))
+
+
+def test_a_copy_that_was_stopped_goes_on_where_it_was(files: MemoryFiles) -> None:
+    left_after(files, 1)
+    files.calls.clear()
+    published = publish(SOURCE, DESTINATION, files=files, resumes=True)
+    assert n_written(files) == 2
+    assert published.digests == digests_of(DATA)
+    assert files.is_durable(DESTINATION)
+    assert set(files.names) == {SOURCE, DESTINATION}
+
+
+@pytest.mark.parametrize("at", [0, 2**20 - 1, 2**20, len(DATA) - 4])
+def test_a_part_is_believed_only_as_far_as_it_is_the_source(files: MemoryFiles, at: int) -> None:
+    left_after(files, 3)
+    part = files.part_path(DESTINATION)
+    rotten = bytearray(files.get(part) or b"")
+    rotten[at] ^= 1
+    files.rot(part, bytes(rotten))
+    publish(SOURCE, DESTINATION, files=files, resumes=True)
+    assert files.get(DESTINATION) == DATA
+
+
+def test_a_part_of_a_source_that_changed_since_is_written_anew(files: MemoryFiles) -> None:
+    left_after(files, 2)
+    other = bytes(reversed(DATA))
+    files.put(SOURCE, other, mtime_ns=99)
+    assert publish(SOURCE, DESTINATION, files=files, resumes=True).digests == digests_of(other)
+    assert files.get(DESTINATION) == other
+
+
+def test_a_part_that_is_longer_than_the_source_is_not_gone_on_with(files: MemoryFiles) -> None:
+    left_after(files, 3)
+    files.put(SOURCE, DATA[:1000])
+    publish(SOURCE, DESTINATION, files=files, resumes=True)
+    assert files.get(DESTINATION) == DATA[:1000]
+
+
+def test_a_part_that_has_the_final_name_too_is_never_written_to(files: MemoryFiles) -> None:
+    publish(SOURCE, DESTINATION, files=files)
+    files.names[files.part_path(DESTINATION)] = files.names[DESTINATION]
+    final = DESTINATION.with_name("elsewhere")  # somebody renamed it: the name is free again
+    files.names[final] = files.names.pop(DESTINATION)
+    files.put(SOURCE, bytes(len(DATA)))
+    publish(SOURCE, DESTINATION, files=files, resumes=True)
+    assert files.get(final) == DATA
+    assert files.get(DESTINATION) == bytes(len(DATA))
+
+
+def test_without_resuming_nothing_is_left_and_nothing_taken_up(files: MemoryFiles) -> None:
+    left_after(files, 1)
+    files.calls.clear()
+
+    def advance(_done_B: int, _total_B: int) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        publish(SOURCE, DESTINATION, files=files, progress=advance)
+    assert_nothing_left(files)
+    assert not files.names_of("take_part")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_copy_that_failed_leaves_no_part_to_go_on_with(files: MemoryFiles, number: int) -> None:
+    left_after(files, 1)
+    refuse(files, "write", number)
+    with pytest.raises(NualleyError):
+        publish(SOURCE, DESTINATION, files=files, resumes=True)
+    assert_nothing_left(files)
+
+
+def test_the_steps_are_told_when_they_are_reached(files: MemoryFiles) -> None:
+    told: list[tuple[str, bool, bool]] = []
+
+    def tell(step: PublishStep, digests: Digests) -> None:
+        assert digests == digests_of(DATA)
+        part = files.names[files.part_path(DESTINATION)]
+        told.append((step, part.on_device == DATA, not part.is_cached))
+
+    publish(SOURCE, DESTINATION, files=files, told=tell)
+    assert told == [(PublishStep.SYNCED, True, False), (PublishStep.VERIFIED, True, True)]
+
+
+def test_bytes_that_the_drive_changed_are_never_told_as_verified(files: MemoryFiles) -> None:
+    told: list[str] = []
+    files.flip_on_device = True
+    with pytest.raises(VerifyFailed):
+        publish(SOURCE, DESTINATION, files=files, told=lambda step, _digests: told.append(step))
+    assert told == ["synced"]

@@ -110,6 +110,10 @@ class PosixPart(PosixFile):
         self.path = path
         self._has_name = True
 
+    def seek(self, offset_B: int) -> None:
+        """Read or write from there on."""
+        os.lseek(self._fd, offset_B, os.SEEK_SET)
+
     def preallocate(self, size_B: int) -> None:
         """Reserve room, so that a full drive shows before the copy; a file system that cannot is no error."""
         if not size_B:
@@ -121,7 +125,7 @@ class PosixPart(PosixFile):
                 raise
 
     def write(self, chunk: memoryview) -> None:
-        """Append all of the bytes."""
+        """Write all of the bytes, from where it stands."""
         rest = chunk
         while rest:
             rest = rest[os.write(self._fd, rest) :]
@@ -226,6 +230,25 @@ class PosixFiles:
                 continue
             if _lock(descriptor, path):
                 return PosixPart(path, descriptor)
+
+    def take_part(self, destination: Path, size_B: int) -> PosixPart | None:
+        """Take over the part that a dead process left, at its start; None where none may be gone on with."""
+        path = part_path(destination)
+        try:
+            descriptor = _open_left_part(path)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = os.fstat(descriptor)
+            # between link and unlink a process may have died: what has two names is the final file already
+            if _is_name_of(path, descriptor) and found.st_nlink == 1 and found.st_size <= size_B:
+                return PosixPart(path, descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
 
     def remove_stale_part(self, destination: Path) -> bool:
         """Remove the part that a dead process left, and return whether there was one; a living one's is let be."""
@@ -365,6 +388,22 @@ def _lock(descriptor: int, path: Path) -> bool:
         raise
     os.close(descriptor)
     return False
+
+
+def _open_left_part(path: Path) -> int:
+    """Open a part for writing that its owner may only read, unless a living process holds it."""
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    looking = os.open(path, os.O_RDONLY | flags)
+    try:
+        fcntl.flock(looking, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not stat.S_ISREG(os.fstat(looking).st_mode) or os.fstat(looking).st_nlink > 1:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+        os.fchmod(looking, _READ_ONLY_FILE | stat.S_IWUSR)
+        descriptor = os.open(path, os.O_RDWR | flags)
+        os.fchmod(descriptor, _READ_ONLY_FILE)
+    finally:
+        os.close(looking)  # its lock too: the caller locks what is open for writing
+    return descriptor
 
 
 def _remove_unless_held(path: Path) -> bool:
