@@ -39,6 +39,7 @@ def shown_names(name: str) -> list[str]:
         "ingest",
         "physics",
         "pv",
+        "replicas",
         "selection",
         "storage",
     ],

@@ -16,6 +16,7 @@ from nualley.catalog.errors import (
     RunNotFound,
     SelectionChanged,
     SelectionFrozen,
+    TransferNotFound,
     stops_too_early,
 )
 from nualley.catalog.flags import Flag, check_flag_name
@@ -40,9 +41,10 @@ from nualley.catalog.models import (
     Totals,
     UsageKey,
 )
-from nualley.catalog.ports import Catalog, RunLists
+from nualley.catalog.ports import Catalog, RunLists, Transfers
 from nualley.catalog.run_table import RunList
 from nualley.catalog.settings import CatalogSettings, FlagWord, Vocabulary, parse_location
+from nualley.catalog.transfers import CopyState, Transfer, TransferCount, TransferFile
 from nualley.catalog.wire import API, CONTENT_HEADER, COPY_PATH, write_content
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "CatalogMissing",
     "CatalogSettings",
     "CatalogUnreachable",
+    "CopyState",
     "DriveConflict",
     "FileAdded",
     "FileConflict",
@@ -87,6 +90,11 @@ __all__ = [
     "SourceState",
     "TimeSource",
     "Totals",
+    "Transfer",
+    "TransferCount",
+    "TransferFile",
+    "TransferNotFound",
+    "Transfers",
     "UsageKey",
     "Vocabulary",
     "check_flag_name",

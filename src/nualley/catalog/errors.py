@@ -87,6 +87,12 @@ class CatalogMoved(ConfigurationError):
     """The catalog went to another database; here it can only be read."""
 
 
+class TransferNotFound(NualleyError, KeyError):
+    """No such transfer is in the catalog."""
+
+    __str__ = NualleyError.__str__
+
+
 class RunNotFound(NualleyError, KeyError):
     """No such run is in the catalog."""
 

@@ -146,7 +146,7 @@ class FileRecord:
     stage: str = "raw"
 
     def __post_init__(self) -> None:
-        _check_escaped(self.name)
+        check_escaped(self.name)
         if split_run_id(self.run_id)[0] != self.detector:
             raise UsageError(f"run {self.run_id!r} is not a run of {self.detector!r}", where=self.name)
 
@@ -156,7 +156,8 @@ class FileRecord:
         return Digests(self.size_B, self.xxh3_128, self.adler32)
 
 
-def _check_escaped(text: str) -> None:
+def check_escaped(text: str) -> None:
+    """Raise UsageError where a text is no name or path as `core.escape_name` writes it."""
     try:
         is_escaped = escape_name(unescape_name(text)) == text
     except UnicodeEncodeError:  # surrogate escapes, as the file system gave them
@@ -199,7 +200,7 @@ class Replica:
     created_ns: int = 0
 
     def __post_init__(self) -> None:
-        _check_escaped(self.path)
+        check_escaped(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,8 +302,8 @@ class Quarantined:
     time_ns: int = 0
 
     def __post_init__(self) -> None:
-        _check_escaped(self.path)
-        _check_escaped(self.kept_at)
+        check_escaped(self.path)
+        check_escaped(self.kept_at)
 
 
 class SourceState(StrEnum):
@@ -351,7 +352,7 @@ class Source:
     time_ns: int = 0
 
     def __post_init__(self) -> None:
-        _check_escaped(self.path)
+        check_escaped(self.path)
 
 
 @dataclass(frozen=True, slots=True)

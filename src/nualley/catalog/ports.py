@@ -24,6 +24,7 @@ from nualley.catalog.models import (
     UsageKey,
 )
 from nualley.catalog.run_table import RunList
+from nualley.catalog.transfers import Transfer, TransferCount, TransferFile
 
 
 class RunLists(Protocol):
@@ -71,6 +72,56 @@ class RunLists(Protocol):
         ...
 
 
+class Transfers(Protocol):
+    """Transfers and how far each of their files has come. What a call returns from is durable.
+
+    Every call may raise CatalogUnreachable (locked or not answering), CatalogUnwritable and CatalogDamaged.
+    """
+
+    def begin(self, transfer: Transfer, files: Sequence[TransferFile]) -> Transfer:
+        """Enter a transfer with all of its files in one transaction."""
+        ...
+
+    def put_files(self, transfer_id: int, files: Sequence[TransferFile]) -> None:
+        """Enter files of a transfer, each in the place of what was known of it, in one transaction."""
+        ...
+
+    def settle(self, file: TransferFile, replica: Replica | None, activity: Activity | None = None) -> None:
+        """Enter a file as it now is, the replica that it became, and what was done, in one transaction.
+
+        The replica is of ``file.file_id``. ReplicaConflict where its place is known to hold another file.
+        """
+        ...
+
+    def finish(self, transfer_id: int, *, problem: str = "") -> Transfer:
+        """Enter that all of a transfer is done, or why it is not."""
+        ...
+
+    def transfer(self, transfer_id: int) -> Transfer:
+        """Return a transfer. TransferNotFound names the last one."""
+        ...
+
+    def transfers(self, *, is_open: bool = False) -> list[Transfer]:
+        """Return the transfers, oldest first: all, or those that are not finished."""
+        ...
+
+    def files(self, transfer_id: int) -> list[TransferFile]:
+        """Return the files of a transfer, by path."""
+        ...
+
+    def known_below(self, drive: str, path: str) -> list[Replica]:
+        """Return what is known to lie at an (escaped) path of a drive or below it, and is not missing, by path."""
+        ...
+
+    def replicas_of_run(self, run_id: str) -> Mapping[int, Sequence[Replica]]:
+        """Return the places of all files of a run, by the number of the file."""
+        ...
+
+    def count(self, transfer_id: int) -> TransferCount:
+        """Return how far a transfer has come."""
+        ...
+
+
 class Catalog(Protocol):
     """The record of runs, files and what was done. What a call returns from is committed and durable.
 
@@ -90,6 +141,11 @@ class Catalog(Protocol):
     @property
     def run_lists(self) -> RunLists:
         """Flags and selections, in the same database."""
+        ...
+
+    @property
+    def transfers(self) -> Transfers:
+        """Files on their way from one place to another."""
         ...
 
     # ------------------------------------------------------------ writing

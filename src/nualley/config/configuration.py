@@ -10,6 +10,7 @@ from nualley.config.settings import WebSettings
 from nualley.experiment import Beam, Detector, Experiment, People
 from nualley.ingest import IngestSettings
 from nualley.pv import EpicsSettings, MqttSettings
+from nualley.replicas import ReplicasSettings
 from nualley.selection import SelectionFile
 from nualley.storage import StorageSettings
 
@@ -44,6 +45,8 @@ class Configuration:
         How the archive writes.
     ingest : IngestSettings
         When and how raw files are taken in.
+    replicas : ReplicasSettings
+        How copies are made, and how many there should be.
     catalog : CatalogSettings
         Where the record of runs is kept.
     web : WebSettings
@@ -66,6 +69,7 @@ class Configuration:
     mqtt: MqttSettings
     archive: ArchiveSettings
     ingest: IngestSettings
+    replicas: ReplicasSettings
     catalog: CatalogSettings
     web: WebSettings
     vocabulary: Vocabulary

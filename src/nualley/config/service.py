@@ -235,6 +235,7 @@ def _join(directory: Path, values: Mapping[str, BaseModel]) -> Configuration:
         mqtt=experiment.mqtt.resolve(directory),
         archive=experiment.archive,
         ingest=experiment.ingest,
+        replicas=experiment.replicas,
         catalog=experiment.catalog,
         web=experiment.web.resolve(directory),
         vocabulary=cast("Vocabulary", values.get(FLAGS, Vocabulary())),

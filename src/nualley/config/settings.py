@@ -12,6 +12,7 @@ from nualley.core import UsageError, parse_quantity
 from nualley.experiment import Experiment
 from nualley.ingest import IngestSettings
 from nualley.pv import EpicsSettings, MqttSettings
+from nualley.replicas import ReplicasSettings
 
 
 def _loopback(host: str) -> str:
@@ -104,5 +105,8 @@ class ExperimentFile(Experiment):
     mqtt: MqttSettings = Field(default=MqttSettings(), description="Where the MQTT broker is.")
     archive: ArchiveSettings = Field(default=ArchiveSettings(), description="How the archive writes.")
     ingest: IngestSettings = Field(default=IngestSettings(), description="When and how raw files are taken in.")
+    replicas: ReplicasSettings = Field(
+        default=ReplicasSettings(), description="How copies are made, and how many there should be."
+    )
     catalog: CatalogSettings = Field(default=CatalogSettings(), description="Where the record of runs is kept.")
     web: WebSettings = Field(default=WebSettings(), description="Where the status page listens.")

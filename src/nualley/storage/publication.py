@@ -86,7 +86,7 @@ def publish(
         return steps.copy(source, opened, expected, resumes=resumes)
 
 
-def read_back(path: Path, *, files: DurableFiles) -> Digests:
+def read_back(path: Path, *, files: DurableFiles, progress: Progress | None = None) -> Digests:
     """Return the digests of what a drive gives back of a file, not of what memory still holds of it.
 
     Parameters
@@ -95,6 +95,8 @@ def read_back(path: Path, *, files: DurableFiles) -> Digests:
         A regular file; a link is not followed.
     files : DurableFiles
         The file systems.
+    progress : callable, optional
+        Told bytes done and bytes to do [B].
 
     Returns
     -------
@@ -108,7 +110,8 @@ def read_back(path: Path, *, files: DurableFiles) -> Digests:
     """
     with reading(path), files.open(path, is_link_followed=False) as opened:
         opened.drop_cache()
-        return _digest(opened.read_into)
+        size_B = opened.state().size_B
+        return _digest(opened.read_into, advance=(lambda done_B: progress(done_B, size_B)) if progress else None)
 
 
 def publish_made(

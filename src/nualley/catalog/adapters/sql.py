@@ -15,6 +15,7 @@ from nualley.catalog.adapters.mounts import file_system_type
 from nualley.catalog.adapters.moves import write_unless_moved
 from nualley.catalog.adapters.refusals import decoded
 from nualley.catalog.adapters.run_lists import SqlRunLists
+from nualley.catalog.adapters.transfers import SqlTransfers
 from nualley.catalog.decide import check_correction, correction_note
 from nualley.catalog.models import (
     USAGE_KEYS,
@@ -53,6 +54,7 @@ class SqlCatalog:
         self._database = database
         self._clock = clock
         self.run_lists = SqlRunLists(database, clock)
+        self.transfers = SqlTransfers(database, clock)
 
     def __enter__(self) -> Self:
         return self

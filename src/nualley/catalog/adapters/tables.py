@@ -209,6 +209,39 @@ drive_usage = Table(
     Column("size_B", BigInteger, nullable=False),
 )
 
+transfer = Table(
+    "transfer",
+    metadata,
+    Column("transfer_id", _NUMBER, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("source_drive", String),
+    Column("drive", String),
+    Column("rate_B_per_s", BigInteger),
+    Column("host", String, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("finished_ns", BigInteger),
+    Index(None, "finished_ns"),
+)
+
+transfer_file = Table(
+    "transfer_file",
+    metadata,
+    Column("transfer_id", ForeignKey("transfer.transfer_id"), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("size_B", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("inode", BigInteger, nullable=False),
+    Column("state", String, nullable=False),
+    Column("xxh3_128", String(32), nullable=False),
+    Column("adler32", String(8), nullable=False),
+    Column("file_id", ForeignKey("file.file_id")),
+    Column("problem", Text, nullable=False),
+    Column("changed_ns", BigInteger, nullable=False),
+    Index("ix_transfer_file_state", "transfer_id", "state"),
+)
+
 # of this database, not of the record: a copy has none of it
 moved = Table(
     "moved",

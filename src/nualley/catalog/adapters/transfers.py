@@ -1,0 +1,197 @@
+"""`catalog.ports.Transfers` on SQLite or PostgreSQL."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, RowMapping, case, collate, delete, func, insert, select, update
+
+from nualley.catalog.adapters import records, rows, tables
+from nualley.catalog.adapters.database import Database
+from nualley.catalog.adapters.moves import write_unless_moved
+from nualley.catalog.adapters.sqlite_file import RESTORE
+from nualley.catalog.errors import CatalogDamaged, TransferNotFound
+from nualley.catalog.models import Activity, Replica, ReplicaState
+from nualley.catalog.transfers import CopyState, Transfer, TransferCount, TransferFile
+from nualley.core import Clock, NualleyError, strict_text
+
+T = TypeVar("T")
+
+_CHUNK = 1000
+_AFTER_SLASH = "0"  # in the order of bytes, what begins with "folder/" comes before this
+
+
+class SqlTransfers:
+    """Transfers and their files, in a database.
+
+    Parameters
+    ----------
+    database : Database
+        Open, with tables of this version.
+    clock : Clock
+        Dates what is entered.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    # ------------------------------------------------------------ writing
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        return write_unless_moved(self._database, work)
+
+    def begin(self, transfer: Transfer, files: Sequence[TransferFile]) -> Transfer:
+        """Enter a transfer with all of its files in one transaction."""
+        values = _values(transfer, without="transfer_id") | {"created_ns": self._clock.now_ns()}
+
+        def work(connection: Connection) -> Transfer:
+            number = records.insert_row(connection, tables.transfer, values)
+            self._insert(connection, number, files)
+            return _load(connection, number)
+
+        return self._write(work)
+
+    def put_files(self, transfer_id: int, files: Sequence[TransferFile]) -> None:
+        """Enter files of a transfer, each in the place of what was known of it, in one transaction."""
+
+        def work(connection: Connection) -> None:
+            _load(connection, transfer_id)
+            table = tables.transfer_file
+            for chunk in _chunks(files):
+                paths = [file.path for file in chunk]
+                connection.execute(delete(table).where(table.c.transfer_id == transfer_id, table.c.path.in_(paths)))
+            self._insert(connection, transfer_id, files)
+
+        self._write(work)
+
+    def settle(self, file: TransferFile, replica: Replica | None, activity: Activity | None = None) -> None:
+        """Enter a file as it now is, the replica that it became, and what was done, in one transaction."""
+
+        def work(connection: Connection) -> None:
+            if replica is not None and file.file_id is not None:
+                is_new = records.find_replica(connection, replica.drive, replica.path) is None
+                records.put_replica(connection, file.file_id, replica, self._clock.now_ns())
+                if is_new and activity is not None:
+                    records.put_activity(connection, activity)
+            table = tables.transfer_file
+            is_meant = (table.c.transfer_id == file.transfer_id) & (table.c.path == file.path)
+            values = _values(file, without="transfer_id") | {"changed_ns": self._clock.now_ns()}
+            if not connection.execute(update(table).where(is_meant).values(values)).rowcount:
+                connection.execute(insert(table).values(values | {"transfer_id": file.transfer_id}))
+
+        self._write(work)
+
+    def finish(self, transfer_id: int, *, problem: str = "") -> Transfer:
+        """Enter that all of a transfer is done, or why it is not."""
+        finished_ns = None if problem else self._clock.now_ns()
+
+        def work(connection: Connection) -> Transfer:
+            table = tables.transfer
+            values = {"problem": strict_text(problem), "finished_ns": finished_ns}
+            connection.execute(update(table).where(table.c.transfer_id == transfer_id).values(values))
+            return _load(connection, transfer_id)
+
+        return self._write(work)
+
+    def _insert(self, connection: Connection, transfer_id: int, files: Sequence[TransferFile]) -> None:
+        now_ns = self._clock.now_ns()
+        for chunk in _chunks(files):
+            entered = [_values(file) | {"transfer_id": transfer_id, "changed_ns": now_ns} for file in chunk]
+            connection.execute(insert(tables.transfer_file), entered)
+
+    # ------------------------------------------------------------ reading
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._database.reading() as connection:
+            try:
+                yield connection
+            except NualleyError:
+                raise
+            except (ValueError, TypeError, KeyError) as error:
+                raise CatalogDamaged(
+                    f"a row of the catalog cannot be read: {error}", where=self._database.where, do=RESTORE
+                ) from error
+
+    def transfer(self, transfer_id: int) -> Transfer:
+        """Return a transfer. TransferNotFound names the last ones."""
+        with self._reading() as connection:
+            return _load(connection, transfer_id)
+
+    def transfers(self, *, is_open: bool = False) -> list[Transfer]:
+        """Return the transfers, oldest first: all, or those that are not finished."""
+        table = tables.transfer
+        query = select(table).order_by(table.c.transfer_id)
+        with self._reading() as connection:
+            found = connection.execute(query.where(table.c.finished_ns.is_(None)) if is_open else query)
+            return [Transfer(**row) for row in found.mappings()]
+
+    def files(self, transfer_id: int) -> list[TransferFile]:
+        """Return the files of a transfer, by path."""
+        table = tables.transfer_file
+        with self._reading() as connection:
+            found = connection.execute(select(table).where(table.c.transfer_id == transfer_id)).mappings()
+            return sorted(map(_to_file, found), key=lambda file: file.path)
+
+    def known_below(self, drive: str, path: str) -> list[Replica]:
+        """Return what is known to lie at an (escaped) path of a drive or below it, and is not missing, by path."""
+        table, folder = tables.replica, path.rstrip("/")
+        with self._reading() as connection:
+            text: Any = collate(table.c.path, "C") if connection.dialect.name == "postgresql" else table.c.path
+            is_there = (table.c.drive == drive) & (table.c.state != str(ReplicaState.MISSING))
+            is_below = (text == folder) | ((text >= f"{folder}/") & (text < f"{folder}{_AFTER_SLASH}"))
+            found = connection.execute(select(table).where(is_there, is_below)).mappings()
+            return sorted(map(rows.to_replica, found), key=lambda replica: replica.path)
+
+    def replicas_of_run(self, run_id: str) -> Mapping[int, Sequence[Replica]]:
+        """Return the places of all files of a run, by the number of the file."""
+        table, file = tables.replica, tables.file
+        query = select(table).join(file, file.c.file_id == table.c.file_id).where(file.c.run_id == run_id)
+        by_file: dict[int, list[Replica]] = {}
+        with self._reading() as connection:
+            for row in connection.execute(query.order_by(table.c.replica_id)).mappings():
+                by_file.setdefault(row["file_id"], []).append(rows.to_replica(row))
+        return by_file
+
+    def count(self, transfer_id: int) -> TransferCount:
+        """Return how far a transfer has come."""
+        table = tables.transfer_file
+        n_problems = func.sum(case((table.c.problem != "", 1), else_=0))
+        columns = (table.c.state, func.count(), func.sum(table.c.size_B), n_problems)
+        query = select(*columns).where(table.c.transfer_id == transfer_id).group_by(table.c.state)
+        with self._reading() as connection:
+            found = {CopyState(row[0]): row for row in connection.execute(query)}
+        return TransferCount(
+            {state: int(row[1]) for state, row in found.items()},
+            {state: int(row[2]) for state, row in found.items()},
+            sum(int(row[3]) for row in found.values()),
+        )
+
+
+def _values(value: Transfer | TransferFile, without: str = "") -> dict[str, Any]:
+    values = {key: found for key, found in asdict(value).items() if key != without}
+    if isinstance(value, TransferFile):
+        values["state"] = str(value.state)
+    return values | {"problem": strict_text(value.problem)}
+
+
+def _to_file(row: RowMapping) -> TransferFile:
+    return TransferFile(**(dict(row) | {"state": CopyState(row["state"])}))
+
+
+def _load(connection: Connection, transfer_id: int) -> Transfer:
+    table = tables.transfer
+    row = connection.execute(select(table).where(table.c.transfer_id == transfer_id)).mappings().first()
+    if row is None:
+        last = connection.execute(select(func.max(table.c.transfer_id))).scalar()
+        raise TransferNotFound(
+            f"there is no transfer {transfer_id}" + (f", the last one is {last}" if last else ": there was none yet"),
+            where="catalog",
+            do="'nualley transfer list' shows them",
+        )
+    return Transfer(**row)
+
+
+def _chunks(files: Sequence[TransferFile]) -> Iterator[Sequence[TransferFile]]:
+    for start in range(0, len(files), _CHUNK):
+        yield files[start : start + _CHUNK]

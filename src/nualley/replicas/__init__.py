@@ -1,0 +1,74 @@
+"""Copies between drives and sites: transfers that are verified and reconciled, and how many copies there should be."""
+
+from nualley.replicas.copying import Origin
+from nualley.replicas.decide import count_copies, may_source_go
+from nualley.replicas.errors import (
+    CopyDamaged,
+    CopyGone,
+    FileGone,
+    IntoItself,
+    NotEnoughCopies,
+    NothingToCopy,
+    OtherHost,
+    ReplicasError,
+    SameFile,
+    SourceIncomplete,
+    SourceReplicaLost,
+    StillWritten,
+    TransferRunning,
+    TransferStopped,
+)
+from nualley.replicas.models import (
+    Listing,
+    Placement,
+    PlacementPlan,
+    Policy,
+    Refused,
+    Seen,
+    TransferReport,
+    Verification,
+)
+from nualley.replicas.ports import Drives, Progress, ShouldStop, Timer, Trees, Turns
+from nualley.replicas.service import SystemTimer, TransferService
+from nualley.replicas.settings import PlacementSettings, ReplicasSettings, parse_rate_B_per_s
+from nualley.replicas.working import Machine
+
+__all__ = [
+    "CopyDamaged",
+    "CopyGone",
+    "Drives",
+    "FileGone",
+    "IntoItself",
+    "Listing",
+    "Machine",
+    "NotEnoughCopies",
+    "NothingToCopy",
+    "Origin",
+    "OtherHost",
+    "Placement",
+    "PlacementPlan",
+    "PlacementSettings",
+    "Policy",
+    "Progress",
+    "Refused",
+    "ReplicasError",
+    "ReplicasSettings",
+    "SameFile",
+    "Seen",
+    "ShouldStop",
+    "SourceIncomplete",
+    "SourceReplicaLost",
+    "StillWritten",
+    "SystemTimer",
+    "Timer",
+    "TransferReport",
+    "TransferRunning",
+    "TransferService",
+    "TransferStopped",
+    "Trees",
+    "Turns",
+    "Verification",
+    "count_copies",
+    "may_source_go",
+    "parse_rate_B_per_s",
+]

@@ -1,0 +1,1 @@
+"""Trees of files, and turns at devices, on this machine."""

@@ -1,0 +1,227 @@
+"""One file of a transfer: through all of its states, each entered when it is reached."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nualley.catalog import (
+    Activity,
+    Catalog,
+    CopyState,
+    FileRecord,
+    Replica,
+    ReplicaConflict,
+    ReplicaState,
+    Transfer,
+    TransferFile,
+)
+from nualley.core import Clock, Digests, NualleyError, escape_name, unescape_name
+from nualley.replicas.errors import SameFile
+from nualley.storage import (
+    DestinationConflict,
+    DigestMismatch,
+    DurableFiles,
+    PublishStep,
+    SourceChanged,
+    StorageError,
+    VerifyFailed,
+    publish,
+)
+
+# what is wrong with a file, or with its place; anything else is no matter of one file and stops the transfer
+_OF_THE_FILE = (
+    *(StorageError, SourceChanged, DigestMismatch, VerifyFailed, DestinationConflict),
+    *(ReplicaConflict, SameFile),
+)
+
+ENTERED_FROM_B = 16 * 2**20
+"""The states between queued and catalogued of a smaller file are not entered: they last no longer than the entering."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """By what and where it is done, for the record.
+
+    Parameters
+    ----------
+    code : str
+        Version of the code.
+    configuration : str
+        Digest of the experiment repository.
+    host : str
+        This machine.
+    """
+
+    code: str = ""
+    configuration: str = ""
+    host: str = ""
+
+
+class FileCopier:
+    """Copies files of one transfer.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The record.
+    files : DurableFiles
+        The file systems.
+    transfer : Transfer
+        The transfer.
+    root : Path
+        The directory that paths begin at.
+    origin : Origin
+        Who does it.
+    clock : Clock
+        Dates the proof.
+    entered_from_B : int
+        See `ENTERED_FROM_B`.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        files: DurableFiles,
+        *,
+        transfer: Transfer,
+        root: Path,
+        origin: Origin,
+        clock: Clock,
+        entered_from_B: int = ENTERED_FROM_B,
+    ) -> None:
+        self._catalog = catalog
+        self._files = files
+        self._transfer = transfer
+        self._root = root
+        self._origin = origin
+        self._clock = clock
+        self._entered_from_B = entered_from_B
+
+    def copy(self, file: TransferFile, progress: Callable[[int, int], None]) -> NualleyError | None:
+        """Bring a file to its destination, verify it there and enter it.
+
+        Parameters
+        ----------
+        file : TransferFile
+            As the catalog has it: in whatever state, nothing of it is believed.
+        progress : callable
+            Told bytes done and bytes to do [B]; what it raises ends the copy, which can be taken up.
+
+        Returns
+        -------
+        NualleyError or None
+            What is in its way; entered too.
+        """
+        start_ns = self._clock.now_ns()
+        step = _Step(self._catalog, replace(file, problem=""), is_entered=file.size_B >= self._entered_from_B)
+        source, destination = self._source(file), self.destination(file)
+        try:
+            record = self._record_of(source)
+            step.reach(CopyState.COPYING, file_id=record.file_id if record else None)
+            published = publish(
+                source,
+                destination,
+                files=self._files,
+                expected=record.digests if record else None,
+                progress=progress,
+                told=step.told,
+                resumes=True,
+            )
+            if published.is_source:
+                raise _same_file(source, destination)
+            record = record or self._record_with(published.digests, source.name)
+            step.reach(CopyState.PUBLISHED, digests=published.digests, file_id=record.file_id if record else None)
+            replica = self._replica(destination)
+            activity = self._activity(record, source, destination, start_ns=start_ns)
+            done = replace(step.file, state=CopyState.CATALOGUED)
+            self._catalog.transfers.settle(done, replica if record else None, activity)
+        except _OF_THE_FILE as error:
+            self._catalog.transfers.settle(replace(step.file, problem=error.what), None)
+            return error
+        return None
+
+    def _source(self, file: TransferFile) -> Path:
+        return self._root / unescape_name(file.path)
+
+    def destination(self, file: TransferFile) -> Path:
+        """Return the final name of a file."""
+        return Path(unescape_name(self._transfer.destination)) / unescape_name(file.path)
+
+    def _record_of(self, source: Path) -> FileRecord | None:
+        """Return what the catalog knows to lie at the source: then the bytes have to be these."""
+        if self._transfer.source_drive is None:
+            return None
+        known = self._catalog.replica_at(self._transfer.source_drive, escape_name(os.fspath(source)))
+        return None if known is None else self._catalog.file(known.file_id)
+
+    def _record_with(self, digests: Digests, name: str) -> FileRecord | None:
+        """Return the one file of the catalog with these bytes and this name; of two nobody could say which it is."""
+        found = [
+            record
+            for record in self._catalog.files_by_digest(digests.xxh3_128)
+            if (record.digests, record.name) == (digests, escape_name(name))
+        ]
+        return found[0] if len(found) == 1 else None
+
+    def _replica(self, destination: Path) -> Replica | None:
+        if self._transfer.drive is None:
+            return None
+        return Replica(
+            drive=self._transfer.drive,
+            path=escape_name(os.fspath(destination)),
+            state=ReplicaState.VERIFIED,
+            verified_ns=self._clock.now_ns(),
+        )
+
+    def _activity(self, record: FileRecord | None, source: Path, destination: Path, *, start_ns: int) -> Activity:
+        known = (f"file:{record.run_id}/{record.name}",) if record else ()
+        return Activity(
+            kind="transfer",
+            inputs=(*known, escape_name(os.fspath(source))),
+            outputs=(escape_name(os.fspath(destination)),),
+            code=self._origin.code,
+            configuration=self._origin.configuration,
+            host=self._origin.host,
+            start_ns=start_ns,
+            stop_ns=self._clock.now_ns(),
+        )
+
+
+class _Step:
+    """A file on its way: what it has reached, entered as far as that is worth it.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The record.
+    file : TransferFile
+        As it is before.
+    is_entered : bool
+        Whether each state is entered by itself.
+    """
+
+    def __init__(self, catalog: Catalog, file: TransferFile, *, is_entered: bool) -> None:
+        self.file = file
+        self._catalog = catalog
+        self._is_entered = is_entered
+
+    def told(self, step: PublishStep, digests: Digests) -> None:
+        """Take a step that `storage.publish` tells."""
+        self.reach(CopyState(step), digests=digests, file_id=self.file.file_id)
+
+    def reach(self, state: CopyState, *, digests: Digests | None = None, file_id: int | None) -> None:
+        """Enter a state."""
+        self.file = replace(self.file, state=state, file_id=file_id)
+        if digests is not None:
+            self.file = replace(self.file, size_B=digests.size_B, xxh3_128=digests.xxh3_128, adler32=digests.adler32)
+        if self._is_entered:
+            self._catalog.transfers.settle(self.file, None)
+
+
+def _same_file(source: Path, destination: Path) -> SameFile:
+    return SameFile(
+        f"{escape_name(os.fspath(destination))} is the source itself by another name: this is no second copy",
+        where=escape_name(os.fspath(source)),
+        do="name a destination on another drive",
+    )

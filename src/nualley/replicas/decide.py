@@ -1,0 +1,205 @@
+"""Policies of replicas as pure functions: what is to be copied, how many copies there are, which drive is next."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from nualley.catalog import CopyState, Replica, ReplicaState, Transfer, TransferFile
+from nualley.core import format_size
+from nualley.replicas.errors import NotEnoughCopies
+from nualley.replicas.models import Difference, HeldFile, Listing, Policy, Seen
+from nualley.storage import DriveUsage, NoDriveFits
+
+
+def reconcile(files: Sequence[TransferFile], listing: Listing) -> Difference:
+    """Return in what a transfer's list differs from what a fresh look at its source found.
+
+    Parameters
+    ----------
+    files : sequence of TransferFile
+        The list.
+    listing : Listing
+        What is there now: this is what counts.
+
+    Returns
+    -------
+    Difference
+        A file that was written to since it was queued is queued again, whatever was done with it. One that was copied
+        and then went away is none of it: its bytes are where they should be. Of what lies in a folder that could not be
+        read nothing is known, and nothing is said.
+    """
+    known = {file.path: file for file in files}
+    there = {seen.path for seen in listing.files}
+    unseen = [refused.path for refused in listing.unreadable]
+    return Difference(
+        queued=tuple(
+            TransferFile(path=seen.path, size_B=seen.size_B, mtime_ns=seen.mtime_ns, inode=seen.inode)
+            for seen in listing.files
+            if seen.path not in known or is_changed(known[seen.path], seen)
+        ),
+        gone=tuple(
+            file
+            for file in files
+            if file.path not in there
+            and file.state is not CopyState.CATALOGUED
+            and not any(is_in(file.path, folder) for folder in unseen)
+        ),
+    )
+
+
+def is_in(path: str, folder: str) -> bool:
+    """Return whether a path is a folder or lies in it; the folder "" holds every one."""
+    return folder in ("", path) or path.startswith(f"{folder}/")
+
+
+def is_changed(file: TransferFile, seen: Seen) -> bool:
+    """Return whether a file was written to or replaced since it was queued."""
+    return (file.size_B, file.mtime_ns, file.inode) != (seen.size_B, seen.mtime_ns, seen.inode)
+
+
+def may_source_go(transfer: Transfer, file: TransferFile) -> bool:
+    """Return whether the source of a file may be looked at as one that could be deleted, by other rules than this.
+
+    Parameters
+    ----------
+    transfer : Transfer
+        The transfer.
+    file : TransferFile
+        One of its files.
+
+    Returns
+    -------
+    bool
+        Only after two commits, the drive's and the catalog's, and only where a fresh look at the source found nothing
+        that the transfer did not copy: a list alone never says it.
+    """
+    return file.state is CopyState.CATALOGUED and not file.problem and transfer.finished_ns is not None
+
+
+def pause_s(done_B: int, elapsed_s: float, rate_B_per_s: int | None) -> float:
+    """Return how long to wait so that no more than a rate is reached [s].
+
+    Parameters
+    ----------
+    done_B : int
+        Bytes since it was begun [B].
+    elapsed_s : float
+        Time since then [s].
+    rate_B_per_s : int or None
+        The limit [B/s]; None for none.
+
+    Examples
+    --------
+    >>> pause_s(300, 1.0, 100), pause_s(50, 1.0, 100), pause_s(50, 0.0, None)
+    (2.0, 0.0, 0.0)
+    """
+    return max(0.0, done_B / rate_B_per_s - elapsed_s) if rate_B_per_s else 0.0
+
+
+# ---------------------------------------------------------------- copies and places
+def count_copies(replicas: Iterable[Replica], usages: Sequence[DriveUsage]) -> int:
+    """Return how many copies of a file there are.
+
+    Parameters
+    ----------
+    replicas : iterable of Replica
+        What the catalog knows of it.
+    usages : sequence of DriveUsage
+        The drives that this machine sees.
+
+    Returns
+    -------
+    int
+        Verified ones. Those on drives that share a device are one; a tape, a remote or a drive on a shelf counts like
+        any other, though nothing of it is seen here.
+    """
+    group = {usage.drive.name: min(usage.drive.name, *usage.shares_with) for usage in usages if usage.shares_with}
+    verified = {replica.drive for replica in replicas if replica.state is ReplicaState.VERIFIED}
+    return len({group.get(name, name) for name in verified})
+
+
+def choose_source(file: HeldFile, usages: Sequence[DriveUsage]) -> Replica | None:
+    """Return the replica that is copied from: a verified one on a drive that is there, the longest on record first."""
+    there = {usage.drive.name for usage in usages if usage.is_mounted}
+    good = [replica for replica in file.replicas if replica.state is ReplicaState.VERIFIED and replica.drive in there]
+    return min(good, key=lambda replica: replica.replica_id, default=None)
+
+
+def choose_place(
+    usages: Sequence[DriveUsage],
+    size_B: int,
+    policy: Policy,
+    *,
+    exclude: Collection[str],
+    n_held_by_drive: Mapping[str, int],
+) -> DriveUsage:
+    """Return the drive that takes one more copy.
+
+    Parameters
+    ----------
+    usages : sequence of DriveUsage
+        How full the drives are now.
+    size_B : int
+        What will be written [B].
+    policy : Policy
+        Roles, and what has to stay free.
+    exclude : collection of str
+        Drives that hold a copy; nor are those on the same devices.
+    n_held_by_drive : mapping of str to int
+        How many files of the same directory each drive holds already: such a one comes first.
+
+    Returns
+    -------
+    DriveUsage
+        The chosen one.
+
+    Raises
+    ------
+    NoDriveFits
+        Where none does; says why.
+    """
+    refusals = {usage.drive.name: _refusal(usage, size_B, policy, exclude) for usage in usages}
+    fitting = [usage for usage in usages if not refusals[usage.drive.name]]
+    if fitting:
+        return max(fitting, key=lambda usage: (n_held_by_drive.get(usage.drive.name, 0), usage.available_B))
+    said = "; ".join(f"{name} {refusal}" for name, refusal in refusals.items())
+    raise NoDriveFits(
+        f"no drive takes {format_size(size_B)} more: {said or 'drives.toml names none'}",
+        where="storage.drives",
+        do="mount what is missing, free room, or add a drive in drives.toml",
+    )
+
+
+def _refusal(usage: DriveUsage, size_B: int, policy: Policy, exclude: Collection[str]) -> str:
+    drive, keep_free_B = usage.drive, policy.keep_free_B
+    filled = usage.fill_fraction_after(size_B)
+    reasons = (
+        (drive.role not in policy.roles, f"is for {drive.role} data"),
+        (drive.name in exclude, "holds a copy"),
+        (bool(set(usage.shares_with) & set(exclude)), "is on one device with a copy"),
+        (not usage.is_mounted, f"is missing: {usage.error}"),
+        (not usage.is_writable, "is read-only"),
+        (
+            usage.available_B - size_B < keep_free_B,
+            f"has {format_size(usage.available_B)} free, {format_size(keep_free_B)} are kept",
+        ),
+        (filled > drive.limit_fraction, f"would be filled to {100 * filled:.1f} %"),
+    )
+    return next((reason for applies, reason in reasons if applies), "")
+
+
+def not_enough(n_files: int, stage: str, policy: Policy, why: str) -> NotEnoughCopies:
+    """Return the error of files that get fewer copies than they should have."""
+    return NotEnoughCopies(
+        f"{n_files} files of stage {stage} have fewer than {policy.n_copies} copies, and get no more: {why}",
+        where=f"replicas.placement.{stage}",
+        do="mount what is missing, add a drive in drives.toml, or ask for fewer copies",
+    )
+
+
+def held_by_drive(files: Iterable[HeldFile]) -> Counter[str]:
+    """Return how many of some files each drive holds."""
+    return Counter(
+        drive
+        for file in files
+        for drive in {replica.drive for replica in file.replicas if replica.state is ReplicaState.VERIFIED}
+    )

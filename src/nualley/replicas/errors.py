@@ -1,0 +1,64 @@
+"""What can go wrong with replicas and transfers."""
+
+# ruff: noqa: N818
+# an error is named by what happened: DriveFull, RunNotFound
+
+from nualley.core import ExitCode, IntegrityError, NualleyError, UsageError
+
+
+class ReplicasError(NualleyError):
+    """A transfer cannot do what was asked."""
+
+
+class NothingToCopy(ReplicasError):
+    """No file is at the source: a wrong path, or a drive that is not there."""
+
+
+class IntoItself(UsageError):
+    """Source and destination lie in each other."""
+
+
+class OtherHost(ReplicasError):
+    """The paths of a transfer are those of another machine."""
+
+
+class SourceIncomplete(ReplicasError):
+    """A look at the source could not see all of it."""
+
+
+class StillWritten(ReplicasError):
+    """The source goes on changing while it is copied."""
+
+
+class FileGone(ReplicasError, FileNotFoundError):
+    """A file of a transfer is not at the source any more, and was not copied."""
+
+
+class CopyGone(IntegrityError):
+    """A file that was published is not under its final name any more, or has another size."""
+
+
+class CopyDamaged(IntegrityError):
+    """A file that was published holds other bytes than were written."""
+
+
+class SourceReplicaLost(IntegrityError):
+    """The catalog knows a replica where the drive has none."""
+
+
+class SameFile(ReplicasError):
+    """Source and destination are one file: this is no second copy."""
+
+
+class TransferRunning(ReplicasError):
+    """Another process works on the same transfer."""
+
+
+class TransferStopped(NualleyError):
+    """Somebody asked for a stop; what was finished stays, and the rest can be taken up."""
+
+    exit_code = ExitCode.STOPPED
+
+
+class NotEnoughCopies(ReplicasError):
+    """Fewer copies can be made than the placement asks for."""

@@ -1,0 +1,259 @@
+"""Transfers: every file of a source at its destination, verified and entered, and a fresh look that says so."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from nualley.catalog import Catalog, Transfer
+from nualley.core import Clock, format_size, unescape_name
+from nualley.replicas import decide
+from nualley.replicas.copying import ENTERED_FROM_B, FileCopier, Origin
+from nualley.replicas.errors import NothingToCopy, OtherHost
+from nualley.replicas.models import Listing, Seen, TransferReport, Verification
+from nualley.replicas.places import Place, check_apart, check_mounted, find_place
+from nualley.replicas.ports import Drives, Progress, ShouldStop
+from nualley.replicas.verifying import Verifier
+from nualley.replicas.working import Machine, Outcome, Pace, TransferPass
+from nualley.storage import DriveFull, DriveMissing, DriveUsage
+
+_N_NAMED = 3
+
+
+class SystemTimer:
+    """`replicas.ports.Timer` of this machine."""
+
+    def now_s(self) -> float:
+        """Return a time that only goes forward [s]."""
+        return time.monotonic()
+
+    def sleep(self, duration_s: float) -> None:
+        """Wait [s]."""
+        time.sleep(duration_s)
+
+
+def _never() -> bool:
+    return False
+
+
+class TransferService:
+    """Copies directories and files to other places, and goes on with what was stopped.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The record: of files, and of transfers.
+    machine : Machine
+        File systems, trees of files, turns at devices.
+    drives : Drives
+        The drives of the experiment.
+    origin : Origin
+        Who does it.
+    clock : Clock
+        Dates each proof.
+    entered_from_B : int
+        The states of files from this size on are entered one by one [B].
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        machine: Machine,
+        *,
+        drives: Drives,
+        origin: Origin,
+        clock: Clock,
+        entered_from_B: int = ENTERED_FROM_B,
+    ) -> None:
+        self._catalog = catalog
+        self._machine = machine
+        self._drives = drives
+        self._origin = origin
+        self._clock = clock
+        self._entered_from_B = entered_from_B
+
+    # ------------------------------------------------------------ asking for one
+    def begin(self, source: Path, destination: Path, *, rate_B_per_s: int | None = None) -> Transfer:
+        """Queue all that is at a place for another one; nothing is copied yet.
+
+        Parameters
+        ----------
+        source : Path
+            A directory, of which all files are meant, or one file.
+        destination : Path
+            The directory that they go to; a file goes into it by its name.
+        rate_B_per_s : int, optional
+            Most bytes that are read in a second [B/s].
+
+        Returns
+        -------
+        Transfer
+            As the catalog holds it.
+
+        Raises
+        ------
+        NothingToCopy, IntoItself, DriveMissing, DriveFull
+            Before anything is entered.
+        """
+        usages, trees = self._drives.usages(), self._machine.trees
+        from_, to = find_place(source, usages, trees), find_place(destination, usages, trees)
+        listing = self._look(from_)
+        check_apart(from_.path, listing.root, to.path)
+        self._check_room(listing, to)
+        transfer = Transfer(
+            source=from_.text,
+            destination=to.text,
+            source_drive=from_.drive,
+            drive=to.drive,
+            rate_B_per_s=rate_B_per_s,
+            host=self._origin.host,
+        )
+        return self._catalog.transfers.begin(transfer, decide.reconcile((), listing).queued)
+
+    def _look(self, source: Place) -> Listing:
+        listing = self._machine.trees.look(source.path)
+        if listing is None or not (listing.files or listing.unreadable):
+            what = "nothing is there" if listing is None else "no file is there"
+            raise NothingToCopy(
+                f"{what}: {source.text}",
+                where=source.text,
+                do="look whether its drive is mounted, and name a directory that holds files",
+            )
+        return listing
+
+    def _check_room(self, listing: Listing, to: Place) -> None:
+        needed_B = sum(seen.size_B for seen in listing.files if not self._is_there(to.path, seen))
+        free_B = self._machine.files.available_B(to.path)
+        filled = to.usage.fill_fraction_after(needed_B) if to.usage else 0.0
+        limit = to.usage.drive.limit_fraction if to.usage else 1.0
+        if needed_B > free_B or filled > limit:
+            beyond = f" and fill it to {100 * filled:.1f} % (limit {100 * limit:.3g} %)" if to.usage else ""
+            raise DriveFull(
+                f"{to.text} has {format_size(free_B)} free; {format_size(needed_B)} are to be copied{beyond}",
+                where=f"storage.drives.{to.drive}" if to.drive else to.text,
+                do="free room there, raise the drive's limit in drives.toml, or name another place",
+            )
+
+    def _is_there(self, destination: Path, seen: Seen) -> bool:
+        try:
+            state = self._machine.files.state(destination / unescape_name(seen.path))
+        except OSError:
+            return False
+        return state is not None and state.size_B == seen.size_B
+
+    # ------------------------------------------------------------ doing it
+    def work(
+        self, transfer_id: int, *, progress: Progress | None = None, should_stop: ShouldStop = _never
+    ) -> TransferReport:
+        """Copy what is left of a transfer, until a fresh look at its source finds nothing that was not copied.
+
+        Parameters
+        ----------
+        transfer_id : int
+            The transfer.
+        progress : callable, optional
+            Told its name, bytes done and bytes to do.
+        should_stop : callable
+            Asked often.
+
+        Returns
+        -------
+        TransferReport
+            What became of it. What is in its way is told there; the rest goes on.
+
+        Raises
+        ------
+        TransferStopped
+            Where a stop was asked; the part of the file under way is kept.
+        TransferNotFound, TransferRunning, OtherHost
+            Before anything is done.
+        CatalogError, CatalogUnreachable, CatalogDamaged
+            Where the record cannot be used: all stays as it is, and can be taken up.
+        """
+        transfer = self._load(transfer_id)
+        with self._machine.turns.at_transfer(transfer_id):
+            pace = Pace(transfer, self._machine.timer, progress, should_stop)
+            try:
+                done = self._pass(transfer, pace)
+            except (NothingToCopy, DriveMissing) as error:
+                done = Outcome([error])
+            problem = "; ".join(error.what for error in done.problems[:_N_NAMED])
+            finished = self._catalog.transfers.finish(transfer_id, problem=problem)
+        return TransferReport(
+            finished,
+            self._catalog.transfers.count(transfer_id),
+            tuple(done.problems),
+            done.skipped,
+            self._notes(finished),
+        )
+
+    def _load(self, transfer_id: int) -> Transfer:
+        transfer = self._catalog.transfers.transfer(transfer_id)
+        if transfer.host != self._origin.host:
+            raise OtherHost(
+                f"transfer {transfer_id} is of {transfer.host}, this is {self._origin.host}: paths there are not these",
+                where=f"transfer {transfer_id}",
+                do=f"give the command on {transfer.host}",
+            )
+        return transfer
+
+    def _check_drives(self, *names: str | None) -> Mapping[str, DriveUsage]:
+        usages = {usage.drive.name: usage for usage in self._drives.usages()}
+        for name in names:
+            if name is not None and name not in usages:
+                raise DriveMissing(f"drives.toml names no drive {name}", where="drives.toml", do="name it there again")
+            if name is not None:
+                check_mounted(usages[name])
+        return usages
+
+    def _pass(self, transfer: Transfer, pace: Pace) -> Outcome:
+        usages = self._check_drives(transfer.source_drive, transfer.drive)
+        if transfer.drive is not None:
+            self._drives.register(usages[transfer.drive])
+        copier = FileCopier(
+            self._catalog,
+            self._machine.files,
+            transfer=transfer,
+            root=self._machine.trees.root(Path(unescape_name(transfer.source))),
+            origin=self._origin,
+            clock=self._clock,
+            entered_from_B=self._entered_from_B,
+        )
+        return TransferPass(self._catalog, self._machine, copier, transfer=transfer, pace=pace).run()
+
+    def _notes(self, transfer: Transfer) -> tuple[str, ...]:
+        source, destination = (Path(unescape_name(path)) for path in (transfer.source, transfer.destination))
+        if self._machine.trees.device(source) != self._machine.trees.device(destination):
+            return ()
+        return ("source and destination are on one device: both copies together count as one",)
+
+    # ------------------------------------------------------------ is it still there?
+    def verify(
+        self, transfer_id: int, *, progress: Progress | None = None, should_stop: ShouldStop = _never
+    ) -> Verification:
+        """Read every copy of a transfer back from its drive and compare it.
+
+        Parameters
+        ----------
+        transfer_id : int
+            The transfer.
+        progress : callable, optional
+            Told its name, bytes done and bytes to do.
+        should_stop : callable
+            Asked often.
+
+        Returns
+        -------
+        Verification
+            Copies that are damaged or gone are named; the catalog knows it then, and the transfer is not finished any
+            more.
+
+        Raises
+        ------
+        TransferStopped, TransferNotFound, TransferRunning, OtherHost, DriveMissing
+            Of a drive that is not there nothing is said.
+        """
+        transfer = self._load(transfer_id)
+        self._check_drives(transfer.drive)
+        with self._machine.turns.at_transfer(transfer_id):
+            pace = Pace(transfer, self._machine.timer, progress, should_stop)
+            return Verifier(self._catalog, self._machine, transfer=transfer, clock=self._clock, pace=pace).run()

@@ -1,0 +1,92 @@
+"""Copies of a transfer, read back from their drive: what is found is what the catalog knows afterwards."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from nualley.catalog import Catalog, CopyState, ReplicaState, Transfer, TransferFile
+from nualley.core import Clock, NualleyError, escape_name, unescape_name
+from nualley.replicas.errors import CopyDamaged, CopyGone
+from nualley.replicas.models import Verification
+from nualley.replicas.working import Machine, Pace
+from nualley.storage import SourceUnreadable, SourceVanished, read_back
+
+_N_NAMED = 3
+
+
+class Verifier:
+    """Reads the copies of one transfer back.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The record.
+    machine : Machine
+        The machine.
+    transfer : Transfer
+        The transfer.
+    clock : Clock
+        Dates each proof.
+    pace : Pace
+        Told how far it is.
+    """
+
+    def __init__(self, catalog: Catalog, machine: Machine, *, transfer: Transfer, clock: Clock, pace: Pace) -> None:
+        self._catalog = catalog
+        self._machine = machine
+        self._transfer = transfer
+        self._clock = clock
+        self._pace = pace
+
+    def run(self) -> Verification:
+        """Read all that was entered."""
+        transfers, number = self._catalog.transfers, self._transfer.transfer_id
+        files = [file for file in transfers.files(number) if file.state is CopyState.CATALOGUED]
+        size_B = sum(file.size_B for file in files)
+        self._pace.expect(size_B)
+        problems = [problem for file in files if (problem := self._verify(file))]
+        if problems:
+            transfers.finish(number, problem="; ".join(problem.what for problem in problems[:_N_NAMED]))
+        n_files = len(files)
+        return Verification(transfers.transfer(number), n_files, n_files - len(problems), size_B, tuple(problems))
+
+    def _verify(self, file: TransferFile) -> NualleyError | None:
+        path = Path(unescape_name(self._transfer.destination)) / unescape_name(file.path)
+        with self._machine.turns.at({self._machine.trees.device(path)}, self._pace.check_stop):
+            try:
+                found = read_back(path, files=self._machine.files, progress=self._pace.file(file.size_B))
+            except SourceVanished:
+                self._note(path, ReplicaState.MISSING)
+                self._catalog.transfers.settle(replace(file, state=CopyState.QUEUED), None)
+                return _gone(path)
+            except SourceUnreadable as error:
+                self._note(path, ReplicaState.UNVERIFIED)
+                return error
+        if found == file.digests:
+            self._note(path, ReplicaState.VERIFIED, verified_ns=self._clock.now_ns())
+            if file.problem:
+                self._catalog.transfers.settle(replace(file, problem=""), None)
+            return None
+        held, written = f"{found.xxh3_128} ({found.size_B} B)", f"{file.xxh3_128} ({file.size_B} B)"
+        damage = _damaged(path, f"holds xxh3_128 {held}, written was {written}")
+        self._note(path, ReplicaState.DAMAGED)
+        self._catalog.transfers.settle(replace(file, problem=damage.what), None)
+        return damage
+
+    def _note(self, path: Path, state: ReplicaState, *, verified_ns: int | None = None) -> None:
+        if self._transfer.drive is None:
+            return
+        known = self._catalog.replica_at(self._transfer.drive, escape_name(os.fspath(path)))
+        if known is not None:
+            self._catalog.update_replica(known.replica_id, state=state, verified_ns=verified_ns)
+
+
+def _gone(path: Path) -> CopyGone:
+    where = escape_name(os.fspath(path))
+    return CopyGone(f"{where} is gone", where=where, do="copy it again: nualley transfer resume")
+
+
+def _damaged(path: Path, what: str) -> CopyDamaged:
+    where = escape_name(os.fspath(path))
+    do = "look at the drive's SMART state; move the damaged copy away, then: nualley transfer resume"
+    return CopyDamaged(f"{where} {what}", where=where, do=do)

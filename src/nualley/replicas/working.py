@@ -1,0 +1,316 @@
+"""One pass over a transfer: look, copy, and look again until nothing differs."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from nualley.catalog import Catalog, CopyState, ReplicaState, Transfer, TransferFile
+from nualley.core import NualleyError, escape_name, unescape_name
+from nualley.replicas import decide
+from nualley.replicas.copying import FileCopier
+from nualley.replicas.errors import (
+    CopyDamaged,
+    CopyGone,
+    FileGone,
+    NothingToCopy,
+    SourceIncomplete,
+    SourceReplicaLost,
+    StillWritten,
+    TransferStopped,
+)
+from nualley.replicas.models import Listing, Refused
+from nualley.replicas.ports import Progress, ShouldStop, Timer, Trees, Turns
+from nualley.storage import DriveFailing, DriveFull, DriveReadOnly, DurableFiles
+
+N_LOOKS = 8
+"""A source that still differs at so many looks is being written to."""
+
+_DRIVE_TROUBLE = (DriveFull, DriveReadOnly, DriveFailing)  # the next file would fail as well
+_LONGEST_PAUSE_S = 0.2  # a stop is heard so soon
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one pass came to.
+
+    Parameters
+    ----------
+    problems : list of NualleyError
+        What is in the way.
+    skipped : tuple of Refused
+        What is at the source and is no file to copy.
+    """
+
+    problems: list[NualleyError] = field(default_factory=list)
+    skipped: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The machine, as far as transfers need it.
+
+    Parameters
+    ----------
+    files : DurableFiles
+        The file systems.
+    trees : Trees
+        Looks at what is there.
+    turns : Turns
+        Turns at devices.
+    timer : Timer
+        Measures and keeps the rate.
+    """
+
+    files: DurableFiles
+    trees: Trees
+    turns: Turns
+    timer: Timer
+
+
+class Pace:
+    """Tells how far a transfer is, keeps its rate, and hears a stop.
+
+    Parameters
+    ----------
+    transfer : Transfer
+        Names it and limits its rate.
+    timer : Timer
+        Time.
+    progress : callable or None
+        Told name, bytes done and bytes to do [B].
+    should_stop : callable
+        Asked at each step.
+    """
+
+    def __init__(self, transfer: Transfer, timer: Timer, progress: Progress | None, should_stop: ShouldStop) -> None:
+        self._name = f"transfer {transfer.transfer_id}"
+        self._rate_B_per_s = transfer.rate_B_per_s
+        self._timer = timer
+        self._progress = progress
+        self._should_stop = should_stop
+        self._start_s = timer.now_s()
+        self._before_B = 0
+        self._all_B = 0
+
+    def expect(self, size_B: int) -> None:
+        """Take in that so many bytes more are to be gone through [B]."""
+        self._all_B += size_B
+
+    def file(self, size_B: int) -> Callable[[int, int], None]:
+        """Return what is told how far a file is, of which so many bytes are gone through [B]."""
+        before_B = self._before_B
+        self._before_B += size_B
+
+        def advance(done_B: int, _file_B: int) -> None:
+            self._wait(before_B + done_B)
+            if self._progress:
+                self._progress(self._name, before_B + done_B, max(self._all_B, before_B + done_B))
+
+        return advance
+
+    def _wait(self, done_B: int) -> None:
+        while not self.check_stop():
+            left_s = decide.pause_s(done_B, self._timer.now_s() - self._start_s, self._rate_B_per_s)
+            if not left_s:
+                return
+            self._timer.sleep(min(left_s, _LONGEST_PAUSE_S))
+
+    def check_stop(self) -> bool:
+        """Raise TransferStopped where a stop was asked; else return False."""
+        if self._should_stop():
+            raise TransferStopped(
+                "stopped: what was finished stays", where=self._name, do="go on with it: nualley transfer resume"
+            )
+        return False
+
+
+class TransferPass:
+    """Works on one transfer.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The record.
+    machine : Machine
+        The machine.
+    copier : FileCopier
+        Copies one file.
+    transfer : Transfer
+        The transfer.
+    pace : Pace
+        Told how far it is.
+    """
+
+    def __init__(
+        self, catalog: Catalog, machine: Machine, copier: FileCopier, *, transfer: Transfer, pace: Pace
+    ) -> None:
+        self._catalog = catalog
+        self._machine = machine
+        self._copier = copier
+        self._transfer = transfer
+        self._pace = pace
+        self._source = Path(unescape_name(transfer.source))
+        self._tried: set[TransferFile] = set()
+        self._problem_by_path: dict[str, NualleyError] = {}
+
+    def run(self) -> Outcome:
+        """Copy what is left until a look at the source finds nothing more to copy, and say what is in the way."""
+        trouble: list[NualleyError] = []
+        for _ in range(N_LOOKS):
+            listing = self._look()
+            files = self._reconcile(listing)
+            there = {seen.path for seen in listing.files}
+            left = [file for file in files if file.state is not CopyState.CATALOGUED and file.path in there]
+            left = [file for file in left if _key(file) not in self._tried]
+            if not left or trouble:
+                break
+            trouble += self._copy(left)
+        else:
+            trouble.append(_still_written(self._transfer))
+        problems = [*self._problem_by_path.values(), *trouble, *self._judge(files, listing)]
+        return Outcome(list(dict.fromkeys(problems)), listing.skipped)
+
+    def _look(self) -> Listing:
+        listing = self._machine.trees.look(self._source)
+        if listing is None:
+            raise NothingToCopy(
+                f"nothing is at {self._transfer.source} any more",
+                where=self._transfer.source,
+                do="look whether its drive is mounted; nothing was taken back at the destination",
+            )
+        return listing
+
+    def _reconcile(self, listing: Listing) -> list[TransferFile]:
+        """Bring the list to what is at the source, and to what is still at the destination; return it."""
+        transfers, number = self._catalog.transfers, self._transfer.transfer_id
+        files = transfers.files(number)
+        queued = list(decide.reconcile(files, listing).queued)
+        known, good = {file.path for file in queued}, self._good_replicas()
+        queued += [
+            replace(file, state=CopyState.QUEUED)
+            for file in files
+            if file.state is CopyState.CATALOGUED and file.path not in known and not self._is_done(file, good)
+        ]
+        if queued:
+            transfers.put_files(number, queued)
+            files = transfers.files(number)
+        return files
+
+    def _good_replicas(self) -> dict[str, int]:
+        """Return which file the record has verified under each path of the destination."""
+        if self._transfer.drive is None:
+            return {}
+        known = self._catalog.transfers.known_below(self._transfer.drive, self._transfer.destination)
+        return {replica.path: replica.file_id for replica in known if replica.state is ReplicaState.VERIFIED}
+
+    def _is_done(self, file: TransferFile, good: Mapping[str, int]) -> bool:
+        """Return whether a file is what the list says: the drive has it, and so has the record."""
+        if file.problem:  # what was found damaged stays, as evidence, until somebody moves it away
+            return self._is_there(file)
+        is_entered = self._transfer.drive is None or file.file_id is None
+        where = escape_name(os.fspath(self._copier.destination(file)))
+        return self._is_there(file) and bool(file.xxh3_128) and (is_entered or good.get(where) == file.file_id)
+
+    def _is_there(self, file: TransferFile) -> bool:
+        try:
+            found = self._machine.files.state(self._copier.destination(file))
+        except OSError:
+            return False
+        return found is not None and found.size_B == file.size_B
+
+    # ------------------------------------------------------------ copying
+    def _copy(self, left: list[TransferFile]) -> list[NualleyError]:
+        """Copy files in their order; return what makes going on useless."""
+        trees = self._machine.trees
+        devices = {trees.device(self._source), trees.device(Path(unescape_name(self._transfer.destination)))}
+        self._pace.expect(sum(2 * file.size_B for file in left))
+        for file in left:
+            self._tried.add(_key(file))
+            with self._machine.turns.at(devices, self._pace.check_stop):
+                error = self._copier.copy(file, self._pace.file(2 * file.size_B))
+            self._problem_by_path.pop(file.path, None)
+            if error is not None:
+                self._problem_by_path[file.path] = error
+            if isinstance(error, _DRIVE_TROUBLE):
+                return [error]
+        return []
+
+    # ------------------------------------------------------------ is all there?
+    def _judge(self, files: list[TransferFile], listing: Listing) -> list[NualleyError]:
+        problems: list[NualleyError] = [_unreadable(self._transfer, refused) for refused in listing.unreadable]
+        problems += [_gone(self._transfer, file) for file in decide.reconcile(files, listing).gone]
+        for file in files:
+            if file.state is not CopyState.CATALOGUED:
+                continue
+            if file.problem:
+                problems.append(CopyDamaged(file.problem, where=file.path, do=_REPAIR))
+            if not self._is_there(file):
+                problems.append(_copy_gone(self._copier.destination(file)))
+        return problems + self._lost_replicas(listing)
+
+    def _lost_replicas(self, listing: Listing) -> list[NualleyError]:
+        """Name what the catalog knows to be at the source and the look did not find: a list from there was wrong."""
+        if self._transfer.source_drive is None:
+            return []
+        seen = {escape_name(os.fspath(listing.root / unescape_name(found.path))) for found in listing.files}
+        unseen = [escape_name(os.fspath(listing.root / unescape_name(each.path))) for each in listing.unreadable]
+        lost: list[NualleyError] = []
+        for replica in self._catalog.transfers.known_below(self._transfer.source_drive, self._transfer.source):
+            if replica.path in seen or any(decide.is_in(replica.path, folder) for folder in unseen):
+                continue
+            if self._machine.files.state(Path(unescape_name(replica.path))) is not None:
+                continue
+            self._catalog.update_replica(replica.replica_id, state=ReplicaState.MISSING)
+            lost.append(_lost(replica.path, self._transfer))
+        return lost
+
+
+_REPAIR = "move the damaged copy away, then: nualley transfer resume"
+
+
+def _key(file: TransferFile) -> TransferFile:
+    """Return what a file was when it was tried: one that changed since is tried again."""
+    return TransferFile(path=file.path, size_B=file.size_B, mtime_ns=file.mtime_ns, inode=file.inode)
+
+
+def _unreadable(transfer: Transfer, refused: Refused) -> SourceIncomplete:
+    path = "/".join(part for part in (transfer.source, refused.path) if part)
+    return SourceIncomplete(
+        f"{path} cannot be read: {refused.reason}; nothing is known of what is in there",
+        where=path,
+        do="give this user the right to read it, then: nualley transfer resume",
+    )
+
+
+def _gone(transfer: Transfer, file: TransferFile) -> FileGone:
+    return FileGone(
+        f"{file.path} is not at {transfer.source} any more, and was not copied",
+        where=f"{transfer.source}/{file.path}",
+        do="look who moved it; where it was meant, begin a new transfer",
+    )
+
+
+def _copy_gone(destination: Path) -> CopyGone:
+    where = escape_name(os.fspath(destination))
+    return CopyGone(
+        f"{where} was published, and is gone or has another size",
+        where=where,
+        do="look who changed it and at the drive; where it is gone, nualley transfer resume copies it again",
+    )
+
+
+def _lost(path: str, transfer: Transfer) -> SourceReplicaLost:
+    return SourceReplicaLost(
+        f"the catalog knows a replica at {path}, drive {transfer.source_drive} has none there; it is missing now",
+        where=path,
+        do="look who removed it; nualley runs show RUN names its other replicas",
+    )
+
+
+def _still_written(transfer: Transfer) -> StillWritten:
+    return StillWritten(
+        f"{transfer.source} still changed at look {N_LOOKS}",
+        where=transfer.source,
+        do="wait until nobody writes there, then: nualley transfer resume",
+    )
