@@ -10,11 +10,11 @@ from sqlalchemy import Connection, RowMapping, case, collate, delete, func, inse
 from nualley.catalog.adapters import records, rows, tables
 from nualley.catalog.adapters.database import Database
 from nualley.catalog.adapters.moves import write_unless_moved
-from nualley.catalog.adapters.sqlite_file import RESTORE
-from nualley.catalog.errors import CatalogDamaged, TransferNotFound
+from nualley.catalog.adapters.refusals import decoded
+from nualley.catalog.errors import TransferNotFound
 from nualley.catalog.models import Activity, Replica, ReplicaState
 from nualley.catalog.transfers import CopyState, Transfer, TransferCount, TransferFile
-from nualley.core import Clock, NualleyError, strict_text
+from nualley.core import Clock, strict_text
 
 T = TypeVar("T")
 
@@ -103,15 +103,8 @@ class SqlTransfers:
     # ------------------------------------------------------------ reading
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with self._database.reading() as connection:
-            try:
-                yield connection
-            except NualleyError:
-                raise
-            except (ValueError, TypeError, KeyError) as error:
-                raise CatalogDamaged(
-                    f"a row of the catalog cannot be read: {error}", where=self._database.where, do=RESTORE
-                ) from error
+        with self._database.reading() as connection, decoded(self._database.where):
+            yield connection
 
     def transfer(self, transfer_id: int) -> Transfer:
         """Return a transfer. TransferNotFound names the last ones."""
