@@ -203,6 +203,37 @@ class Replica:
         check_escaped(self.path)
 
 
+class PlacedFile(NamedTuple):
+    """A replica with what a check of its drive needs of its file.
+
+    Parameters
+    ----------
+    path : str
+        Where it lies on this machine, escaped.
+    state : ReplicaState
+        How it stands.
+    size_B : int
+        Size of the file [B].
+    verified_ns : int or None
+        When its bytes were last found right [ns since 1970 UTC]; None where never.
+    replica_id, file_id : int
+        Numbers in the catalog.
+    run_id : str
+        The run of the file.
+    xxh3_128 : str
+        Digest of the file.
+    """
+
+    path: str
+    state: ReplicaState
+    size_B: int
+    verified_ns: int | None
+    replica_id: int
+    file_id: int
+    run_id: str
+    xxh3_128: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
     """What somebody wrote about a run; notes are never changed.

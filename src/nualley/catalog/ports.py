@@ -13,6 +13,7 @@ from nualley.catalog.models import (
     FileRecord,
     FileUsage,
     Note,
+    PlacedFile,
     Quarantined,
     Replica,
     ReplicaState,
@@ -283,6 +284,10 @@ class Catalog(Protocol):
 
     def replica_at(self, drive: str, path: str) -> Replica | None:
         """Return what is known to lie at an (escaped) path, None where nothing is."""
+        ...
+
+    def placed_files(self, drive: str) -> list[PlacedFile]:
+        """Return all that is known to lie or to have lain on a drive, by path."""
         ...
 
     def drive_ids(self) -> Mapping[str, str]:

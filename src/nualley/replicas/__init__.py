@@ -1,5 +1,6 @@
 """Copies between drives and sites: transfers that are verified and reconciled, and how many copies there should be."""
 
+from nualley.replicas.consistency import FoundFile, Inconsistencies, WrongSize, compare
 from nualley.replicas.copying import Origin
 from nualley.replicas.decide import count_copies, may_source_go
 from nualley.replicas.errors import (
@@ -29,6 +30,7 @@ from nualley.replicas.models import (
     Verification,
 )
 from nualley.replicas.ports import Drives, Progress, ShouldStop, Timer, Trees, Turns
+from nualley.replicas.scrubbing import Scrubbed, Scrubber, ScrubResult, choose
 from nualley.replicas.service import SystemTimer, TransferService
 from nualley.replicas.settings import PlacementSettings, ReplicasSettings, parse_rate_B_per_s
 from nualley.replicas.working import Machine
@@ -38,6 +40,8 @@ __all__ = [
     "CopyGone",
     "Drives",
     "FileGone",
+    "FoundFile",
+    "Inconsistencies",
     "IntoItself",
     "Listing",
     "Machine",
@@ -54,6 +58,9 @@ __all__ = [
     "ReplicasError",
     "ReplicasSettings",
     "SameFile",
+    "ScrubResult",
+    "Scrubbed",
+    "Scrubber",
     "Seen",
     "ShouldStop",
     "SourceIncomplete",
@@ -68,6 +75,9 @@ __all__ = [
     "Trees",
     "Turns",
     "Verification",
+    "WrongSize",
+    "choose",
+    "compare",
     "count_copies",
     "may_source_go",
     "parse_rate_B_per_s",

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Text, case, cast, 
 
 from nualley.catalog.adapters import rows, tables
 from nualley.catalog.decide import count_events
-from nualley.catalog.models import Activity, Json, ReplicaState, Totals
+from nualley.catalog.models import Activity, Json, PlacedFile, ReplicaState, Totals
 from nualley.catalog.run_table import RunList
 from nualley.core import strict_text
 
@@ -48,6 +48,20 @@ def _tags_by_run(connection: Connection) -> Mapping[str, list[str]]:
     for run_id, tag in connection.execute(select(tables.run_tag.c.run_id, tables.run_tag.c.tag)):
         tags[run_id].append(tag)
     return tags
+
+
+def list_placed(connection: Connection, drive: str) -> list[PlacedFile]:
+    """Return all that is known to lie or to have lain on a drive, by path."""
+    replica, file = tables.replica.c, tables.file.c
+    query = (
+        select(replica.path, replica.state, file.size_B, replica.verified_ns)
+        .add_columns(replica.replica_id, file.file_id, file.run_id, file.xxh3_128)
+        .join(tables.file, file.file_id == replica.file_id)
+        .where(replica.drive == drive)
+    )
+    found = (PlacedFile(path, ReplicaState(state), *rest) for path, state, *rest in connection.execute(query))
+    # in Python: servers order text by the rules of their language
+    return sorted(found)
 
 
 def count_by_run(connection: Connection, run_id: str | None = None) -> dict[str, Totals]:

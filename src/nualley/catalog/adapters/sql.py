@@ -24,6 +24,7 @@ from nualley.catalog.models import (
     FileRecord,
     FileUsage,
     Note,
+    PlacedFile,
     Quarantined,
     Replica,
     ReplicaState,
@@ -322,6 +323,11 @@ class SqlCatalog:
         """Return what is known to lie at an (escaped) path, None where nothing is."""
         with self._reading(is_single=True) as connection:
             return records.find_replica(connection, drive, path)
+
+    def placed_files(self, drive: str) -> list[PlacedFile]:
+        """Return all that is known to lie or to have lain on a drive, by path."""
+        with self._reading(is_single=True) as connection:
+            return queries.list_placed(connection, drive)
 
     def drive_ids(self) -> Mapping[str, str]:
         """Return the ids of all drives that were ever written to, by name."""

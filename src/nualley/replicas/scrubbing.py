@@ -1,0 +1,240 @@
+"""Bytes that lie for years are read again: a replica that rots is named while there is another one to mend it from."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from nualley.catalog import Activity, Catalog, PlacedFile, Replica, ReplicaState
+from nualley.core import Clock, Digests, NualleyError, escape_name, reason, unescape_name
+from nualley.replicas.copying import Origin
+from nualley.replicas.errors import TransferStopped
+from nualley.storage import DurableFiles, SourceUnreadable, SourceVanished, publish, read_back
+
+
+class ScrubResult(StrEnum):
+    """What came of reading a replica."""
+
+    INTACT = "intact"
+    DAMAGED = "damaged"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    REPAIRED = "repaired"
+
+
+@dataclass(frozen=True, slots=True)
+class Scrubbed:
+    """A replica that was read, and what came of it.
+
+    Parameters
+    ----------
+    drive, path : str
+        Where it lies; the path escaped.
+    run_id : str
+        Its run.
+    size_B : int
+        Size that it should have [B].
+    result : ScrubResult
+        What was found, or done.
+    detail : str
+        In words; empty where it is intact.
+    n_others : int
+        Verified replicas elsewhere.
+    """
+
+    drive: str
+    path: str
+    run_id: str
+    size_B: int
+    result: ScrubResult
+    detail: str = ""
+    n_others: int = 0
+
+    def to_json(self) -> dict[str, str | int]:
+        """Return it as a JSON object."""
+        names = ("drive", "path", "run_id", "size_B", "detail", "n_others")
+        return {**{name: getattr(self, name) for name in names}, "result": str(self.result)}
+
+
+def choose(placed: Sequence[PlacedFile], budget_B: int | None) -> list[PlacedFile]:
+    """Return which replicas of a drive are to be read, those that were never read first, then the longest unread.
+
+    Parameters
+    ----------
+    placed : sequence of PlacedFile
+        All that is known of the drive.
+    budget_B : int or None
+        Read about so much [B]: as many as fit, and one in any case; None: all.
+    """
+    there = [each for each in placed if each.state is not ReplicaState.MISSING]
+    there.sort(key=lambda each: (each.verified_ns is not None, each.verified_ns or 0, each.path))
+    chosen: list[PlacedFile] = []
+    left_B = budget_B
+    for each in there:
+        if left_B is not None and chosen and each.size_B > left_B:
+            break
+        chosen.append(each)
+        left_B = None if left_B is None else left_B - each.size_B
+    return chosen
+
+
+class Scrubber:
+    """Reads replicas back, enters what was found, and mends what can be mended.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The record.
+    files : DurableFiles
+        The file systems.
+    clock : Clock
+        Dates each proof.
+    origin : Origin
+        By what replicas are mended.
+    is_there : callable
+        Takes the name of a drive; whether it is there now, and is the one that was registered. Nothing is called
+        missing on a drive that is away.
+    should_stop : callable
+        Asked often; where it says yes, the work ends after what was finished.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        files: DurableFiles,
+        *,
+        clock: Clock,
+        origin: Origin,
+        is_there: Callable[[str], bool],
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._catalog = catalog
+        self._files = files
+        self._clock = clock
+        self._origin = origin
+        self._is_there = is_there
+        self._should_stop = should_stop
+
+    def run(
+        self,
+        drive: str,
+        placed: Sequence[PlacedFile],
+        *,
+        repairs: bool = False,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Iterator[Scrubbed]:
+        """Read replicas of a drive, and yield each once what was found is durable in the catalog.
+
+        Parameters
+        ----------
+        drive : str
+            Its name.
+        placed : sequence of PlacedFile
+            What is to be read.
+        repairs : bool
+            Put a verified replica from elsewhere in the place of one that is damaged or missing; a damaged file is kept
+            beside it.
+        progress : callable
+            Told bytes that were read since the last call [B].
+
+        Yields
+        ------
+        Scrubbed
+            In the order of ``placed``.
+
+        Raises
+        ------
+        TransferStopped
+            Where somebody asked for a stop.
+        NualleyError
+            Where the drive is away, or the catalog cannot be written.
+        """
+        for each in placed:
+            found = self._verify(drive, each, progress)
+            if repairs and found.result in (ScrubResult.DAMAGED, ScrubResult.MISSING):
+                found = self._repair(each, found)
+            yield found
+
+    def _verify(self, drive: str, each: PlacedFile, progress: Callable[[int], None]) -> Scrubbed:
+        path = Path(unescape_name(each.path))
+        done_B = 0
+
+        def advance(read_B: int, _size_B: int) -> None:
+            nonlocal done_B
+            if self._should_stop():
+                raise TransferStopped("stopped; what was read until then is entered", do="nualley drives scrub goes on")
+            progress(read_B - done_B)
+            done_B = read_B
+
+        try:
+            digests = read_back(path, files=self._files, progress=advance)
+        except SourceVanished:
+            if not self._is_there(drive):
+                raise
+            return self._enter(drive, each, ScrubResult.MISSING, ReplicaState.MISSING, "it is not there")
+        except SourceUnreadable as error:
+            return self._enter(drive, each, ScrubResult.UNREADABLE, ReplicaState.UNVERIFIED, error.what)
+        if (digests.xxh3_128, digests.size_B) == (each.xxh3_128, each.size_B):
+            return self._enter(drive, each, ScrubResult.INTACT, ReplicaState.VERIFIED, "")
+        held, written = f"{digests.xxh3_128} ({digests.size_B} B)", f"{each.xxh3_128} ({each.size_B} B)"
+        detail = f"it holds xxh3_128 {held}, written was {written}"
+        return self._enter(drive, each, ScrubResult.DAMAGED, ReplicaState.DAMAGED, detail)
+
+    def _enter(self, drive: str, each: PlacedFile, result: ScrubResult, state: ReplicaState, detail: str) -> Scrubbed:
+        verified_ns = self._clock.now_ns() if result is ScrubResult.INTACT else None
+        self._catalog.update_replica(each.replica_id, state=state, verified_ns=verified_ns)
+        others = 0 if result is ScrubResult.INTACT else len(self._others(each))
+        return Scrubbed(drive, each.path, each.run_id, each.size_B, result, detail, others)
+
+    def _others(self, each: PlacedFile) -> list[Replica]:
+        others = [other for other in self._catalog.replicas(each.file_id) if other.replica_id != each.replica_id]
+        return [other for other in others if other.state is ReplicaState.VERIFIED and self._is_there(other.drive)]
+
+    def _repair(self, each: PlacedFile, found: Scrubbed) -> Scrubbed:
+        path, file = Path(unescape_name(each.path)), self._catalog.file(each.file_id)
+        problems = []
+        for other in self._others(each):
+            source = Path(unescape_name(other.path))
+            begun_ns = self._clock.now_ns()
+            try:
+                aside = self._put_in_place(source, path, file.digests, is_damaged=found.result is ScrubResult.DAMAGED)
+            except (NualleyError, OSError) as error:  # the next replica may be better
+                problems.append(error.what if isinstance(error, NualleyError) else reason(error))
+                continue
+            now_ns = self._clock.now_ns()
+            self._catalog.update_replica(each.replica_id, state=ReplicaState.VERIFIED, verified_ns=now_ns)
+            self._catalog.add_activity(
+                Activity(
+                    kind="repair",
+                    inputs=(other.path,),
+                    outputs=(each.path, *([escape_name(os.fspath(aside))] if aside else [])),
+                    code=self._origin.code,
+                    configuration=self._origin.configuration,
+                    host=self._origin.host,
+                    start_ns=begun_ns,
+                    stop_ns=now_ns,
+                )
+            )
+            detail = f"{found.detail}; mended from {other.drive}"
+            return Scrubbed(
+                found.drive, each.path, each.run_id, each.size_B, ScrubResult.REPAIRED, detail, found.n_others
+            )
+        why = "; ".join(problems) or "no verified replica of it is anywhere else"
+        return Scrubbed(
+            *(found.drive, each.path, each.run_id, each.size_B, found.result),
+            detail=f"{found.detail}; it cannot be mended: {why}",
+            n_others=found.n_others,
+        )
+
+    def _put_in_place(self, source: Path, path: Path, digests: Digests, *, is_damaged: bool) -> Path | None:
+        """Put verified bytes under a name; what is there is damaged, and is kept beside it."""
+        aside = path.with_name(f"{path.name}.{self._clock.now_ns()}.damaged") if is_damaged else None
+        fresh = path.with_name(f".{path.name}.mended")
+        # the new bytes are durable and verified before the damaged ones lose their name; killed in between, a further
+        # scrub does the same again
+        publish(source, fresh, files=self._files, expected=digests)
+        if aside is not None:
+            self._files.move(path, aside)
+        self._files.move(fresh, path)
+        return aside
