@@ -19,7 +19,8 @@ CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 
 
-@pytest.fixture(scope="session")
+# not for the whole session: while Playwright's loop is there, asyncio.run refuses to work in every other test
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium; skip, or with CI=true fail, where there is none."""
     executable = shutil.which("chromium") or CHROMIUM
