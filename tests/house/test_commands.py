@@ -20,7 +20,7 @@ PROMISED = {
     "runs flag", "runs flags", "runs validate", "archive pvs", "archive last", "archive get", "beam exposure",
     "beam ledger", "beam trace", "beam plot", "beam rows", "drives list", "catalog backup", "catalog restore",
     "selection define", "selection list", "selection show", "selection diff", "selection freeze", "selection import",
-    "selection export",
+    "selection export", "transfer copy", "transfer list", "transfer resume", "transfer verify",
 }  # fmt: skip
 
 

@@ -49,6 +49,7 @@ _COMMANDS = (
     ("archive:app", "archive", "Archived PVs: last values and history.", ""),
     ("beam:app", "beam", "Beam on every detector: exposure, protons, plots.", ""),
     ("drives:app", "drives", "Drives and how full they are.", ""),
+    ("transfer:app", "transfer", "Durable, verified copies between drives.", ""),
     ("catalog:app", "catalog", "The catalog: backup and restore.", ""),
 )
 _GROUPS = frozenset(name for target, name, *_ in _COMMANDS if target.endswith(":app"))

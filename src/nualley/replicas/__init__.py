@@ -2,7 +2,7 @@
 
 from nualley.replicas.consistency import FoundFile, Inconsistencies, WrongSize, compare
 from nualley.replicas.copying import Origin
-from nualley.replicas.decide import count_copies, may_source_go
+from nualley.replicas.decide import choose_source, count_copies, may_source_go
 from nualley.replicas.errors import (
     CopyDamaged,
     CopyGone,
@@ -20,6 +20,7 @@ from nualley.replicas.errors import (
     TransferStopped,
 )
 from nualley.replicas.models import (
+    HeldFile,
     Listing,
     Placement,
     PlacementPlan,
@@ -28,7 +29,10 @@ from nualley.replicas.models import (
     Seen,
     TransferReport,
     Verification,
+    transfer_json,
 )
+from nualley.replicas.places import Place, find_place
+from nualley.replicas.placing import Placer, destination_of
 from nualley.replicas.ports import Drives, Progress, ShouldStop, Timer, Trees, Turns
 from nualley.replicas.scrubbing import Scrubbed, Scrubber, ScrubResult, choose
 from nualley.replicas.service import SystemTimer, TransferService
@@ -41,6 +45,7 @@ __all__ = [
     "Drives",
     "FileGone",
     "FoundFile",
+    "HeldFile",
     "Inconsistencies",
     "IntoItself",
     "Listing",
@@ -49,9 +54,11 @@ __all__ = [
     "NothingToCopy",
     "Origin",
     "OtherHost",
+    "Place",
     "Placement",
     "PlacementPlan",
     "PlacementSettings",
+    "Placer",
     "Policy",
     "Progress",
     "Refused",
@@ -77,8 +84,12 @@ __all__ = [
     "Verification",
     "WrongSize",
     "choose",
+    "choose_source",
     "compare",
     "count_copies",
+    "destination_of",
+    "find_place",
     "may_source_go",
     "parse_rate_B_per_s",
+    "transfer_json",
 ]

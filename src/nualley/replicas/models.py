@@ -119,6 +119,37 @@ class TransferReport:
             return ExitCode.NOT_INTACT
         return ExitCode.DONE if self.is_finished and not self.problems else ExitCode.FAILED
 
+    def to_json(self) -> dict[str, object]:
+        """Return it as a JSON object."""
+        return {
+            **transfer_json(self.transfer, self.count),
+            "is_finished": self.is_finished,
+            "problems": [problem.to_json() for problem in self.problems],
+            "skipped": [{"path": found.path, "reason": found.reason} for found in self.skipped],
+            "notes": list(self.notes),
+        }
+
+
+def transfer_json(transfer: Transfer, count: TransferCount) -> dict[str, object]:
+    """Return a transfer and how far it is as a JSON object."""
+    return {
+        "transfer": transfer.transfer_id,
+        "source": transfer.source,
+        "destination": transfer.destination,
+        "source_drive": transfer.source_drive,
+        "drive": transfer.drive,
+        "host": transfer.host,
+        "rate_B_per_s": transfer.rate_B_per_s,
+        "created_ns": transfer.created_ns,
+        "finished_ns": transfer.finished_ns,
+        "n_files": count.n_files,
+        "n_done": count.n_done,
+        "size_B": count.size_B,
+        "done_B": count.done_B,
+        "n_problems": count.n_problems,
+        "problem": transfer.problem or None,
+    }
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -148,6 +179,18 @@ class Verification:
         if any(isinstance(problem, IntegrityError) for problem in self.problems):
             return ExitCode.NOT_INTACT
         return ExitCode.FAILED if self.problems else ExitCode.DONE
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as a JSON object."""
+        return {
+            "transfer": self.transfer.transfer_id,
+            "destination": self.transfer.destination,
+            "drive": self.transfer.drive,
+            "n_files": self.n_files,
+            "n_intact": self.n_intact,
+            "size_B": self.size_B,
+            "problems": [problem.to_json() for problem in self.problems],
+        }
 
 
 @dataclass(frozen=True, slots=True)

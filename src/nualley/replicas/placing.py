@@ -1,0 +1,148 @@
+"""Which files have fewer copies than they should, and where more of them would go."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nualley.catalog import Catalog, ReplicaState
+from nualley.core import NualleyError, unescape_name
+from nualley.replicas import decide
+from nualley.replicas.errors import NotEnoughCopies
+from nualley.replicas.models import HeldFile, Placement, PlacementPlan, Policy
+from nualley.replicas.ports import Drives
+from nualley.replicas.settings import ReplicasSettings
+from nualley.storage import DriveUsage, NoDriveFits
+
+_Group = tuple[str, str, str]  # stage, drive and directory that is copied from
+
+
+class Placer:
+    """Plans copies that are missing.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Says what lies where.
+    drives : Drives
+        Say what is there, and how full it is.
+    settings : ReplicasSettings
+        Say how many copies there should be.
+    """
+
+    def __init__(self, catalog: Catalog, drives: Drives, settings: ReplicasSettings) -> None:
+        self._catalog = catalog
+        self._drives = drives
+        self._settings = settings
+
+    def plan(self, run_ids: Iterable[str]) -> PlacementPlan:
+        """Return what has to be copied so that all files of some runs have their copies.
+
+        Parameters
+        ----------
+        run_ids : iterable of str
+            The runs.
+
+        Returns
+        -------
+        PlacementPlan
+            By directory; what cannot be copied is told.
+        """
+        usages = list(self._drives.usages())
+        lacking, n_lacking, n_unreachable = self._lacking(run_ids, usages)
+        problems: list[NualleyError] = [
+            decide.not_enough(
+                n_files, stage, self._settings.policy(stage), "no verified copy is on a drive that is there"
+            )
+            for stage, n_files in n_unreachable.items()
+        ]
+        placements: list[Placement] = []
+        for (stage, source_drive, directory), files in lacking.items():
+            policy = self._settings.policy(stage)
+            try:
+                for drive, more in _spread(files, usages, policy):
+                    size_B = sum(file.size_B for file in more)
+                    run_ids_of = tuple(sorted({file.run_id for file in more}))
+                    placements.append(Placement(source_drive, drive, directory, len(more), size_B, run_ids_of))
+                    usages = _filled(usages, drive, size_B)
+            except NoDriveFits as error:
+                problems.append(decide.not_enough(len(files), stage, policy, error.what))
+        return PlacementPlan(tuple(placements), dict(n_lacking), tuple(problems))
+
+    def _lacking(
+        self, run_ids: Iterable[str], usages: Sequence[DriveUsage]
+    ) -> tuple[dict[_Group, list[HeldFile]], Counter[str], Counter[str]]:
+        lacking: dict[_Group, list[HeldFile]] = {}
+        n_lacking, n_unreachable = Counter[str](), Counter[str]()
+        for run_id in run_ids:
+            for file in self._held(run_id):
+                if decide.count_copies(file.replicas, usages) >= self._settings.policy(file.stage).n_copies:
+                    continue
+                n_lacking[file.stage] += 1
+                source = decide.choose_source(file, usages)
+                if source is None:
+                    n_unreachable[file.stage] += 1
+                else:
+                    group = (file.stage, source.drive, os.path.dirname(source.path))  # noqa: PTH120 - escaped text
+                    lacking.setdefault(group, []).append(file)
+        return lacking, n_lacking, n_unreachable
+
+    def _held(self, run_id: str) -> list[HeldFile]:
+        replicas = self._catalog.transfers.replicas_of_run(run_id)
+        return [
+            HeldFile(run_id, file.name, file.stage, file.size_B, tuple(replicas.get(file.file_id, ())))
+            for file in self._catalog.files(run_id)
+        ]
+
+
+def _spread(
+    files: Sequence[HeldFile], usages: Sequence[DriveUsage], policy: Policy
+) -> Iterable[tuple[str, Sequence[HeldFile]]]:
+    """Yield the drives that take copies of files in one directory, each with the files that it lacks."""
+    held = [{each.drive for each in file.replicas if each.state is ReplicaState.VERIFIED} for file in files]
+    n_held_by_drive = decide.held_by_drive(files)
+    exclude = set.intersection(*held)
+    n_more = policy.n_copies - min(decide.count_copies(file.replicas, usages) for file in files)
+    for _ in range(n_more):
+        size_B = sum(file.size_B for file in files)
+        drive = decide.choose_place(usages, size_B, policy, exclude=exclude, n_held_by_drive=n_held_by_drive).drive.name
+        exclude.add(drive)
+        yield drive, [file for file, drives in zip(files, held, strict=True) if drive not in drives]
+
+
+def _filled(usages: Sequence[DriveUsage], drive: str, size_B: int) -> list[DriveUsage]:
+    """Return how full the drives will be, so that the next directory is not planned into the same room."""
+    return [
+        replace(usage, used_B=usage.used_B + size_B, available_B=max(0, usage.available_B - size_B))
+        if drive in (usage.drive.name, *usage.shares_with)
+        else usage
+        for usage in usages
+    ]
+
+
+def destination_of(placement: Placement, usages: Sequence[DriveUsage]) -> tuple[Path, Path]:
+    """Return from which directory to which a placement is copied: the same place on the other drive.
+
+    Parameters
+    ----------
+    placement : Placement
+        As it was planned.
+    usages : sequence of DriveUsage
+        The drives.
+
+    Raises
+    ------
+    NotEnoughCopies
+        Where the directory is the drive's root: all of the drive would be copied.
+    """
+    roots = {usage.drive.name: usage.drive.path for usage in usages}
+    source = Path(unescape_name(placement.directory))
+    below = source.relative_to(roots[placement.source_drive])
+    if not below.parts:
+        raise NotEnoughCopies(
+            f"{placement.n_files} files lie in the root of drive {placement.source_drive}",
+            where=placement.directory,
+            do="copy each by its name: nualley transfer copy FILE DRIVE",
+        )
+    return source, roots[placement.drive] / below

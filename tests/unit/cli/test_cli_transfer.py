@@ -1,0 +1,222 @@
+"""Transfers, called as a person calls them."""
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from nualley.app.site import open_site
+from nualley.app.transfers import work_on
+from nualley.catalog import FileRecord, Replica, ReplicaState, Run
+from nualley.cli.main import main
+from nualley.core import NualleyError, digest_file
+from nualley.replicas import TransferRunning
+
+DRIVES = """
+[drives.data1]
+path = "drives/data1"
+role = "raw"
+limit = "100 %"
+
+[drives.data2]
+path = "drives/data2"
+role = "raw"
+limit = "100 %"
+
+[[drop]]
+path = "drop"
+detector = "{detector}"
+"""
+
+
+@pytest.fixture
+def drives(experiment: Path, detector: str) -> Path:
+    """Return the folder of two drives, of which the first holds a file of run 7."""
+    (experiment / "drives.toml").write_text(DRIVES.format(detector=detector))
+    for name in ("data1", "data2"):
+        (experiment / "drives" / name).mkdir(parents=True, exist_ok=True)
+    raw = experiment / "drop" / "run00007"
+    raw.mkdir(parents=True)
+    (raw / "wave0.dat").write_bytes(b"\x01" * 5000)
+    (raw / "wave1.dat").write_bytes(b"\x02" * 3000)
+    return experiment / "drives"
+
+
+@pytest.fixture
+def run(drives: Path, detector: str) -> str:
+    """Return a run of which both files lie on ``data1``, as ingest leaves them."""
+    run_id = f"{detector}-7"
+    catalog = open_site().catalog()
+    for name, size_B in (("wave0.dat", 5000), ("wave1.dat", 3000)):
+        path = drives / "data1" / detector / "raw" / "7" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode()[:1] * size_B)
+        found = digest_file(path)
+        record = FileRecord(
+            run_id=run_id,
+            detector=detector,
+            name=name,
+            format="wavedump",
+            size_B=size_B,
+            xxh3_128=found.xxh3_128,
+            adler32=found.adler32,
+        )
+        replica = Replica(drive="data1", path=str(path), state=ReplicaState.VERIFIED, verified_ns=1)
+        catalog.add_file(Run(run_id=run_id, detector=detector, number=7), record, replicas=[replica])
+    return run_id
+
+
+def answer(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0):
+    capsys.readouterr()
+    assert main([*words, "--json"]) == code, capsys.readouterr()
+    return json.loads(capsys.readouterr().out)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.dat"))
+
+
+def test_a_run_goes_to_the_same_place_on_another_drive(drives, run, detector, capsys) -> None:
+    done = answer(capsys, "transfer", "copy", run, "data2")
+    assert (done["is_finished"], done["n_files"], done["n_done"], done["done_B"]) == (True, 2, 2, 8000)
+    assert done["problems"] == []
+    assert names(drives / "data1") == names(drives / "data2")
+    assert [len(file["replicas"]) for file in answer(capsys, "runs", "show", run)["files"]] == [2, 2]
+    (listed,) = answer(capsys, "transfer", "list")
+    assert {key: listed[key] for key in listed} == {key: done[key] for key in listed}
+    assert answer(capsys, "transfer", "list", "--unfinished") == []
+    (verified,) = answer(capsys, "transfer", "verify")
+    assert (verified["n_files"], verified["n_intact"], verified["problems"]) == (2, 2, [])
+
+
+def test_in_words(drives, run, capsys) -> None:
+    capsys.readouterr()
+    assert main(["transfer", "copy", run, "data2"]) == 0
+    said = capsys.readouterr()
+    assert "transfer 1: 2 of 2 files, 7.8 KiB" in said.out
+    assert "finished: verified, entered" in said.out
+    assert "count as one" in said.err
+    assert main(["transfer", "list"]) == 0
+    assert "2/2" in capsys.readouterr().out
+    assert main(["transfer", "verify", "1"]) == 0
+    assert main(["transfer", "resume"]) == 0
+    assert "nothing is left to copy" in capsys.readouterr().err
+
+
+def test_a_conflict_is_told_and_taken_up(drives, run, capsys) -> None:
+    source = next(drives.rglob("wave0.dat"))
+    place = drives / "data2" / source.relative_to(drives / "data1")
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"other")
+    done = answer(capsys, "transfer", "copy", run, "data2", code=5)
+    assert not done["is_finished"]
+    assert "is taken" in done["problems"][0]["what"]
+    assert main(["transfer", "list"]) == 0
+    said = capsys.readouterr()
+    assert "unfinished" in said.out
+    assert "next: nualley transfer resume" in said.err
+    assert answer(capsys, "transfer", "resume", "1", code=5)[0]["n_done"] == 1
+    place.unlink()
+    (done,) = answer(capsys, "transfer", "resume")
+    assert done["is_finished"]
+    place.chmod(0o644)
+    place.write_bytes(place.read_bytes()[:-1] + b"x")
+    (verified,) = answer(capsys, "transfer", "verify", "1", code=5)
+    assert (verified["n_files"], verified["n_intact"]) == (2, 1)
+    assert "holds xxh3_128" in verified["problems"][0]["what"]
+
+
+def test_a_folder_and_a_file_go_where_they_are_sent(drives, run, capsys, experiment) -> None:
+    folder = experiment / "usb"
+    folder.mkdir()
+    (folder / "a.dat").write_bytes(b"abc")
+    done = answer(capsys, "transfer", "copy", "usb", "./kept", "--rate", "100 MB/s")
+    assert (done["drive"], done["is_finished"], done["rate_B_per_s"]) == (None, True, 100_000_000)
+    assert names(experiment / "kept") == ["a.dat"]
+    assert answer(capsys, "transfer", "copy", "usb", "data2")["is_finished"]
+    assert "usb/a.dat" in names(drives / "data2")
+    source = next(drives.rglob("wave0.dat"))
+    assert answer(capsys, "transfer", "copy", str(source), "data2")["n_files"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "do", "code"),
+    [
+        (("nowhere", "data2"), "nothing is there: nowhere", "such as cenns-10-42", 1),
+        (("drop", "data3"), "neither a drive of this experiment nor a directory", "did you mean 'data", 2),
+        (("drop", "zzzzz"), "neither a drive", "./zzzzz", 2),
+        (("drop/run00007/wave0.dat", "data2"), "is on no drive of the experiment", "name the directory", 2),
+        (("drop", "data2", "--rate", "fast"), "is not a rate", "200 MB/s", 2),
+        (("drop", "drop/inside"), "is, or lies in", "another drive", 2),
+    ],
+)
+def test_what_means_nothing_is_refused(drives, capsys, words, text, do, code) -> None:
+    error = answer(capsys, "transfer", "copy", *words, code=code)["error"]
+    assert text in error["what"]
+    assert do in error["do"]
+    assert answer(capsys, "transfer", "list") == []
+
+
+def test_a_run_without_files_or_without_a_drive(drives, run, detector, capsys) -> None:
+    assert "has no files" in answer(capsys, "transfer", "copy", f"{detector}-1", "data2", code=1)["error"]["what"]
+    (drives / "data1").rename(drives / "shelf")
+    error = answer(capsys, "transfer", "copy", run, "data2", code=1)["error"]
+    assert "no verified replica on a drive that is there" in error["what"]
+
+
+def test_an_unknown_transfer(drives, capsys) -> None:
+    assert "there was none yet" in answer(capsys, "transfer", "resume", "3", code=1)["error"]["what"]
+    assert "there was none yet" in answer(capsys, "transfer", "verify", "3", code=1)["error"]["what"]
+    assert answer(capsys, "transfer", "resume") == []
+    assert answer(capsys, "transfer", "verify") == []
+
+
+def test_missing_copies_are_planned_and_told_where_no_device_takes_them(drives, run, detector, capsys) -> None:
+    """Folders of one file system are one device: a second copy there would be none."""
+    plan = answer(capsys, "transfer", "place", "--detector", detector, "--dry-run", code=1)
+    assert plan["placements"] == []
+    assert "2 files of stage raw have fewer than 2 copies" in plan["problems"][0]["what"]
+    assert "is on one device with a copy" in plan["problems"][0]["what"]
+    assert answer(capsys, "transfer", "place", code=1) == []
+    assert answer(capsys, "transfer", "list") == []
+
+
+def test_transfers_side_by_side_and_one_that_cannot_be_worked_on() -> None:
+    def work(number: int, **_: object) -> int:
+        if number == 2:
+            raise TransferRunning("another process works on transfer 2")
+        return number * 10
+
+    found, errors = work_on(work, [1, 2, 3], lambda *_: None)
+    assert found == [10, 30]
+    assert [str(error) for error in errors] == ["another process works on transfer 2"]
+    with pytest.raises(ZeroDivisionError):
+        work_on(lambda number, **_: number // 0, [1], lambda *_: None)
+
+
+def test_ctrl_c_stops_all_of_them_where_they_can_be_taken_up() -> None:
+    stopped: list[int] = []
+    is_second_there = threading.Event()
+
+    def work(number: int, *, should_stop, **_: object) -> int:
+        if number == 1:
+            assert is_second_there.wait(60)
+            os.kill(os.getpid(), signal.SIGINT)
+        is_second_there.set()
+        while not should_stop():
+            pass
+        stopped.append(number)
+        raise NualleyError("stopped")
+
+    with pytest.raises(KeyboardInterrupt):
+        work_on(work, [1, 2], lambda *_: None)
+    assert sorted(stopped) == [1, 2]
+
+
+def test_the_rate_of_the_settings_is_taken(drives, run, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("NUALLEY_REPLICAS__RATE", "50 MB/s")
+    assert answer(capsys, "transfer", "copy", run, "data2")["rate_B_per_s"] == 50_000_000
+    assert open_site().configuration.replicas.rate_B_per_s == 50_000_000
