@@ -110,10 +110,11 @@ bench-archive: install  ## what a real IOC gives, and a year of a PV, beside aio
 	$(BIN)/python -m benchmarks.archive_ingest
 
 .PHONY: bench-storage
-bench-storage: install system  ## scans beside du and gdu, a catalog of 10 M files on SQLite and PostgreSQL, forecasts of drives (an hour, 20 GiB)
+bench-storage: install system  ## scans beside du and gdu, a catalog of 10 M files on SQLite and PostgreSQL, forecasts of drives, copies beside rclone (an hour, 20 GiB)
 	$(BIN)/python -m benchmarks.storage_scan
 	$(BIN)/python -m benchmarks.catalog_files
 	$(BIN)/python -m benchmarks.forecast
+	$(BIN)/python -m benchmarks.transfer_copy
 
 .PHONY: bench-beam
 bench-beam: install  ## protons of a year with rows and without, and whether they are the same (half an hour; ARGS="--quick" takes a week)

@@ -26,6 +26,7 @@ from nualley.storage import (
     SourceUnreadable,
     SourceVanished,
 )
+from nualley.storage.adapters import posix
 from nualley.storage.adapters.posix import PosixFile, PosixFiles, PosixPart, PosixVolumes
 from nualley.testing.wavedump import WaveDumpWriter
 from tests.faults.conftest import SmallDrives
@@ -198,6 +199,7 @@ def test_a_drive_that_somebody_else_fills_meanwhile(
         (small_drive / "other").write_bytes(bytes(700_000))
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
+    monkeypatch.setattr(posix, "_PLENTY", 2**62)  # room is scarce: it is reserved
     monkeypatch.setattr(os, "posix_fallocate", fill_up)
     with RealSite(tmp_path, drives=[small(small_drive)]) as site:
         write_events(site.drop / "run1" / "wave0.dat", 30, 10_000)

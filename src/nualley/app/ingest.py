@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import structlog
-import xxhash
 
 from nualley import __version__
+from nualley.app.provenance import configuration_digest
 from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError
-from nualley.config import schemas
 from nualley.core import SECOND_NS, Clock, IntegrityError, UnreachableError
 from nualley.daq import DaqSettings
 from nualley.experiment import Detector
@@ -165,16 +164,6 @@ def make_watcher(site: Site) -> Watcher:
         settings=site.configuration.ingest,
         clock=site.clock,
     )
-
-
-def configuration_digest(site: Site) -> str:
-    """Return the xxh3_128 of the experiment repository's TOML files, by name."""
-    digest = xxhash.xxh3_128()
-    directory = site.configuration.directory
-    for path in sorted(path for pattern in schemas() for path in directory.glob(pattern)):
-        digest.update(f"{path.relative_to(directory)}\0".encode(errors="surrogateescape"))
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _format(detector: Detector) -> DetectorFormat:

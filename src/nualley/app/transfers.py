@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nualley import __version__
-from nualley.app.ingest import configuration_digest
+from nualley.app.provenance import configuration_digest
 from nualley.app.site import Site
 from nualley.catalog import Run, RunNotFound
 from nualley.core import ExitCode, NualleyError, UsageError, escape_name, nearest, split_run_id, unescape_name

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,16 +52,14 @@ class Placer:
         usages = list(self._drives.usages())
         lacking, n_lacking, n_unreachable = self._lacking(run_ids, usages)
         problems: list[NualleyError] = [
-            decide.not_enough(
-                n_files, stage, self._settings.policy(stage), "no verified copy is on a drive that is there"
-            )
+            decide.not_enough(n_files, stage, self._settings.policy(stage), "no verified copy is within reach")
             for stage, n_files in n_unreachable.items()
         ]
         placements: list[Placement] = []
         for (stage, source_drive, directory), files in lacking.items():
             policy = self._settings.policy(stage)
             try:
-                for drive, more in _spread(files, usages, policy):
+                for drive, more in _spread(files, usages, policy, self._n_held_by_drive(files)):
                     size_B = sum(file.size_B for file in more)
                     run_ids_of = tuple(sorted({file.run_id for file in more}))
                     placements.append(Placement(source_drive, drive, directory, len(more), size_B, run_ids_of))
@@ -88,6 +86,11 @@ class Placer:
                     lacking.setdefault(group, []).append(file)
         return lacking, n_lacking, n_unreachable
 
+    def _n_held_by_drive(self, files: Sequence[HeldFile]) -> Counter[str]:
+        """Return how many files of the same runs each drive holds: what belongs together stays together."""
+        run_ids = {file.run_id for file in files}
+        return decide.held_by_drive(file for run_id in run_ids for file in self._held(run_id))
+
     def _held(self, run_id: str) -> list[HeldFile]:
         replicas = self._catalog.transfers.replicas_of_run(run_id)
         return [
@@ -97,11 +100,10 @@ class Placer:
 
 
 def _spread(
-    files: Sequence[HeldFile], usages: Sequence[DriveUsage], policy: Policy
+    files: Sequence[HeldFile], usages: Sequence[DriveUsage], policy: Policy, n_held_by_drive: Mapping[str, int]
 ) -> Iterable[tuple[str, Sequence[HeldFile]]]:
     """Yield the drives that take copies of files in one directory, each with the files that it lacks."""
     held = [{each.drive for each in file.replicas if each.state is ReplicaState.VERIFIED} for file in files]
-    n_held_by_drive = decide.held_by_drive(files)
     exclude = set.intersection(*held)
     n_more = policy.n_copies - min(decide.count_copies(file.replicas, usages) for file in files)
     for _ in range(n_more):

@@ -49,7 +49,10 @@ class Part(OpenFile, Protocol):
         ...
 
     def preallocate(self, size_B: int) -> None:
-        """Reserve room, so that a full drive shows before the copy; a file system that cannot is no error."""
+        """Reserve room where it is scarce, so that a full drive shows before the copy.
+
+        A file system that cannot reserve is no error.
+        """
         ...
 
     def write(self, chunk: memoryview) -> None:

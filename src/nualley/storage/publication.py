@@ -1,5 +1,6 @@
 """The one durable, verified copy: a file stands under its final name whole, or not at all."""
 
+import mmap
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -395,7 +396,7 @@ def _digest(
     advance: Callable[[int], None] | None = None,
 ) -> Digests:
     digester = Digester()
-    buffer = memoryview(bytearray(_CHUNK_B))
+    buffer = memoryview(mmap.mmap(-1, _CHUNK_B))  # begins with a page: it can go to the drive as it is
     done_B = 0
     while n_read := read(buffer):
         chunk = buffer[:n_read]

@@ -1,6 +1,8 @@
 """What every implementation of `DurableFiles` has to do: the real one and the fake of the tests."""
 
 import errno
+import fcntl
+import mmap
 import os
 import stat
 from collections.abc import Callable
@@ -309,6 +311,7 @@ def test_rename_exclusively_says_what_is_wrong(tmp_path: Path) -> None:
 def test_a_file_system_that_cannot_preallocate_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
+    monkeypatch.setattr(posix, "_PLENTY", 2**62)  # room is scarce on any drive
     monkeypatch.setattr(posix.os, "posix_fallocate", refuse(number))
     with PosixFiles().open_part(tmp_path / "final") as part:
         part.preallocate(100)
@@ -316,11 +319,69 @@ def test_a_file_system_that_cannot_preallocate_is_no_error(
 
 
 def test_a_full_drive_shows_at_preallocation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(posix, "_PLENTY", 2**62)
     monkeypatch.setattr(posix.os, "posix_fallocate", refuse(errno.ENOSPC))
     with PosixFiles().open_part(tmp_path / "final") as part:
         with pytest.raises(OSError, match="No space"):
             part.preallocate(100)
         part.remove()
+
+
+def test_room_is_reserved_only_where_it_is_scarce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with PosixFiles().open_part(tmp_path / "plenty") as part:
+        part.preallocate(2**20)
+        assert part.state().size_B == 0
+        part.remove()
+    monkeypatch.setattr(posix, "_PLENTY", 2**62)
+    with PosixFiles().open_part(tmp_path / "scarce") as part:
+        part.preallocate(2**20)
+        assert part.state().size_B == 2**20
+        part.remove()
+
+
+@pytest.mark.parametrize("size_B", [0, 1, 4095, 4096, 4097, 2**20, 2**20 + 1, 2 * 2**20 + 4096 + 7])
+@pytest.mark.parametrize("skew", [0, 1])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_bytes_are_the_same_whether_or_not_they_pass_through_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size_B: int, skew: int, is_known: bool
+) -> None:
+    data = os.urandom(size_B)
+    memory = memoryview(mmap.mmap(-1, 2**20 + 4096))
+    real, n_direct = os.write, [0]
+
+    def write(descriptor: int, chunk: memoryview) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            n_direct[0] += 1
+            if not is_known:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            return real(descriptor, chunk[: max(4096, len(chunk) // 2 // 4096 * 4096)])  # a short write
+        return real(descriptor, chunk)
+
+    def read(descriptor: int, buffers: list[memoryview]) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT and not is_known:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return real_read(descriptor, buffers)
+
+    real_read = os.readv
+    monkeypatch.setattr(posix.os, "write", write)
+    monkeypatch.setattr(posix.os, "readv", read)
+    with PosixFiles().open_part(tmp_path / "final") as part:
+        for start in range(0, size_B, 2**20):
+            piece = data[start : start + 2**20]
+            chunk = memory[skew : skew + len(piece)]
+            chunk[:] = piece
+            part.write(chunk)
+        part.sync()
+        assert part.path.read_bytes() == data
+        part.drop_cache()
+        part.rewind()
+        found, chunk = b"", memory[skew : skew + 2**20]
+        while n_read := part.read_into(chunk):
+            found += bytes(chunk[:n_read])
+        assert found == data
+        part.remove()
+    if skew or size_B < 4096:
+        assert not n_direct[0]
 
 
 def test_without_locks_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

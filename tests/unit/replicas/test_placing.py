@@ -1,0 +1,106 @@
+"""Which files lack copies, and where those would go."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nualley.catalog import ReplicaState
+from nualley.ingest import RegisteredDrives
+from nualley.replicas import NotEnoughCopies, PlacementSettings, Placer, ReplicasSettings, destination_of
+from tests.unit.ingest.site import SeparateVolumes
+from tests.unit.replicas.world import FOLDER, RUN, World
+
+NAMES = ("data1", "data2", "data3")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with World(tmp_path, drives={name: tmp_path / name for name in NAMES}) as made:
+        made.put("wave0.dat", b"abc")
+        made.put("wave1.dat", b"defg")
+        yield made
+
+
+def placer(world: World, settings: ReplicasSettings | None = None) -> Placer:
+    drives = RegisteredDrives(world.drives, SeparateVolumes(), world.catalog)
+    return Placer(world.catalog, drives, settings or ReplicasSettings())
+
+
+def copies(n_copies: int, **more: object) -> ReplicasSettings:
+    return ReplicasSettings(placement={"raw": PlacementSettings(copies=n_copies, **more)})  # type: ignore[arg-type]
+
+
+def test_raw_files_get_a_second_copy_and_then_are_content(world: World) -> None:
+    plan = placer(world).plan([RUN.run_id])
+    assert plan.n_lacking_by_stage == {"raw": 2}
+    (placement,) = plan.placements
+    assert (placement.source_drive, placement.n_files, placement.size_B) == ("data1", 2, 7)
+    assert placement.run_ids == (RUN.run_id,)
+    assert placement.drive in ("data2", "data3")
+    usages = RegisteredDrives(world.drives, SeparateVolumes(), world.catalog).usages()
+    source, destination = destination_of(placement, usages)
+    assert (source, destination) == (world.source, world.folder / placement.drive / FOLDER)
+    assert world.copy(source, destination).is_finished
+    after = placer(world).plan([RUN.run_id])
+    assert (after.placements, after.n_lacking_by_stage, after.problems) == ((), {}, ())
+
+
+def test_three_copies_are_on_three_drives(world: World) -> None:
+    plan = placer(world, copies(3)).plan([RUN.run_id])
+    assert sorted(placement.drive for placement in plan.placements) == ["data2", "data3"]
+
+
+def test_more_copies_than_drives_are_told(world: World) -> None:
+    plan = placer(world, copies(4)).plan([RUN.run_id])
+    assert len(plan.placements) == 2
+    (problem,) = plan.problems
+    assert isinstance(problem, NotEnoughCopies)
+    assert "2 files of stage raw have fewer than 4 copies" in problem.what
+    assert "holds a copy" in problem.what
+
+
+def test_the_drive_that_has_files_of_the_directory_comes_first(world: World) -> None:
+    world.copy(world.source / "wave0.dat", world.folder / "data3" / FOLDER)
+    (placement,) = placer(world).plan([RUN.run_id]).placements
+    assert (placement.drive, placement.n_files) == ("data3", 1)
+
+
+def test_a_copy_that_is_damaged_is_none(world: World) -> None:
+    world.copy()
+    (replica,) = [each for path, each in world.replicas_on("data2").items() if path.endswith("wave0.dat")]
+    world.catalog.update_replica(replica.replica_id, state=ReplicaState.DAMAGED)
+    assert placer(world).plan([RUN.run_id]).n_lacking_by_stage == {"raw": 1}
+
+
+def test_a_tape_counts(world: World) -> None:
+    for file in world.catalog.files(RUN.run_id):
+        (replica,) = world.catalog.replicas(file.file_id)
+        world.catalog.add_replica(
+            file.file_id, type(replica)(drive="tape", path=replica.path, state=ReplicaState.VERIFIED, verified_ns=1)
+        )
+    assert placer(world).plan([RUN.run_id]).placements == ()
+
+
+def test_files_without_a_copy_within_reach_are_told(world: World) -> None:
+    (world.folder / "data1").rename(world.folder / "shelf")
+    plan = placer(world).plan([RUN.run_id])
+    assert plan.placements == ()
+    assert "within reach" in plan.problems[0].what
+
+
+def test_room_that_is_kept_free_is_kept(world: World) -> None:
+    plan = placer(world, copies(2, keep_free="1000 PiB")).plan([RUN.run_id])
+    assert plan.placements == ()
+    assert "are kept" in plan.problems[0].what
+
+
+def test_files_in_the_root_of_a_drive_are_not_copied_with_all_of_it(world: World) -> None:
+    path = world.folder / "data1" / "loose.dat"
+    path.write_bytes(b"loose")
+    world.enter(path, "loose.dat")
+    usages = RegisteredDrives(world.drives, SeparateVolumes(), world.catalog).usages()
+    placements = placer(world).plan([RUN.run_id]).placements
+    (loose,) = [each for each in placements if each.directory == str(world.folder / "data1")]
+    with pytest.raises(NotEnoughCopies, match="lie in the root of drive data1"):
+        destination_of(loose, usages)
