@@ -239,6 +239,12 @@ def cut(_: pytest.MonkeyPatch) -> None:
     file.write_bytes(file.read_bytes()[:-100])
 
 
+def kept(_: pytest.MonkeyPatch) -> None:
+    Path("kept").mkdir(exist_ok=True)
+    Path("kept/a.dat").write_text("text\n")
+    shutil.rmtree("kept2", ignore_errors=True)
+
+
 def scanned(_: pytest.MonkeyPatch) -> None:
     if not any(Path("alley/experiment/store").glob("scans/*")):
         main(["drives", "scan"])
@@ -277,7 +283,8 @@ _BEFORE: dict[str, tuple[Step, ...]] = {
         called("archive", "import", "unset.csv"),
     ),
     r"archive restore-index": (gone("alley/experiment/store/archive/index.sqlite"),),
-    r"drives (usage|unowned|scans)": (scanned,),
+    r"drives (usage|unowned|scans)|report": (scanned,),
+    r"transfer": (kept, called("transfer", "copy", "kept", "kept2/")),
     r"drives forecast": (written("data3.csv", history()),),
     # a backup is never written over another, and what is restored has to be there
     r"catalog (backup|restore)": (gone("backup.sqlite"),),
