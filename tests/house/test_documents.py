@@ -283,7 +283,7 @@ _BEFORE: dict[str, tuple[Step, ...]] = {
         called("archive", "import", "unset.csv"),
     ),
     r"archive restore-index": (gone("alley/experiment/store/archive/index.sqlite"),),
-    r"drives (usage|unowned|scans)|report": (scanned,),
+    r"drives (usage|unowned|scans|consistency)|report": (scanned,),
     r"transfer": (kept, called("transfer", "copy", "kept", "kept2/")),
     r"drives forecast": (written("data3.csv", history()),),
     # a backup is never written over another, and what is restored has to be there

@@ -21,6 +21,8 @@ from nualley.catalog import (
     SelectionRevision,
     Source,
     SourceState,
+    Transfer,
+    TransferFile,
 )
 from nualley.catalog.adapters import copying, moves, schema
 from nualley.catalog.adapters.backup import backup, inspect, restore
@@ -78,6 +80,10 @@ def fill(catalog: SqlCatalog) -> None:
         Source(path="/drop/a", detector="hpge", state=SourceState.INGESTED, size_B=1, mtime_ns=-1, inode=INT64)
     )
     catalog.register_drive("data1", "i1")
+    files = [TransferFile(path=name, size_B=INT64, mtime_ns=-1, inode=INT64, problem="µ") for name in names]
+    catalog.transfers.begin(
+        Transfer(source=f"/x/{names[0]}", destination="/y", drive="data2", rate_B_per_s=INT64), files
+    )
     catalog.run_lists.set_type("hpge-1", RunType.PHYSICS, author="Ünal")
     flag = catalog.run_lists.add_flag(
         Flag(detector="hpge", name="noise", first_run=1, last_run=2, reason="µ", author="Ünal")

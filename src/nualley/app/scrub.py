@@ -1,14 +1,30 @@
-"""Replicas that are read again: so many bytes of each drive, the longest unread first."""
+"""Replicas that are read again: so many bytes of each drive, the longest unread first; by hand, or every night."""
 
+import asyncio
+import contextlib
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
 
 from nualley import __version__
-from nualley.app.ingest import configuration_digest
+from nualley.app.provenance import configuration_digest
 from nualley.app.scanning import drives_to_scan
 from nualley.app.site import Site
-from nualley.replicas import Origin, Scrubbed, Scrubber, choose
+from nualley.catalog import Activity
+from nualley.core import DAY_NS, NualleyError
+from nualley.replicas import Origin, Scrubbed, Scrubber, ScrubResult, TransferStopped, choose
+from nualley.storage import is_due
 from nualley.storage.adapters.posix import PosixFiles
+from nualley.storage.adapters.priority import step_back
+
+LOOK_S = 600.0
+"""The worker looks so often whether replicas are to be read again [s]."""
+
+_KIND = "scrub"
+_log = structlog.get_logger()
 
 Told = Callable[[str, int, int], None]
 """Told the drive, and bytes that were read and are to be read [B]."""
@@ -66,4 +82,71 @@ def scrub_drives(
             done_B += read_B
             told(name, done_B, size_B)
 
+        begun_ns = site.clock.now_ns()
         yield from scrubber.run(name, chosen, repairs=repairs, progress=count)
+        site.catalog().add_activity(
+            Activity(
+                kind=_KIND,
+                inputs=(f"drive:{name}",),
+                code=origin.code,
+                configuration=origin.configuration,
+                host=origin.host,
+                start_ns=begun_ns,
+                stop_ns=site.clock.now_ns(),
+            )
+        )
+
+
+class ScrubRoutine:
+    """What the worker reads again, once a day, after all others at processor and drives.
+
+    Parameters
+    ----------
+    site : Site
+        The experiment; its worker's lock is held.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._budget_B = site.configuration.replicas.scrub_B
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read until ``stop`` is set; a file under way is given up, and read first the next time."""
+        if not self._budget_B:
+            return
+        with ThreadPoolExecutor(1, "nualley-scrub", initializer=step_back) as thread:
+            while not stop.is_set():
+                # who starts the product looks at it first
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), LOOK_S)
+                await asyncio.get_running_loop().run_in_executor(thread, self._scrub_due, stop.is_set)
+
+    def _scrub_due(self, should_stop: Callable[[], bool]) -> None:
+        for usage in self._site.drive_usages():
+            if should_stop():
+                return
+            if usage.is_mounted and self._is_due(usage.drive.name):
+                self._scrub(usage.drive.name, should_stop)
+
+    def _is_due(self, drive: str) -> bool:
+        try:
+            done = [each for each in self._site.catalog().activities(f"drive:{drive}") if each.kind == _KIND]
+        except NualleyError as error:  # the next look asks again
+            _log.error("scrub put off", drive=drive, what=error.what, do=error.do)
+            return False
+        return is_due(done[-1].start_ns if done else None, DAY_NS, self._site.clock.now_ns())
+
+    def _scrub(self, drive: str, should_stop: Callable[[], bool]) -> None:
+        results: Counter[str] = Counter()
+        try:
+            for each in scrub_drives(self._site, drive, budget_B=self._budget_B, should_stop=should_stop):
+                results[str(each.result)] += 1
+                if each.result is not ScrubResult.INTACT:
+                    do = f"nualley drives scrub {drive} --repair" if each.n_others else "look for another copy of it"
+                    _log.error(f"REPLICA {each.result.upper()}", path=each.path, what=each.detail, do=do)
+        except TransferStopped:
+            return
+        except NualleyError as error:
+            _log.error("scrub failed", drive=drive, what=error.what, do=error.do)
+        if results:
+            _log.info("scrubbed", drive=drive, **results)

@@ -10,6 +10,7 @@ from nualley.app.drive_watch import DriveWatch
 from nualley.app.ingest import make_watcher
 from nualley.app.row_care import RowsRoutine
 from nualley.app.run_traces import keep_run_traces
+from nualley.app.scrub import ScrubRoutine
 from nualley.app.site import Site
 from nualley.core import SECOND_NS, NualleyError
 from nualley.ingest import PollReport, Watcher
@@ -46,6 +47,7 @@ class Worker:
             asyncio.create_task(DriveWatch(self._site).run(stop)),
             asyncio.create_task(RowsRoutine(self._site).run(stop)),
             asyncio.create_task(keep_run_traces(self._site, stop)),
+            asyncio.create_task(ScrubRoutine(self._site).run(stop)),
         ]
         try:
             await self._watch(stop)

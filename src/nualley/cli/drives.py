@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from nualley.cli import drives_forecast, drives_usage
+from nualley.cli import drives_care, drives_forecast, drives_usage
 from nualley.cli.options import Output
 from nualley.cli.output import print_error, print_json, print_note, print_table
 from nualley.core import NualleyError, UsageError, escape_name, format_size
@@ -21,6 +21,8 @@ app.command(drives_usage.usage)
 app.command(drives_usage.unowned)
 app.command(drives_usage.scans)
 app.command(drives_forecast.forecast)
+app.command(drives_care.consistency)
+app.command(drives_care.scrub)
 
 _N_REFUSED_SHOWN = 5
 

@@ -81,6 +81,11 @@ class ReplicasSettings(BaseModel):
     streams: int = Field(
         default=1, ge=1, le=64, description="Files that are copied from or to one device at the same time."
     )
+    scrub_B: SizeB = Field(
+        default=2**40,
+        alias="scrub",
+        description='Bytes of each drive whose replicas the worker reads again every day [B]; "0 B": none.',
+    )
     placement: Mapping[str, PlacementSettings] = Field(
         default_factory=dict,
         description="Copies by stage; a stage that is not named has 2 copies where it is raw, else 1.",

@@ -12,15 +12,16 @@ import structlog
 from paho.mqtt.client import MQTTMessage
 
 from nualley.core import SECOND_NS, Clock, NualleyError, SystemClock
-from nualley.pv.adapters.mqtt_client import MOST_UNDER_WAY, MqttClient
+from nualley.pv.adapters.mqtt_client import MqttClient
 from nualley.pv.errors import PvRefusedError
 from nualley.pv.feed import AskKnown, Feed, Message
 from nualley.pv.models import Life, PvEvent, PvProtocol, PvRequest, Sample
 from nualley.pv.ports import Emit, Receipts
 from nualley.pv.settings import MqttSettings
 
-N_RECEIPTS = 4 * MOST_UNDER_WAY
-"""So many receipts are to be kept: what is under way, and what was acknowledged a moment ago."""
+N_RECEIPTS = 65_535
+"""So many receipts are to be kept: what a broker may send again is at most what packet identifiers can tell apart. It
+is the last that reached us, for acknowledgements follow each other in that order."""
 
 LIFE_S = 2.0
 """The broker is asked for a sign of life so often [s]."""

@@ -16,7 +16,8 @@ from nualley.pv.errors import MqttSecretError
 from nualley.pv.settings import MqttSettings
 
 MOST_UNDER_WAY = 1000
-"""A broker sends us so many messages at most before the first of them is acknowledged."""
+"""A broker is asked to send us so many messages at most before the first of them is acknowledged; mosquitto 2.0.11
+sends all it has once a few are."""
 
 TIMEOUT_S = 5.0
 """A broker that does not answer for so long is lost [s]."""

@@ -21,7 +21,7 @@ class ReceiptFile:
 
     Notes
     -----
-    Lines are appended and synced; a file of four times as many lines is written anew. A torn last line is passed over:
+    Lines are appended and synced; a file of twice as many lines is written anew. A torn last line is passed over:
     what it would have told was not stored before it was whole.
     """
 
@@ -43,7 +43,7 @@ class ReceiptFile:
         for key, received_ns in received_ns_by_key.items():
             self._keep(key, received_ns)
         self._n_lines += len(received_ns_by_key)
-        if self._n_lines > 4 * self._n_kept:
+        if self._n_lines > 2 * self._n_kept:
             self._write_anew()
         else:
             self._append(_lines(received_ns_by_key))

@@ -1,0 +1,200 @@
+"""Replicas that are read again: rot is named, entered and mended from elsewhere, and nothing is lost on the way."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nualley.catalog import PlacedFile, ReplicaState
+from nualley.replicas import Origin, Scrubbed, Scrubber, ScrubResult, TransferStopped, choose
+from nualley.storage import SourceVanished
+from nualley.storage.adapters.posix import PosixFiles
+from tests.faults.interfering import Interfering, run_in_child
+from tests.unit.replicas.world import RUN, World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with World(tmp_path) as made:
+        yield made
+
+
+def scrub(world: World, drive: str = "data2", *, away: tuple[str, ...] = (), files=None, **words) -> list[Scrubbed]:
+    stops = words.pop("should_stop", lambda: False)
+    scrubber = Scrubber(
+        world.catalog,
+        files or PosixFiles(),
+        clock=world.clock,
+        origin=Origin("nualley", "digest", "here"),
+        is_there=lambda name: name not in away,
+        should_stop=stops,
+    )
+    return list(scrubber.run(drive, choose(world.catalog.placed_files(drive), None), **words))
+
+
+def state(world: World, path: Path) -> ReplicaState:
+    replica = world.catalog.replica_at(path.parts[len(world.folder.parts)], os.fspath(path))
+    assert replica is not None
+    return replica.state
+
+
+@pytest.fixture
+def copied(world: World) -> Path:
+    """A file of three megabytes on both drives, verified."""
+    world.put("wave0.dat", os.urandom(3_000_000))
+    world.copy()
+    return world.destination / "wave0.dat"
+
+
+def rot(path: Path) -> bytes:
+    data = bytearray(path.read_bytes())
+    data[1_234_567] ^= 4
+    path.write_bytes(bytes(data))
+    return bytes(data)
+
+
+def test_an_intact_replica_gets_the_date_of_its_proof(world: World, copied: Path) -> None:
+    before = world.catalog.placed_files("data2")[0].verified_ns
+    (found,) = scrub(world)
+    assert (found.result, found.detail) == (ScrubResult.INTACT, "")
+    (after,) = world.catalog.placed_files("data2")
+    assert after.state is ReplicaState.VERIFIED
+    assert before is not None
+    assert after.verified_ns is not None
+    assert after.verified_ns > before
+
+
+def test_rot_is_named_and_entered_and_nothing_is_touched(world: World, copied: Path) -> None:
+    rotten = rot(copied)
+    (found,) = scrub(world)
+    assert (found.result, found.run_id, found.n_others) == (ScrubResult.DAMAGED, RUN.run_id, 1)
+    assert "it holds xxh3_128" in found.detail
+    assert state(world, copied) is ReplicaState.DAMAGED
+    assert copied.read_bytes() == rotten
+    assert [path.name for path in copied.parent.iterdir()] == ["wave0.dat"]
+
+
+def test_rot_is_mended_from_another_drive_and_kept_aside(world: World, copied: Path) -> None:
+    good, rotten = (world.source / "wave0.dat").read_bytes(), rot(copied)
+    (found,) = scrub(world, repairs=True)
+    assert (found.result, state(world, copied)) == (ScrubResult.REPAIRED, ReplicaState.VERIFIED)
+    assert copied.read_bytes() == good
+    (aside,) = set(copied.parent.iterdir()) - {copied}
+    assert aside.name.endswith(".damaged")
+    assert aside.read_bytes() == rotten
+    (activity,) = [each for each in world.catalog.activities() if each.kind == "repair"]
+    assert activity.inputs == (os.fspath(world.source / "wave0.dat"),)
+    assert activity.outputs == (os.fspath(copied), os.fspath(aside))
+
+
+def test_one_that_is_gone_is_made_anew(world: World, copied: Path) -> None:
+    good = copied.read_bytes()
+    copied.unlink()
+    (found,) = scrub(world)
+    assert (found.result, state(world, copied)) == (ScrubResult.MISSING, ReplicaState.MISSING)
+    assert scrub(world) == [], "what is known to be missing is no longer read"
+    world.catalog.update_replica(world.catalog.placed_files("data2")[0].replica_id, state=ReplicaState.UNVERIFIED)
+    (found,) = scrub(world, repairs=True)
+    assert (found.result, copied.read_bytes()) == (ScrubResult.REPAIRED, good)
+
+
+def test_what_the_catalog_calls_good_is_read_before_it_mends_anything(world: World, copied: Path) -> None:
+    rot(copied)
+    other = world.source / "wave0.dat"
+    rotten = rot(other)
+    (found,) = scrub(world, repairs=True)
+    assert found.result is ScrubResult.DAMAGED
+    assert "cannot be mended" in found.detail
+    assert (state(world, copied), other.read_bytes()) == (ReplicaState.DAMAGED, rotten)
+    assert {path.name for path in copied.parent.iterdir()} == {"wave0.dat"}
+
+
+def test_nothing_is_missing_on_a_drive_that_is_away(world: World, copied: Path) -> None:
+    copied.unlink()
+    with pytest.raises(SourceVanished):
+        scrub(world, away=("data2",), repairs=True)
+    assert state(world, copied) is ReplicaState.VERIFIED
+
+
+def test_a_replica_on_a_drive_that_is_away_mends_nothing(world: World, copied: Path) -> None:
+    rot(copied)
+    (found,) = scrub(world, away=("data1",), repairs=True)
+    assert (found.result, found.n_others) == (ScrubResult.DAMAGED, 0)
+    assert "no verified replica of it is anywhere else" in found.detail
+
+
+def test_a_drive_that_cannot_read_is_told_and_its_replica_counts_no_longer(world: World, copied: Path) -> None:
+    def refuse(step: str) -> None:
+        if step == "open":
+            raise OSError(5, "Input/output error")
+
+    (found,) = scrub(world, files=Interfering(refuse))
+    assert (found.result, state(world, copied)) == (ScrubResult.UNREADABLE, ReplicaState.UNVERIFIED)
+    assert "Input/output error" in found.detail
+
+
+def test_a_stop_keeps_what_was_found_until_then(world: World) -> None:
+    for number in range(3):
+        world.put(f"wave{number}.dat", os.urandom(2_000_000))
+    world.copy()
+    before = {each.path: each.verified_ns for each in world.catalog.placed_files("data2")}
+    calls = iter(range(100))
+    with pytest.raises(TransferStopped):
+        scrub(world, should_stop=lambda: next(calls) > 2)
+    changed = [each.path for each in world.catalog.placed_files("data2") if each.verified_ns != before[each.path]]
+    assert 0 < len(changed) < 3
+
+
+def test_killed_before_every_step_of_a_repair_loses_nothing(world: World, copied: Path) -> None:
+    good = (world.source / "wave0.dat").read_bytes()
+    rotten = rot(copied)
+    for n_steps in range(100):
+        left = n_steps
+
+        def count(step: str) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), 9)
+
+        class Killing(Interfering):
+            def move(self, source: Path, destination: Path) -> None:
+                self.before("move")
+                super().move(source, destination)
+                self.before("moved")
+
+        world.catalog.close()
+        status = run_in_child(lambda: scrub(world, files=Killing(count), repairs=True))
+        assert (world.source / "wave0.dat").read_bytes() == good
+        held = [path.read_bytes() for path in copied.parent.iterdir()]
+        assert rotten in held, "the damaged bytes are kept"
+        if copied.exists():
+            assert copied.read_bytes() in (good, rotten)
+        if status == 0 and copied.exists() and copied.read_bytes() == good:
+            break
+        if state(world, copied) is ReplicaState.MISSING:  # a killed repair may have taken the name away
+            replica = world.catalog.placed_files("data2")[0].replica_id
+            world.catalog.update_replica(replica, state=ReplicaState.UNVERIFIED)
+    else:
+        raise AssertionError("it never came to its end")
+    assert n_steps > 5
+    assert state(world, copied) is ReplicaState.VERIFIED
+
+
+def test_the_longest_unread_come_first_and_the_budget_is_kept() -> None:
+    def placed(
+        path: str, size_B: int, verified_ns: int | None, state: ReplicaState = ReplicaState.VERIFIED
+    ) -> PlacedFile:
+        return PlacedFile(path, state, size_B, verified_ns, 1, 1, RUN.run_id, "0" * 32)
+
+    known = [
+        placed("new", 10, 300),
+        placed("old", 10, 100),
+        placed("never", 10, None),
+        placed("gone", 10, None, ReplicaState.MISSING),
+    ]
+    assert [each.path for each in choose(known, None)] == ["never", "old", "new"]
+    assert [each.path for each in choose(known, 20)] == ["never", "old"]
+    assert [each.path for each in choose(known, 25)] == ["never", "old"]
+    assert [each.path for each in choose(known, 1)] == ["never"], "one is read in any case, or it never would be"
