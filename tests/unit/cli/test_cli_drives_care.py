@@ -1,0 +1,155 @@
+"""``nualley drives consistency`` and ``scrub``, called as a person calls them, and what the worker reads by itself."""
+
+import asyncio
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from nualley.app.scrub import ScrubRoutine
+from nualley.app.site import open_site
+from nualley.catalog import FileRecord, Replica, ReplicaState
+from nualley.cli.main import main
+from nualley.core import DAY_NS, digest_file
+
+
+@pytest.fixture
+def drives(experiment, detector):
+    """Two drives, the second below a mount of its own in this test's world, with a file of run 1 on each."""
+    folder = experiment.parent / "drives"
+    for name in ("data1", "data2"):
+        (folder / name / detector).mkdir(parents=True)
+        (folder / name / detector / "wave0.dat").write_bytes(b"wave" * 5000)
+    lines = [f'[drives.{name}]\npath = "{folder / name}"\n' for name in ("data1", "data2")]
+    (experiment / "drives.toml").write_text("\n".join(lines))
+    catalog = open_site(experiment).catalog()
+    found = digest_file(folder / "data1" / detector / "wave0.dat")
+    record = FileRecord(
+        run_id=f"{detector}-1",
+        detector=detector,
+        name="wave0.dat",
+        format="wavedump",
+        size_B=found.size_B,
+        xxh3_128=found.xxh3_128,
+        adler32=found.adler32,
+    )
+    places = [
+        Replica(drive=name, path=os.fspath(folder / name / detector / "wave0.dat"), state=ReplicaState.VERIFIED)
+        for name in ("data1", "data2")
+    ]
+    catalog.add_file(catalog.run(f"{detector}-1"), record, replicas=places)
+    return folder
+
+
+def answer(capsys, *words, code=0):
+    capsys.readouterr()
+    assert main([*words, "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def states(experiment):
+    catalog = open_site(experiment).catalog()
+    return {name: [placed.state.value for placed in catalog.placed_files(name)] for name in ("data1", "data2")}
+
+
+def test_all_is_as_the_catalog_says(drives, capsys):
+    found = answer(capsys, "drives", "consistency")
+    assert found == {
+        "drives": ["data1", "data2"],
+        "n_files": 2,
+        "n_known": 2,
+        "n_entered": 0,
+        **{name: [] for name in ("dark", "missing", "wrong_size", "unseen", "returned")},
+    }
+
+
+def test_what_differs_is_listed_and_entered_only_when_asked_for(experiment, drives, detector, capsys):
+    (drives / "data1" / detector / "wave0.dat").unlink()
+    (drives / "data2" / detector / "wave0.dat").write_bytes(b"short")
+    (drives / "data1" / "left").mkdir()
+    (drives / "data1" / "left" / "ov\ner.dat").write_bytes(b"x" * 70)
+    with (experiment / "drives.toml").open("a") as file:
+        file.write('[[ownership]]\npath = "left"\nstage = "user"\n')
+    found = answer(capsys, "drives", "consistency", code=5)
+    (dark,) = found["dark"]
+    assert (dark["path"], dark["size_B"], dark["stage"]) == (f"{drives}/data1/left/ov\\x0aer.dat", 70, "user")
+    (missing,), (wrong,) = found["missing"], found["wrong_size"]
+    assert (missing["drive"], missing["run_id"], missing["n_others"]) == ("data1", f"{detector}-1", 1)
+    assert (wrong["drive"], wrong["detail"]) == ("data2", "it has 5 B, 20000 B were written")
+    assert states(experiment) == {"data1": ["verified"], "data2": ["verified"]}
+    assert main(["drives", "consistency", "--enter"]) == 5
+    said = capsys.readouterr()
+    assert "entered into the catalog: 2 replicas" in said.err
+    assert "wave0.dat" in said.out
+    assert states(experiment) == {"data1": ["missing"], "data2": ["damaged"]}
+    (drives / "data1" / detector / "wave0.dat").write_bytes(b"wave" * 5000)
+    (returned,) = answer(capsys, "drives", "consistency", "data1", "--enter")["returned"]
+    assert returned["drive"] == "data1"
+    assert states(experiment)["data1"] == ["unverified"]
+
+
+def test_a_drive_that_is_away_has_nothing_missing(experiment, drives, capsys):
+    shutil.rmtree(drives / "data2")
+    found = answer(capsys, "drives", "consistency")
+    assert (found["drives"], found["missing"]) == (["data1"], [])
+    assert main(["drives", "consistency", "data2"]) != 0
+    assert states(experiment)["data2"] == ["verified"]
+
+
+def test_scrub_names_rot_and_mends_it(experiment, drives, detector, capsys):
+    rotten = drives / "data2" / detector / "wave0.dat"
+    rotten.write_bytes(b"wavE" + b"wave" * 4999)
+    found = answer(capsys, "drives", "scrub", code=5)
+    assert (found["n_files"], found["results"]) == (2, {"intact": 1, "damaged": 1})
+    assert states(experiment) == {"data1": ["verified"], "data2": ["damaged"]}
+    assert main(["drives", "scrub", "data2", "--repair"]) == 0
+    assert "REPAIRED" in capsys.readouterr().err
+    assert rotten.read_bytes() == b"wave" * 5000
+    assert states(experiment)["data2"] == ["verified"]
+    assert len(list(rotten.parent.iterdir())) == 2, "the damaged file is kept beside it"
+
+
+def test_a_budget_reads_the_longest_unread(experiment, drives, capsys):
+    assert answer(capsys, "drives", "scrub", "--budget", "1 kB")["n_files"] == 2, "one of each drive"
+
+
+@pytest.mark.parametrize("words", [("--budget", "0 B"), ("--budget", "5 s"), ("--budget", "much"), ("data9",)])
+def test_what_cannot_be_read_is_refused(drives, refused, words):
+    refused("drives", "scrub", *words)
+
+
+def test_the_worker_reads_every_drive_once_a_day(experiment, drives, detector, monkeypatch):
+    monkeypatch.setattr("nualley.app.scrub.LOOK_S", 0.01)
+    (drives / "data2" / detector / "wave0.dat").write_bytes(b"rot")
+    site = open_site(experiment)
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        running = asyncio.create_task(ScrubRoutine(site).run(stop))
+        while states(experiment)["data2"] != ["damaged"]:
+            await asyncio.to_thread(time.sleep, 0.02)
+        await asyncio.to_thread(time.sleep, 0.2)  # further looks find nothing due
+        stop.set()
+        await running
+
+    asyncio.run(asyncio.wait_for(work(), 60))
+    done = [each for each in site.catalog().activities() if each.kind == "scrub"]
+    assert sorted(each.inputs for each in done) == [("drive:data1",), ("drive:data2",)]
+    assert ScrubRoutine(site)._is_due("data1") is False
+    monkeypatch.setattr(type(site.clock), "now_ns", lambda _: done[0].start_ns + DAY_NS)
+    assert ScrubRoutine(site)._is_due("data1") is True
+
+
+def test_a_budget_of_nothing_lets_the_worker_read_nothing(experiment, drives):
+    with (experiment / "experiment.toml").open("a") as file:
+        file.write('\n[replicas]\nscrub = "0 B"\n')
+    asyncio.run(asyncio.wait_for(ScrubRoutine(open_site(experiment)).run(asyncio.Event()), 5))
+
+
+def test_paths_in_answers_are_text(drives, detector, capsys):
+    Path(os.fsdecode(os.fsencode(drives / "data1") + b"/no-\xff-utf8")).write_bytes(b"x")
+    (dark,) = answer(capsys, "drives", "consistency")["dark"]
+    assert dark["path"].endswith("no-\\xff-utf8")
