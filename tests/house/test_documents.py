@@ -284,6 +284,7 @@ _BEFORE: dict[str, tuple[Step, ...]] = {
     ),
     r"archive restore-index": (gone("alley/experiment/store/archive/index.sqlite"),),
     r"drives (usage|unowned|scans|consistency)|report": (scanned,),
+    r"files checksum": (written("cenns.dat", "text\n"),),
     r"transfer": (kept, called("transfer", "copy", "kept", "kept2/")),
     r"drives forecast": (written("data3.csv", history()),),
     # a backup is never written over another, and what is restored has to be there

@@ -278,6 +278,27 @@ class Catalog(Protocol):
         """Return the files with these bytes: equal bytes in two runs stay two files."""
         ...
 
+    def find_files(
+        self,
+        *,
+        name: str | None = None,
+        digest: str | None = None,
+        run_id: str | None = None,
+        detector: str | None = None,
+        drive: str | None = None,
+        file_id: int | None = None,
+        limit: int | None = None,
+    ) -> list[FileRecord]:
+        """Return files by all that is asked, by run and name: a name may hold ``*`` and ``?``, a digest be either.
+
+        ``drive`` is where a replica lies that is not missing.
+        """
+        ...
+
+    def files_at(self, path: str) -> list[FileRecord]:
+        """Return the files of which a replica is known at an (escaped) path, on whatever drive."""
+        ...
+
     def replicas(self, file_id: int) -> list[Replica]:
         """Return the places of a file."""
         ...

@@ -45,6 +45,7 @@ _COMMANDS = (
     ),
     ("demo:demo", "demo", "A miniature Neutrino Alley, and the product beside it.", "nualley demo --seconds 60"),
     ("runs:app", "runs", "Runs of all detectors: ingest, list, show, compare, correct, flag, validate.", ""),
+    ("files:app", "files", "Files of the catalog: find, show, and the checksums of any file.", ""),
     ("selection:app", "selection", "Run lists: define, show, compare, freeze, import and export.", ""),
     ("archive:app", "archive", "Archived PVs: last values and history.", ""),
     ("beam:app", "beam", "Beam on every detector: exposure, protons, plots.", ""),

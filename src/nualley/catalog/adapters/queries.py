@@ -3,13 +3,14 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Text, case, cast, func, select
 
 from nualley.catalog.adapters import rows, tables
 from nualley.catalog.decide import count_events
-from nualley.catalog.models import Activity, Json, PlacedFile, ReplicaState, Totals
+from nualley.catalog.models import Activity, FileRecord, Json, PlacedFile, ReplicaState, Totals
 from nualley.catalog.run_table import RunList
 from nualley.core import strict_text
 
@@ -48,6 +49,65 @@ def _tags_by_run(connection: Connection) -> Mapping[str, list[str]]:
     for run_id, tag in connection.execute(select(tables.run_tag.c.run_id, tables.run_tag.c.tag)):
         tags[run_id].append(tag)
     return tags
+
+
+_ADLER32_DIGITS = 8
+
+
+class FilesAsked(NamedTuple):
+    """What files are looked for by; None asks for nothing. See `nualley.catalog.ports.Catalog.find_files`."""
+
+    name: str | None = None
+    digest: str | None = None
+    run_id: str | None = None
+    detector: str | None = None
+    drive: str | None = None
+    file_id: int | None = None
+
+
+def find_files(connection: Connection, asked: FilesAsked, limit: int | None) -> list[FileRecord]:
+    """Return files by all that is asked, by run and name."""
+    file, replica = tables.file.c, tables.replica.c
+    conditions: list[ColumnElement[bool]] = [
+        column == value
+        for column, value in (
+            (file.run_id, asked.run_id),
+            (file.file_id, asked.file_id),
+        )
+        if value is not None
+    ]
+    if asked.detector is not None:
+        runs = select(tables.run.c.run_id).where(tables.run.c.detector == asked.detector)
+        conditions.append(file.run_id.in_(runs))
+    if asked.digest is not None:
+        conditions.append((file.adler32 if len(asked.digest) == _ADLER32_DIGITS else file.xxh3_128) == asked.digest)
+    if asked.drive is not None:
+        is_there = (replica.drive == asked.drive) & (replica.state != str(ReplicaState.MISSING))
+        conditions.append(file.file_id.in_(select(replica.file_id).where(is_there)))
+    if asked.name is not None:
+        conditions.append(file.name.like(_like(asked.name), escape="!"))
+    found = connection.execute(select(tables.file).where(*conditions)).mappings()
+    # databases differ in whether they take care of capitals
+    records = [rows.to_file(row) for row in found if asked.name is None or _fits(row["name"], asked.name)]
+    return sorted(records, key=lambda record: (record.run_id, record.name))[:limit]
+
+
+def _like(pattern: str) -> str:
+    for letter in "!%_":
+        pattern = pattern.replace(letter, f"!{letter}")
+    return pattern.replace("*", "%").replace("?", "_")
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern.replace("[", "[[]"))
+
+
+def list_files_at(connection: Connection, path: str) -> list[FileRecord]:
+    """Return the files of which a replica is known at a path."""
+    replica = tables.replica.c
+    known = select(replica.file_id).where(replica.path == path)
+    found = connection.execute(select(tables.file).where(tables.file.c.file_id.in_(known))).mappings()
+    return [rows.to_file(row) for row in found]
 
 
 def list_placed(connection: Connection, drive: str) -> list[PlacedFile]:

@@ -314,6 +314,27 @@ class SqlCatalog:
         """Return the files with these bytes: equal bytes in two runs stay two files."""
         return self._list(tables.file, tables.file.c.xxh3_128 == xxh3_128, rows.to_file)
 
+    def find_files(
+        self,
+        *,
+        name: str | None = None,
+        digest: str | None = None,
+        run_id: str | None = None,
+        detector: str | None = None,
+        drive: str | None = None,
+        file_id: int | None = None,
+        limit: int | None = None,
+    ) -> list[FileRecord]:
+        """Return files by all that is asked; see `nualley.catalog.ports.Catalog`."""
+        asked = queries.FilesAsked(name, digest, run_id, detector, drive, file_id)
+        with self._reading(is_single=True) as connection:
+            return queries.find_files(connection, asked, limit)
+
+    def files_at(self, path: str) -> list[FileRecord]:
+        """Return the files of which a replica is known at an (escaped) path, on whatever drive."""
+        with self._reading(is_single=True) as connection:
+            return queries.list_files_at(connection, path)
+
     def replicas(self, file_id: int) -> list[Replica]:
         """Return the places of a file."""
         with self._reading(is_single=True) as connection:
