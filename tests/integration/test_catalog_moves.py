@@ -80,7 +80,7 @@ def fill(catalog: SqlCatalog) -> None:
         Source(path="/drop/a", detector="hpge", state=SourceState.INGESTED, size_B=1, mtime_ns=-1, inode=INT64)
     )
     catalog.register_drive("data1", "i1")
-    files = [TransferFile(path=name, size_B=INT64, mtime_ns=-1, inode=INT64, problem="µ") for name in names]
+    files = [TransferFile(path=name, size_B=INT64, mtime_ns=-1, inode=INT64, file_id=1, problem="µ") for name in names]
     catalog.transfers.begin(
         Transfer(source=f"/x/{names[0]}", destination="/y", drive="data2", rate_B_per_s=INT64), files
     )
@@ -118,6 +118,8 @@ def test_there_and_back_nothing_is_lost(file: Path, server: str, tmp_path: Path)
         assert new.usage() == old.usage()
         assert new.run_lists.flags() == old.run_lists.flags()
         assert new.run_lists.selections() == old.run_lists.selections()
+        assert new.transfers.transfers() == old.transfers.transfers()
+        assert new.transfers.files(1) == old.transfers.files(1)
         with pytest.raises(SelectionFrozen):
             new.run_lists.define(SelectionRevision(name="good", expression='detector == "x"', author="x"))
         assert [new.files(run.run_id) for run in new.runs()] == [old.files(run.run_id) for run in old.runs()]
@@ -126,6 +128,7 @@ def test_there_and_back_nothing_is_lost(file: Path, server: str, tmp_path: Path)
         assert new._write(lambda connection: tuple(connection.exec_driver_sql(next_number).one())) == (3, 4)
         run = make_run(9)
         assert new.add_file(run, make_file(run)).record.file_id == 5
+        assert new.transfers.begin(Transfer(source="/a", destination="/b"), []).transfer_id == 2
     back = tmp_path / "back.sqlite"
     after = content_of(server)
     assert move(server, back, now_ns=NOW_NS).content == after == content_of(back)

@@ -19,6 +19,7 @@ from nualley.core import Check, CheckResult, CheckState, NualleyError, format_ti
 from nualley.daq import ReadersCheck
 from nualley.ingest import QuarantineCheck, RunTimesCheck, WaitingCheck
 from nualley.ingest.adapters.posix import PosixDropFiles
+from nualley.replicas import TransfersCheck
 from nualley.storage import WARN_DAYS, DriveCheck, FillCheck, FillForecast, HealthCheck
 from nualley.storage.adapters.health import machine_health
 
@@ -75,6 +76,7 @@ def site_checks(site: Site) -> list[tuple[str, Check]]:
         ("archive.pvs", lambda: _pvs(site)),
         ("catalog", lambda: [_catalog(site)]),
         ("catalog.backup", lambda: _backups(site)),
+        ("replicas.transfers", TransfersCheck(lambda: site.catalog().transfers.transfers(is_open=True))),
         ("ingest.drop", waiting),
         # the catalog is opened inside, so that its failure is one more result
         ("ingest.quarantine", lambda: QuarantineCheck(site.catalog(), drops)()),  # noqa: PLW0108

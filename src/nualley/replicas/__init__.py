@@ -1,5 +1,6 @@
 """Copies between drives and sites: transfers that are verified and reconciled, and how many copies there should be."""
 
+from nualley.replicas.checks import TransfersCheck
 from nualley.replicas.consistency import FoundFile, Inconsistencies, WrongSize, compare
 from nualley.replicas.copying import Origin
 from nualley.replicas.decide import choose_source, count_copies, may_source_go
@@ -79,6 +80,7 @@ __all__ = [
     "TransferRunning",
     "TransferService",
     "TransferStopped",
+    "TransfersCheck",
     "Trees",
     "Turns",
     "Verification",
