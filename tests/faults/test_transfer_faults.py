@@ -19,7 +19,8 @@ import pytest
 from nualley.catalog import CatalogUnreachable, CopyState, ReplicaState
 from nualley.catalog.adapters.sql import open_catalog
 from nualley.core import ExitCode, unescape_name
-from nualley.replicas import Listing, Seen, SourceIncomplete, SourceReplicaLost, StillWritten
+from nualley.replicas import CopyGone, Listing, Seen, SourceIncomplete, SourceReplicaLost, StillWritten
+from nualley.replicas.adapters.trees import PosixTrees
 from nualley.storage import DestinationConflict, DigestMismatch, DriveFull, SourceUnreadable
 from nualley.storage.adapters.posix import PosixFile, PosixFiles
 from tests.faults.conftest import SmallDrives
@@ -171,6 +172,7 @@ def test_a_drive_that_runs_full_meanwhile(small_drives: SmallDrives, tmp_path: P
     with World(tmp_path) as world:
         world.put("wave0.dat", os.urandom(2**20))
         world.put("wave1.dat", os.urandom(2**20))
+        world.put("wave2.dat", os.urandom(2**20))
         begun = world.service.begin(world.source, world.destination)
         filler = drive / "filler"
         filler.write_bytes(bytes(2 * 2**20 + 2**19))
@@ -178,6 +180,7 @@ def test_a_drive_that_runs_full_meanwhile(small_drives: SmallDrives, tmp_path: P
         assert report.exit_code == ExitCode.FAILED
         assert [type(problem) for problem in report.problems] == [DriveFull]
         assert list(contents(world.destination)) == ["wave0.dat"], "no part takes room from others"
+        assert world.states()["wave2.dat"] is CopyState.QUEUED, "after the first that found no room none is tried"
         world.check()
         filler.unlink()
         assert world.service.work(begun.transfer_id).is_finished
@@ -270,6 +273,32 @@ def test_a_source_that_goes_on_changing_is_told(tmp_path: Path) -> None:
         assert not report.is_finished
         assert any(isinstance(problem, StillWritten) for problem in report.problems)
         assert contents(world.destination) == {}
+        world.check()
+
+
+class Thief(PosixTrees):
+    """Takes a copy away when the source is looked at after copying."""
+
+    def __init__(self, stolen: Path) -> None:
+        self._stolen = stolen
+        self.n_looks = 0
+
+    def look(self, path: Path) -> Listing | None:
+        self.n_looks += 1
+        if self.n_looks == 3:  # one to begin, one to copy by
+            self._stolen.unlink()
+        return super().look(path)
+
+
+def test_a_copy_that_goes_away_before_the_end_is_told_and_made_again(tmp_path: Path) -> None:
+    thief = Thief(tmp_path / "data2" / "hpge" / "raw" / "42" / "wave0.dat")
+    with World(tmp_path, trees=thief) as world:
+        world.put("wave0.dat", b"abc")
+        report = world.copy()
+        assert not report.is_finished
+        assert [type(problem) for problem in report.problems] == [CopyGone]
+        assert world.service.work(1).is_finished
+        assert world.trees_agree()
         world.check()
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -169,6 +170,8 @@ class TransferPass:
         else:
             trouble.append(_still_written(self._transfer))
         problems = [*self._problem_by_path.values(), *trouble, *self._judge(files, listing)]
+        if not trouble:
+            problems += [_copy_gone(self._copier.destination(file)) for file in self._undone(files, there)]
         return Outcome(list(dict.fromkeys(problems)), listing.skipped)
 
     def _look(self) -> Listing:
@@ -241,13 +244,14 @@ class TransferPass:
         problems: list[NualleyError] = [_unreadable(self._transfer, refused) for refused in listing.unreadable]
         problems += [_gone(self._transfer, file) for file in decide.reconcile(files, listing).gone]
         for file in files:
-            if file.state is not CopyState.CATALOGUED:
-                continue
-            if file.problem:
+            if file.state is CopyState.CATALOGUED and file.problem:
                 problems.append(CopyDamaged(file.problem, where=file.path, do=_REPAIR))
-            if not self._is_there(file):
-                problems.append(_copy_gone(self._copier.destination(file)))
         return problems + self._lost_replicas(listing)
+
+    def _undone(self, files: list[TransferFile], there: AbstractSet[str]) -> list[TransferFile]:
+        """Return the files that were copied by this pass, and of which the last look found no copy."""
+        left = [file for file in files if file.state is not CopyState.CATALOGUED and file.path in there]
+        return [file for file in left if file.path not in self._problem_by_path]
 
     def _lost_replicas(self, listing: Listing) -> list[NualleyError]:
         """Name what the catalog knows to be at the source and the look did not find: a list from there was wrong."""

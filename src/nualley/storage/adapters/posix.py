@@ -444,7 +444,7 @@ def _open_left_part(path: Path) -> int:
     looking = os.open(path, os.O_RDONLY | flags)
     try:
         fcntl.flock(looking, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not stat.S_ISREG(os.fstat(looking).st_mode) or os.fstat(looking).st_nlink > 1:
+        if not stat.S_ISREG(os.fstat(looking).st_mode):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
         os.fchmod(looking, _READ_ONLY_FILE | stat.S_IWUSR)
         descriptor = os.open(path, os.O_RDWR | flags)
