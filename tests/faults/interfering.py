@@ -1,6 +1,7 @@
 """Real files with something happening before every step, and a child in which it may happen."""
 
 import os
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,8 @@ def run_in_child(work: Callable[[], object]) -> int:
     if not child:
         try:
             work()
+        except BaseException:  # noqa: BLE001 - the child tells everything
+            traceback.print_exc()
         finally:
             os._exit(0)
     return os.waitpid(child, 0)[1]
