@@ -39,6 +39,19 @@ class SmallDrives:
         self._mounted.append(path)
         return path
 
+    def mount_ext4(self, name: str = "drive", *, size_MiB: int) -> Path:
+        """Mount an empty drive with ext4 in a file, return its mount point; skip without loop devices."""
+        path, image = self._folder / name, self._folder / f"{name}.img"
+        path.mkdir(exist_ok=True)
+        with image.open("wb") as file:
+            file.truncate(size_MiB << 20)
+        for command in (["mkfs.ext4", "-q", "-F", image], ["mount", "-o", "loop", image, path]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"needs root and loop devices: {' '.join(map(str, command))}: {done.stderr.strip()}")
+        self._mounted.append(path)
+        return path
+
     def move(self, path: Path, other: Path) -> None:
         """Mount a drive at another path: what was its mount point is a bare folder then, as without the drive."""
         other.mkdir(exist_ok=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from nualley.storage import Drive, DriveFailing, DriveFull, DriveReadOnly, SourceUnreadable, measure_drive, publish
+from nualley.storage.adapters import posix
 from nualley.storage.adapters.posix import PosixFiles, PosixVolumes
 from tests.faults.conftest import SmallDrives
 from tests.faults.interfering import Interfering, run_in_child
@@ -133,6 +135,33 @@ def test_a_real_full_drive(
     assert not [path for path in small_drive.rglob("*") if path.is_file() and path.name != "first"]
     (small_drive / "first").unlink()
     assert not publish(source, small_drive / "sub" / "second", files=PosixFiles()).already_there
+
+
+@pytest.mark.parametrize("is_reserved", [True, False])
+def test_a_drive_with_ext4_that_runs_full_in_writes_past_the_cache(
+    small_drives: SmallDrives, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_reserved: bool
+) -> None:
+    drive = small_drives.mount_ext4(size_MiB=32)
+    monkeypatch.setattr(posix, "_PLENTY", 2**62 if is_reserved else 0)
+    flags: list[int] = []
+    real = os.write
+
+    def write(descriptor: int, chunk: memoryview) -> int:
+        flags.append(fcntl.fcntl(descriptor, fcntl.F_GETFL))
+        return real(descriptor, chunk)
+
+    monkeypatch.setattr(posix.os, "write", write)
+    source, data = tmp_path / "source", os.urandom(16 * 2**20 + 5)
+    source.write_bytes(data)
+    publish(source, drive / "first", files=PosixFiles())
+    assert {bool(flag & os.O_DIRECT) for flag in flags} == {True, False}, "all but the end passes the cache"
+    assert (drive / "first").read_bytes() == data
+    with pytest.raises(DriveFull, match=r"the file needs 16\.0 MiB"):
+        publish(source, drive / "sub" / "second", files=PosixFiles(), resumes=True)
+    assert [path.name for path in drive.rglob("*") if path.is_file()] == ["first"]
+    (drive / "first").unlink()
+    publish(source, drive / "sub" / "second", files=PosixFiles(), resumes=True)
+    assert (drive / "sub" / "second").read_bytes() == data
 
 
 def test_a_drive_without_inodes_left(small_drives: SmallDrives, tmp_path: Path) -> None:
