@@ -27,6 +27,7 @@ from nualley.ingest import (
     Watcher,
     join_stretches,
 )
+from nualley.ingest.adapters.claims import FileClaims
 from nualley.ingest.adapters.posix import PosixDropFiles
 from nualley.ingest.adapters.raw import DaqRawFiles, DetectorFormat
 from nualley.storage.adapters.posix import PosixFiles, PosixVolumes
@@ -115,6 +116,7 @@ def make_intake(site: Site) -> Intake:
     copies = Copies(
         PosixFiles(),
         RegisteredDrives(drives, PosixVolumes(), catalog),
+        claims=FileClaims(configuration.store / "run"),
         template=configuration.storage.replica_path,
         n_copies=configuration.ingest.copies,
         clock=site.clock,

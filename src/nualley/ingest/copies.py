@@ -9,7 +9,7 @@ from nualley.catalog import FileRecord, Replica, ReplicaState
 from nualley.core import Clock, Digests, NualleyError, escape_name, format_time, reason, unescape_name
 from nualley.ingest import decide
 from nualley.ingest.errors import CopiesMissing
-from nualley.ingest.ports import Drives
+from nualley.ingest.ports import Claims, Drives
 from nualley.ingest.proof import Finding, examine
 from nualley.storage import (
     DestinationConflict,
@@ -84,6 +84,8 @@ class Copies:
         The file systems.
     drives : Drives
         How full they are; where they are first written to, they are registered.
+    claims : Claims
+        Keeps others from making copies of the same file meanwhile.
     template : str
         ``replica_path`` of ``drives.toml``.
     n_copies : int
@@ -97,12 +99,14 @@ class Copies:
         files: DurableFiles,
         drives: Drives,
         *,
+        claims: Claims,
         template: str,
         n_copies: int,
         clock: Clock,
     ) -> None:
         self._files = files
         self._drives = drives
+        self._claims = claims
         self._template = template
         self._n_copies = n_copies
         self._clock = clock
@@ -174,6 +178,8 @@ class Copies:
             Where no copy at all could be made: of `storage.publish` and `storage.choose_drive`.
         OwnFile
             Where the file is itself one of the replicas.
+        DestinationBusy
+            Where another process takes the same file.
 
         Notes
         -----
@@ -181,7 +187,17 @@ class Copies:
         drive takes it, the damaged file gives way: it is renamed to ``<name>.damaged-<time>`` beside itself, and the
         copy, read back like every other, takes its name.
         """
-        work = _Work(target, size_B, held)
+        # two processes that choose drives by themselves would make more copies than are wanted
+        with self._claims.claim(f"{target.detector}-{target.number}/{escape_name(target.name)}"):
+            return self._make(source, _Work(target, size_B, held), expected, progress)
+
+    def _make(
+        self,
+        source: Path,
+        work: "_Work",
+        expected: Digests | None,
+        progress: Callable[[int, int], None] | None,
+    ) -> Made:
         while work.n_copies < self._n_copies:
             try:
                 usage, destination = self._next_place(work)

@@ -1,6 +1,7 @@
 """What ingest needs of the world: drop directories, raw files, and when runs were."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -38,6 +39,14 @@ class Drives(Protocol):
 
     def register(self, usage: DriveUsage) -> None:
         """Mark a drive that is written to for the first time, and enter it; StorageError where that fails."""
+        ...
+
+
+class Claims(Protocol):
+    """Files that are being taken in: one process at a time makes the copies of one, and chooses the drives for them."""
+
+    def claim(self, what: str) -> AbstractContextManager[None]:
+        """Take a file alone; DestinationBusy where another process takes it."""
         ...
 
 

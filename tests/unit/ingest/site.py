@@ -10,6 +10,7 @@ from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
 from nualley.core import Clock, SystemClock, digest_file, unescape_name
 from nualley.daq import DaqSettings
 from nualley.ingest import Copies, Ingest, IngestSettings, Intake, Origin, OwnPlaces, RegisteredDrives, Watcher
+from nualley.ingest.adapters.claims import FileClaims
 from nualley.ingest.adapters.posix import PosixDropFiles
 from nualley.ingest.adapters.raw import DaqRawFiles, DetectorFormat
 from nualley.storage import MARKER_NAME, Drive, DriveMarker, DriveRole, DropSettings, DurableFiles, Volumes, VolumeState
@@ -64,6 +65,7 @@ class RealSite:
         self.copies = Copies(
             files or PosixFiles(),
             RegisteredDrives(self.drives, volumes or SeparateVolumes(), self.catalog),
+            claims=FileClaims(folder / "run"),
             template=TEMPLATE,
             n_copies=self.settings.copies,
             clock=self.clock,

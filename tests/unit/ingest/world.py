@@ -2,7 +2,8 @@
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,7 +28,15 @@ from nualley.daq import Defect, DefectKind, FileSummary
 from nualley.ingest import Copies, Ingest, IngestSettings, Intake, Origin, OwnPlaces, PollReport, RunTime, Watcher
 from nualley.ingest.errors import DropProblem
 from nualley.ingest.models import Found, FoundFile, make_stamp
-from nualley.storage import Drive, DriveRole, DriveUsage, DropSettings, SourceUnreadable, SourceVanished
+from nualley.storage import (
+    DestinationBusy,
+    Drive,
+    DriveRole,
+    DriveUsage,
+    DropSettings,
+    SourceUnreadable,
+    SourceVanished,
+)
 from tests.unit.storage.memory_files import MemoryFiles
 
 NOW_NS = 1_795_000_000_000_000_000
@@ -289,6 +298,23 @@ class Volume:
         )
 
 
+class MemoryClaims:
+    """Claims in memory."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    @contextmanager
+    def claim(self, what: str) -> Iterator[None]:
+        if what in self._taken:
+            raise DestinationBusy(f"another process takes {what} in right now", where=what, do="wait until it is done")
+        self._taken.add(what)
+        try:
+            yield
+        finally:
+            self._taken.discard(what)
+
+
 @dataclass
 class MemoryDrives:
     """The drives of the world; those that were written to."""
@@ -333,6 +359,7 @@ class World:
         self.copies = Copies(
             self.files,
             self.drives,
+            claims=MemoryClaims(),
             template=TEMPLATE,
             n_copies=self.settings.copies,
             clock=self.clock,
