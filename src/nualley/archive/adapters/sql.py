@@ -173,7 +173,8 @@ class SqliteIndex:
             note_digest(connection, self._path)
 
     def _note_digest(self) -> None:
-        with self._open() as connection:
+        # what this process changed itself a moment ago has no digest to be compared with
+        with self._opened(self._path, "rw") as connection:
             note_digest(connection, self._path)
 
     @contextmanager
