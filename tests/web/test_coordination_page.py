@@ -14,7 +14,7 @@ from tests.web.conftest import Running, Watched
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.timeout(180)]
 
 Look = Callable[..., Watched]
-PARTS = ("drives", "usage", "unowned", "copies", "problems", "run-lists", "week")
+PARTS = ("drives", "usage", "unowned", "copies", "transfers", "problems", "run-lists", "week")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "dark"), (390, "light")])

@@ -9,9 +9,10 @@ from nualley.app.run_checks import RunProblem, examine_runs
 from nualley.app.scanning import scans_of
 from nualley.app.site import Site
 from nualley.app.usage import Unowned, UsageRow, current_usage, unowned, usage_history
-from nualley.catalog import Run, Totals
+from nualley.catalog import Run, Totals, Transfer, TransferCount
 from nualley.core import DAY_NS, NualleyError
 from nualley.exposure import Amounts, Delivered
+from nualley.replicas import transfer_json
 from nualley.storage import DriveUsage, FillForecast
 from nualley.storage.adapters.fill_files import FillFolder
 from nualley.storage.adapters.scan_rows import read_metadata
@@ -118,6 +119,26 @@ class DetectorCopies:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTransfer:
+    """A transfer of which not all is there.
+
+    Parameters
+    ----------
+    transfer : Transfer
+        Which one.
+    count : TransferCount
+        How far its files are.
+    """
+
+    transfer: Transfer
+    count: TransferCount
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return transfer_json(self.transfer, self.count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StaleList:
     """A run list that says something else by now than it did.
 
@@ -192,6 +213,8 @@ class Coordination:
         Bytes that nobody owns, by drive.
     copies : Part of DetectorCopies
         How well the files of each detector are kept.
+    transfers : Part of OpenTransfer
+        Transfers that are not finished, the oldest first.
     problems : Part of RunProblem
         Runs without replicas or times, and what else is doubtful about runs and flags.
     run_lists : Part of StaleList
@@ -208,6 +231,7 @@ class Coordination:
     history: Part[UsageRow]
     unowned: Part[Unowned]
     copies: Part[DetectorCopies]
+    transfers: Part[OpenTransfer]
     problems: Part[RunProblem]
     run_lists: Part[StaleList]
 
@@ -215,7 +239,7 @@ class Coordination:
         """Return why parts could not be looked at; the same reason once."""
         parts: tuple[Part[Any], ...] = (
             *(self.delivered, self.week, self.drives, self.usage, self.history, self.unowned),
-            *(self.copies, self.problems, self.run_lists),
+            *(self.copies, self.transfers, self.problems, self.run_lists),
         )
         return list(dict.fromkeys(part.trouble for part in parts if part.trouble))
 
@@ -229,6 +253,7 @@ class Coordination:
             "history": (self.history, usage_json),
             "unowned": (self.unowned, unowned_json),
             "copies": (self.copies, DetectorCopies.to_json),
+            "transfers": (self.transfers, OpenTransfer.to_json),
             "problems": (self.problems, RunProblem.to_json),
             "run_lists": (self.run_lists, StaleList.to_json),
         }
@@ -273,6 +298,7 @@ def coordinate(site: Site, n_days: int = WEEK_DAYS, *, stop_ns: int | None = Non
         history=_part(lambda: usage_history(site, ("detector", "stage", "drive"))),
         unowned=_part(lambda: [found for found in unowned(site) if found.directories]),
         copies=_part(lambda: _copies(site)),
+        transfers=_part(lambda: _open_transfers(site)),
         problems=_part(lambda: examine_runs(site)[2]),
         run_lists=_part(lambda: list(_stale_lists(site))),
     )
@@ -376,6 +402,12 @@ def _copies(site: Site) -> list[DetectorCopies]:
         for detector, found in by_detector.items()
     ]
     return sorted(copies, key=lambda each: (-each.n_single, each.detector))
+
+
+def _open_transfers(site: Site) -> list[OpenTransfer]:
+    transfers = site.catalog().transfers
+    unfinished = transfers.transfers(is_open=True)
+    return [OpenTransfer(transfer=each, count=transfers.count(each.transfer_id)) for each in unfinished]
 
 
 def _stale_lists(site: Site) -> Iterable[StaleList]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nualley.app.site import Site, open_site
-from nualley.catalog import CatalogDamaged
+from nualley.catalog import CatalogDamaged, Transfer, TransferFile
 from nualley.cli.main import main
 from tests.unit.cli.conftest import RUN_START_NS
 
@@ -36,6 +36,8 @@ def test_what_is_to_be_done_stands_in_both_files(experiment, detector, frozen, c
     (drive / ODD / "file").write_bytes(b"x" * 5000)
     (experiment / "drives.toml").write_text(f'[drives.data1]\npath = "{drive}"\n')
     assert main(["drives", "scan"]) == 0
+    queued = [TransferFile(path=name, size_B=5, mtime_ns=1, inode=1) for name in "ab"]
+    open_site(experiment).catalog().transfers.begin(Transfer(source="/from", destination="/to"), queued)
     found = report(capsys, "--week", "--until", "2026-11-24")
     assert found["stop_ns"] - found["start_ns"] == 7 * 86400 * 10**9
     assert {row["detector"]: row["n_runs"] for row in found["week"]["rows"]} == {detector: 1}
@@ -43,6 +45,8 @@ def test_what_is_to_be_done_stands_in_both_files(experiment, detector, frozen, c
     assert {("no-files", f"{detector}-1"), ("no-times", f"{detector}-2")} <= kinds
     (stale,) = found["run_lists"]["rows"]
     assert (stale["name"], stale["n_gone"], stale["n_new"]) == (frozen, 1, 0)
+    (transfer,) = found["transfers"]["rows"]
+    assert (transfer["n_files"], transfer["n_done"]) == (2, 0)
     (unowned,) = found["unowned"]["rows"]
     assert (unowned["drive"], unowned["unowned_B"]) == ("data1", 5000)
     (outlook,) = found["drives"]["rows"]
@@ -52,7 +56,7 @@ def test_what_is_to_be_done_stands_in_both_files(experiment, detector, frozen, c
     html, markdown = (Path(path).read_text() for path in found["files"])
     assert [Path(path).name for path in found["files"]] == ["report-2026-11-24.html", "report-2026-11-24.md"]
     for text in (html, markdown):
-        assert all(word in text for word in (f"{detector}-2", "no-times", frozen, "4.9 KiB", "data1"))
+        assert all(word in text for word in (f"{detector}-2", "no-times", frozen, "4.9 KiB", "data1", "0 of 2"))
     assert "<b>odd</b>" not in html
     assert "<b>odd" not in markdown.replace("\\<", "")
     assert "runs \\| with \\<b>odd" in markdown
