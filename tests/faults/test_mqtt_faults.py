@@ -40,16 +40,19 @@ class Device:
 
     def __init__(self, port):
         self.port, self.n, self.is_done = port, 0, False
+        self.is_half = False  # one topic may have the number, and the other not yet
 
     async def run(self):
-        while not self.is_done:
+        while self.is_half or not self.is_done:
             with contextlib.suppress(aiomqtt.MqttError):
-                async with aiomqtt.Client("127.0.0.1", self.port, timeout=2) as client:
-                    while not self.is_done:
+                async with aiomqtt.Client("127.0.0.1", self.port, timeout=10) as client:
+                    while self.is_half or not self.is_done:
+                        self.is_half = True
                         at = {"n": self.n, "at": time.time_ns()}
                         await client.publish("lab/n", str(self.n), qos=1)
                         await client.publish("lab/stamped", json.dumps(at), qos=1)
                         self.n += 1
+                        self.is_half = False
             await asyncio.sleep(0.1)
 
 
