@@ -315,14 +315,9 @@ def unowned_json(found: Unowned) -> dict[str, Any]:
         "drive": found.drive,
         "scan_ns": found.scan_ns,
         "total_B": found.total_B,
-        "unowned_B": unowned_B(found),
+        "unowned_B": found.size_B,
         "n_directories": len(found.directories),
     }
-
-
-def unowned_B(found: Unowned) -> int:
-    """Return how many bytes of a drive nobody owns [B]."""
-    return sum(directory.size_B for directory in found.directories)
 
 
 def _part(look: Callable[[], Sequence[_Row]]) -> Part[_Row]:

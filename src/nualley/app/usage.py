@@ -67,6 +67,11 @@ class Unowned:
     total_B: int
     directories: Sequence[UnownedDirectory]
 
+    @property
+    def size_B(self) -> int:
+        """Bytes that nobody owns [B]."""
+        return sum(directory.size_B for directory in self.directories)
+
 
 def parse_dimensions(text: str) -> tuple[str, ...]:
     """Return by what is to be added up.

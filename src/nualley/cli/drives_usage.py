@@ -89,7 +89,7 @@ def unowned(*, drive: str | None = None, limit: Whole = 20, output: Output = Out
                     "drive": of.drive,
                     "scan_ns": of.scan_ns,
                     "n_files": sum(directory.n_files for directory in of.directories),
-                    "size_B": sum(directory.size_B for directory in of.directories),
+                    "size_B": of.size_B,
                     "total_B": of.total_B,
                     "n_directories": len(of.directories),
                     "directories": [
@@ -119,8 +119,7 @@ def unowned(*, drive: str | None = None, limit: Whole = 20, output: Output = Out
         right=(2, 3),
     )
     for of in found:
-        size_B = sum(directory.size_B for directory in of.directories)
-        print_note(f"{of.drive}: {format_size(size_B)} of {format_size(of.total_B)} are nobody's")
+        print_note(f"{of.drive}: {format_size(of.size_B)} of {format_size(of.total_B)} are nobody's")
 
 
 def scans(*, drive: str | None = None, output: Output = Output()) -> None:

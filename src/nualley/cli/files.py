@@ -1,5 +1,6 @@
 """``nualley files``: files of the catalog, where they lie, and the checksums of any file."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -178,14 +179,15 @@ def _meant(catalog: "Catalog", text: str) -> "FileRecord":
     )
 
 
-def _candidates(catalog: "Catalog", text: str) -> "list[list[FileRecord]]":
+def _candidates(catalog: "Catalog", text: str) -> "Iterator[list[FileRecord]]":
     run, _, name = text.partition("/")
-    by_run = catalog.find_file(run, name) if run and name else None
-    by_path = catalog.files_at(escape_name(str(Path(text).absolute())))
-    by_number = catalog.find_files(file_id=int(text)) if text.isdecimal() else []
-    is_digest = len(text) == 32 and _HEX.issuperset(text.lower())
-    by_digest = catalog.files_by_digest(text.lower()) if is_digest else []
-    return [[by_run] if by_run else [], by_path, by_number, by_digest]
+    if run and name and (by_run := catalog.find_file(run, name)):
+        yield [by_run]
+    yield catalog.files_at(escape_name(str(Path(text).absolute())))
+    if text.isdecimal():
+        yield catalog.find_files(file_id=int(text))
+    if len(text) == 32 and _HEX.issuperset(text.lower()):
+        yield catalog.files_by_digest(text.lower())
 
 
 def _places(catalog: "Catalog", file: "FileRecord") -> str:

@@ -13,7 +13,7 @@ from nualley.core.errors import (
     refused_value,
 )
 from nualley.core.events import Event
-from nualley.core.files import free_B, make_folders, replacing, sync_folder
+from nualley.core.files import free_B, make_folders, replacing, sync_folder, try_lock
 from nualley.core.identifiers import DetectorId, RunId, escape_name, make_run_id, split_run_id, unescape_name
 from nualley.core.intervals import Interval, IntervalSet
 from nualley.core.processes import PARENT_PID, end_with_parent
@@ -77,6 +77,7 @@ __all__ = [
     "strict_text",
     "sync_folder",
     "to_json",
+    "try_lock",
     "unescape_name",
     "unit_factor",
 ]

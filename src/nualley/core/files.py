@@ -1,5 +1,6 @@
 """Folders and files that are still there after a power cut, and the room that is left for them."""
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -106,3 +107,23 @@ def free_B(path: Path) -> int:
             volume = os.statvfs(place)
             return volume.f_bavail * volume.f_frsize
     return 0
+
+
+def try_lock(path: Path) -> int | None:
+    """Lock a file, made where it is missing, and return its descriptor; None where another process holds it.
+
+    Parameters
+    ----------
+    path : Path
+        The file, in a folder that is there. Closing the descriptor gives the lock back, and so does the process's end.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

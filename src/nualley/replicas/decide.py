@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from nualley.catalog import CopyState, Replica, ReplicaState, Transfer, TransferFile
-from nualley.core import format_size
+from nualley.core import Digests, format_size
 from nualley.replicas.errors import NotEnoughCopies
 from nualley.replicas.models import Difference, HeldFile, Listing, Policy, Seen
 from nualley.storage import DriveUsage, NoDriveFits
@@ -73,6 +73,11 @@ def may_source_go(transfer: Transfer, file: TransferFile) -> bool:
         that the transfer did not copy: a list alone never says it.
     """
     return file.state is CopyState.CATALOGUED and not file.problem and transfer.finished_ns is not None
+
+
+def damage(found: Digests, size_B: int, xxh3_128: str) -> str:
+    """Return in words that a file holds other bytes than were written: what it holds, and what it should."""
+    return f"holds xxh3_128 {found.xxh3_128} ({found.size_B} B), written was {xxh3_128} ({size_B} B)"
 
 
 def pause_s(done_B: int, elapsed_s: float, rate_B_per_s: int | None) -> float:

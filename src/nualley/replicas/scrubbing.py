@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nualley.catalog import Activity, Catalog, PlacedFile, Replica, ReplicaState
 from nualley.core import Clock, Digests, NualleyError, escape_name, reason, unescape_name
+from nualley.replicas import decide
 from nualley.replicas.copying import Origin
 from nualley.replicas.errors import TransferStopped
 from nualley.storage import DurableFiles, SourceUnreadable, SourceVanished, publish, read_back
@@ -177,8 +178,7 @@ class Scrubber:
             return self._enter(drive, each, ScrubResult.UNREADABLE, ReplicaState.UNVERIFIED, error.what)
         if (digests.xxh3_128, digests.size_B) == (each.xxh3_128, each.size_B):
             return self._enter(drive, each, ScrubResult.INTACT, ReplicaState.VERIFIED, "")
-        held, written = f"{digests.xxh3_128} ({digests.size_B} B)", f"{each.xxh3_128} ({each.size_B} B)"
-        detail = f"it holds xxh3_128 {held}, written was {written}"
+        detail = f"it {decide.damage(digests, each.size_B, each.xxh3_128)}"
         return self._enter(drive, each, ScrubResult.DAMAGED, ReplicaState.DAMAGED, detail)
 
     def _enter(self, drive: str, each: PlacedFile, result: ScrubResult, state: ReplicaState, detail: str) -> Scrubbed:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nualley.catalog import Catalog, CopyState, ReplicaState, Transfer, TransferFile
 from nualley.core import Clock, NualleyError, escape_name, unescape_name
+from nualley.replicas import decide
 from nualley.replicas.errors import CopyDamaged, CopyGone
 from nualley.replicas.models import Verification
 from nualley.replicas.working import Machine, Pace
@@ -67,8 +68,7 @@ class Verifier:
             if file.problem:
                 self._catalog.transfers.settle(replace(file, problem=""), None)
             return None
-        held, written = f"{found.xxh3_128} ({found.size_B} B)", f"{file.xxh3_128} ({file.size_B} B)"
-        damage = _damaged(path, f"holds xxh3_128 {held}, written was {written}")
+        damage = _damaged(path, decide.damage(found, file.size_B, file.xxh3_128))
         self._note(path, ReplicaState.DAMAGED)
         self._catalog.transfers.settle(replace(file, problem=damage.what), None)
         return damage

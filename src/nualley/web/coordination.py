@@ -10,7 +10,7 @@ from jinja2 import Environment
 from starlette.responses import HTMLResponse, Response
 
 from nualley import __version__
-from nualley.app.coordination import Coordination, coordinate, unowned_B
+from nualley.app.coordination import Coordination, coordinate
 from nualley.app.site import Site as RealSite
 from nualley.core import escape_name
 from nualley.web.answers import StrictJsonResponse
@@ -59,7 +59,6 @@ def report_markdown(found: Coordination) -> str:
 
 def _environment() -> Environment:
     environment = make_environment()
-    environment.filters["unowned"] = unowned_B
     environment.filters["cell"] = _cell
     environment.filters["path"] = lambda path: escape_name(path) or "."
     environment.filters["treemap"] = treemap

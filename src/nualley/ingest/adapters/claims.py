@@ -1,6 +1,5 @@
 """Files that are being taken in, by locks that hold over all processes of a store and die with who has them."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import xxhash
 
+from nualley.core import try_lock
 from nualley.storage import DestinationBusy
 
 
@@ -45,24 +45,8 @@ class FileClaims:
 
 
 def _lock(path: Path) -> int | None:
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_still_there(path, descriptor):
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-
-
-def _is_still_there(path: Path, descriptor: int) -> bool:
-    # who had it took its name away before the lock
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+    while (descriptor := try_lock(path)) is not None:
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # who had it took its name away before the lock
+    return None

@@ -1,12 +1,12 @@
 """Turns at devices by locks of files: they hold over all processes of a store, and die with the one that has them."""
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from nualley.core import try_lock
 from nualley.replicas.errors import TransferRunning
 
 _TRY_EACH_S = 0.1
@@ -52,7 +52,7 @@ class LockedTurns:
 
     def _try(self, device: int) -> int | None:
         for number in range(self._n_streams):
-            descriptor = _lock(self._folder / f"copy-{device}-{number}.lock")
+            descriptor = try_lock(self._folder / f"copy-{device}-{number}.lock")
             if descriptor is not None:
                 return descriptor
         return None
@@ -67,7 +67,7 @@ class LockedTurns:
             Where another process works on it.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        descriptor = _lock(self._folder / f"transfer-{transfer_id}.lock")
+        descriptor = try_lock(self._folder / f"transfer-{transfer_id}.lock")
         if descriptor is None:
             raise TransferRunning(
                 f"another process works on transfer {transfer_id}",
@@ -78,16 +78,3 @@ class LockedTurns:
             yield
         finally:
             os.close(descriptor)
-
-
-def _lock(path: Path) -> int | None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
