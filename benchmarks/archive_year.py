@@ -42,11 +42,12 @@ END_NS = BEGIN_NS + N_SAMPLES * SECOND_NS
 Row = tuple[str, float, float | None, float | None]
 
 
-def months(year: int = 0) -> Iterator[pa.Table]:
-    """Yield the samples of a year in twelve parts: ts [ns since 1970 UTC], val and sev."""
-    generator = np.random.default_rng(1 + year)
+def months(years_earlier: int = 0) -> Iterator[pa.Table]:
+    """Yield the samples of 2025, or of so many years earlier, in twelve parts: ts [ns since 1970 UTC], val and sev."""
+    generator = np.random.default_rng(1 + years_earlier)
     for month in range(12):
-        rows = np.arange(month * N_SAMPLES // 12, (month + 1) * N_SAMPLES // 12, dtype=np.int64) + year * N_SAMPLES
+        rows = np.arange(month * N_SAMPLES // 12, (month + 1) * N_SAMPLES // 12, dtype=np.int64)
+        rows -= years_earlier * N_SAMPLES
         time_ns = BEGIN_NS + rows * SECOND_NS + generator.integers(0, 2_000_000, rows.size)
         value = np.round(1400 + 50 * np.sin(rows / 86_400 * 2 * np.pi) + generator.normal(0, 3, rows.size), 2)
         value[generator.random(rows.size) < 0.001] = 0
@@ -74,8 +75,8 @@ def take_in(folder: Path, n_years: int = 1) -> float:
     """Import years into an archive of ours, and return how long it took [s]."""
     began_s = time.perf_counter()
     with open_importer(folder) as importer:
-        for year in range(n_years):
-            for table in months(year):
+        for years_earlier in reversed(range(n_years)):
+            for table in months(years_earlier):
                 importer.store(
                     ImportedRows(
                         pv=PV,
@@ -87,6 +88,8 @@ def take_in(folder: Path, n_years: int = 1) -> float:
                         unit="kW",
                     )
                 )
+    if importer.counts.stored != n_years * N_SAMPLES:
+        raise ValueError(f"{importer.counts.stored} samples were stored, {n_years * N_SAMPLES} were imported")
     return time.perf_counter() - began_s
 
 

@@ -16,7 +16,7 @@ _GAP_KINDS = frozenset({RowKind.DISCONNECT, RowKind.GAP, RowKind.PAUSE})
 
 
 _NOTHING = SealedState()
-_MOST_LATE = 256
+_MOST_LATE_B = 2**23
 
 
 class Registry:
@@ -200,7 +200,7 @@ class Registry:
         if is_sample.all():
             # looked at when somebody asks: most samples are the last ones for a moment only
             self._late.add(value_type, batch, codes)
-            if self._late.n_batches > _MOST_LATE:
+            if self._late.size_B > _MOST_LATE_B:
                 self._catch_up()
             return {self._by_code[code].name for code in np.unique(codes).tolist()}
         self._catch_up()
@@ -242,18 +242,20 @@ def _state(record: PvRecord, heard_ns: int, now_ns: int) -> PvState:
 
 
 class _LateSamples:
-    """Batches of samples of which only the last of each PV, and how many there were, will be wanted."""
+    """Batches of samples of which only the last of each PV, and how many there were, will be wanted.
+
+    Attributes
+    ----------
+    size_B : int
+        What is kept for that [B].
+    """
 
     def __init__(self) -> None:
+        self.size_B = 0
         self._batches: list[tuple[ValueType, pa.RecordBatch]] = []
         self._count = np.zeros(0, dtype=np.int64)
         self._batch = np.zeros(0, dtype=np.int32)
         self._row = np.zeros(0, dtype=np.int32)
-
-    @property
-    def n_batches(self) -> int:
-        """How many batches are kept for that."""
-        return len(self._batches)
 
     def add(self, value_type: ValueType, batch: pa.RecordBatch, codes: NDArray[np.int32]) -> None:
         """Take a batch; each of its PVs has its newest sample there now."""
@@ -268,13 +270,14 @@ class _LateSamples:
         self._batch[codes] = len(self._batches)
         self._row[codes] = np.arange(codes.size, dtype=np.int32)
         self._batches.append((value_type, batch))
+        self.size_B += batch.nbytes
 
     def take(self) -> Iterator[tuple[list[int], list[int], ValueType, pa.RecordBatch, pa.Array]]:
         """Yield codes, numbers of samples, type, batch and rows of the newest ones, batch by batch; they go then."""
         if not self._batches:
             return
         codes = np.flatnonzero(self._count)
-        batches, self._batches = self._batches, []
+        batches, self._batches, self.size_B = self._batches, [], 0
         counts, at, rows = self._count[codes], self._batch[codes], self._row[codes]
         self._count[codes] = 0
         for number in np.unique(at).tolist():

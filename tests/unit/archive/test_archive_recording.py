@@ -1,6 +1,9 @@
 """Recording and reading: nothing is lost, doubled or invented, in memory, in the log and in sealed files."""
 
+import tracemalloc
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from nualley.archive import Ledger, LogWriteError, PvNotArchivedError, PvState, RowKind
@@ -551,3 +554,15 @@ def test_a_resumed_pv_counts_from_its_next_sample_on(bench):
     bench.emit(bench.sample("P", 0.5))
     bench.commit()
     assert [kind for kind, *_ in story_of(bench)][-2:] == ["reconnect", "sample"]
+
+
+def test_what_is_known_of_last_samples_does_not_hold_the_samples_before(bench):
+    tracemalloc.start()
+    for number in range(48):
+        bench.clock.advance(1)
+        bench.emit(bench.sample("W", np.full(2**17, float(number)), ValueType.FLOAT64_ARRAY))
+        bench.commit()
+    held_B = tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes()
+    tracemalloc.stop()
+    assert held_B < 2**25, "48 samples of 2**20 bytes came"
+    assert bench.writer.recorder.registry.by_name["W"].last.value[0] == 63.0

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from epicscorelibs.ca import dbr
 
+from nualley.pv.adapters.ca_callbacks import NoMachineCodeError, compile_callbacks
 from nualley.pv.adapters.ca_python import ca_callbacks, python_callbacks
-from nualley.pv.adapters.ca_ring import NoMachineCodeError, Ring, SlotKind, compile_callbacks
+from nualley.pv.adapters.ca_ring import Ring, SlotKind
 from nualley.pv.adapters.ca_values import CTRL_OFFSET, TIME_OFFSET, long_sample, scalar_samples
 from nualley.pv.models import ValueType
 from tests.unit.pv.ca_fakes import ECA_DISCONN, call, control, timed
@@ -116,7 +117,7 @@ def test_metadata_come_whole():
 def test_a_machine_that_is_not_known_has_callbacks_in_python(monkeypatch):
     with pytest.raises(NoMachineCodeError, match="'vax'"):
         compile_callbacks("vax")
-    monkeypatch.setattr("nualley.pv.adapters.ca_ring.platform.machine", lambda: "vax")
+    monkeypatch.setattr("nualley.pv.adapters.ca_callbacks.platform.machine", lambda: "vax")
     ca_callbacks.cache_clear()
     ring, made = Ring(8, 4096), ca_callbacks()
     ca_callbacks.cache_clear()

@@ -7,7 +7,8 @@ import pytest
 from epicscorelibs.ca import dbr
 
 from nualley.pv import Limits, PvProtocol, ValueType
-from nualley.pv.adapters.ca_ring import Ring, SlotKind, compile_callbacks
+from nualley.pv.adapters.ca_callbacks import compile_callbacks
+from nualley.pv.adapters.ca_ring import Ring, SlotKind
 from nualley.pv.adapters.ca_values import (
     CTRL_OFFSET,
     TIME_OFFSET,

@@ -13,9 +13,10 @@ import structlog
 from numpy.typing import NDArray
 
 from nualley.core import SECOND_NS, Clock, SystemClock
+from nualley.pv.adapters.ca_callbacks import Callbacks
 from nualley.pv.adapters.ca_hosts import Hosts
 from nualley.pv.adapters.ca_python import ca_callbacks
-from nualley.pv.adapters.ca_ring import Callbacks, Ring, SlotKind
+from nualley.pv.adapters.ca_ring import Ring, SlotKind
 from nualley.pv.adapters.ca_values import (
     CTRL_OFFSET,
     TIME_OFFSET,

@@ -5,11 +5,14 @@ import struct
 import time
 from functools import cache
 
+import structlog
 from epicscorelibs.ca import dbr
 from epicscorelibs.path import get_lib
 
-from nualley.pv.adapters.ca_ring import SLOT, Callbacks, Control, NoMachineCodeError, SlotKind, compile_callbacks
+from nualley.pv.adapters.ca_callbacks import Callbacks, NoMachineCodeError, compile_callbacks
+from nualley.pv.adapters.ca_ring import SLOT, Control, SlotKind
 
+_log = structlog.get_logger(__name__)
 _CONNECTED = 6  # CA_OP_CONN_UP
 _WORD_B = 8
 
@@ -45,7 +48,8 @@ def ca_callbacks() -> Callbacks:
     """Return callbacks for libca: compiled where that is known for this machine, otherwise in Python."""
     try:
         return compile_callbacks()
-    except NoMachineCodeError:
+    except NoMachineCodeError as error:
+        _log.warning("callbacks of Channel Access run in Python, 30 times slower", what=error.what, where=error.where)
         return python_callbacks()
 
 
