@@ -113,8 +113,38 @@ def read_cells(source: PvSource, level: Level, stretch: Stretch, edges_ns: NDArr
     return _sorted(join([_whole(found.only(~is_cut)), _finer(source, _FINER[level], runs, edges_ns)]))
 
 
-def last_before(source: PvSource, time_ns: int) -> Cells:
-    """Return a cell with the last sample before a time, or none."""
+def last_before(source: PvSource, level: Level, time_ns: int) -> Cells:
+    """Return a cell with the last sample before a time, or none.
+
+    Parameters
+    ----------
+    source : PvSource
+        Where it is.
+    level : Level
+        How coarse it may be.
+    time_ns : int
+        The time [ns since 1970 UTC].
+    """
+    return _last_of_tier(source, level, time_ns) or _last_sample(source, time_ns)
+
+
+def _last_of_tier(source: PvSource, level: Level, time_ns: int) -> Cells | None:
+    """Return the cell of a tier with the last sample before a time; None where only samples can tell."""
+    if level is Level.RAW or time_ns % TIERS[level]:
+        return None
+    newest = source.before(level, time_ns)
+    parts = [_of_width(_samples(source.tail, [(-(2**62), time_ns)]), TIERS[level])]
+    for group in source.groups(level, newest.stop_ns if newest else time_ns - 1, time_ns):
+        cells = source.cells(group)
+        if cells is None:
+            return None
+        parts.append(cells.only(cells.start_ns < time_ns))
+    cells = join(parts)
+    last = np.flatnonzero(cells.last_ns == cells.last_ns.max(initial=-1))
+    return cells.only(last) if last.size == 1 else None  # of samples of one moment, their files' order decides
+
+
+def _last_sample(source: PvSource, time_ns: int) -> Cells:
     tables = [*source.tail]
     groups = [source.before(Level.RAW, time_ns), *source.groups(Level.RAW, time_ns - 1, time_ns)]
     found = (source.read(group, _COLUMNS) for group in groups if group is not None)

@@ -280,7 +280,7 @@ class ArchiveReader:
         outer = start_ns // width_ns * width_ns, -(-stop_ns // width_ns) * width_ns
         cells = read_cells(source, level, outer, cuts_ns)
         cells = cells.only((cells.start_ns >= start_ns) & (cells.start_ns < stop_ns))
-        return assemble(cells, edges_ns, last_before(source, start_ns), unknown)
+        return assemble(cells, edges_ns, last_before(source, level, start_ns), unknown)
 
     def is_thinned(self, pv: str, start_ns: int) -> bool:
         """Say whether samples of a PV from ``start_ns`` on are no longer there: they were kept for a while only."""

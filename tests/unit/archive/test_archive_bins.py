@@ -3,10 +3,13 @@
 import itertools
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from nualley.app.archive import open_archive_reader, open_importer
 from nualley.archive import bins
 from nualley.archive.errors import NoNumbersError
+from nualley.archive.importing import ImportedRows
 from nualley.archive.models import Level
 from nualley.core import SECOND_NS, parse_time_ns
 from nualley.exposure.adapters.archive import rows_from_table
@@ -134,3 +137,38 @@ def test_what_was_at_a_moment(told):
     (found,) = reader.at([], gap["last_heard_ns"] + 1)
     assert found.value is not None
     assert not found.is_known
+
+
+HOUR_NS = 3600 * SECOND_NS
+MIDNIGHT_NS = parse_time_ns("2026-11-20T00:00:00Z", 0)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param([{0: 1.0, 10: 9.0}, {3: 2.0}], id="a file that reaches over the time, with an older sample"),
+        pytest.param([{0: 1.0}, {0: 2.0}], id="two files with a sample of one moment"),
+        pytest.param([{0: 2.0}, {0: 1.0}], id="the same, the other way round"),
+        pytest.param([{2: 1.0, 3: 7.0}, {3.5: 2.0, 3.6: 3.0}], id="two files with one cell"),
+        pytest.param([{3.5: 2.0, 3.6: 3.0}, {2: 1.0, 3: 7.0}], id="the same, the older one last"),
+    ],
+)
+def test_what_held_before_the_first_bin_is_what_held_then(tmp_path, monkeypatch, files):
+    monkeypatch.setattr(bins, "LARGEST_RAW_ROWS", 0)
+    for samples in [*files, {12: 0.0}]:
+        with open_importer(tmp_path) as importer:
+            importer.store(
+                ImportedRows(
+                    pv="P",
+                    value_type=ValueType.FLOAT64,
+                    time_ns=np.array([MIDNIGHT_NS + round(hour * HOUR_NS) for hour in samples]),
+                    value=pa.array(samples.values()),
+                    severity=np.zeros(len(samples), dtype=np.int8),
+                    status=np.zeros(len(samples), dtype=np.int16),
+                )
+            )
+    reader = open_archive_reader(tmp_path)
+    start_ns = MIDNIGHT_NS + 5 * HOUR_NS
+    (row,) = reader.bins("P", start_ns, start_ns + 4 * HOUR_NS, 1).to_pylist()
+    assert (row["start_ns"], row["n"]) == (start_ns, 0)
+    assert row["time_mean"] == reader.at(["P"], start_ns)[0].value
