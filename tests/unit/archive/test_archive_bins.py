@@ -169,6 +169,7 @@ def test_what_held_before_the_first_bin_is_what_held_then(tmp_path, monkeypatch,
             )
     reader = open_archive_reader(tmp_path)
     start_ns = MIDNIGHT_NS + 5 * HOUR_NS
-    (row,) = reader.bins("P", start_ns, start_ns + 4 * HOUR_NS, 1).to_pylist()
+    row, other = reader.bins("P", start_ns, start_ns + 8 * HOUR_NS, 2).to_pylist()
     assert (row["start_ns"], row["n"]) == (start_ns, 0)
+    assert other["n"] > 0, "there are samples: tiers are asked"
     assert row["time_mean"] == reader.at(["P"], start_ns)[0].value
