@@ -250,6 +250,13 @@ def scanned(_: pytest.MonkeyPatch) -> None:
         main(["drives", "scan"])
 
 
+def dark(_: pytest.MonkeyPatch) -> None:
+    drive = open_site(Path("alley/experiment")).configuration.storage.to_drives()[0]
+    path = drive.path / "cenns-10" / "raw" / "run3" / "old.dat"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("text\n")
+
+
 def history() -> str:
     lines = (f"{date(2026, 1, 1) + timedelta(days=day)},{day * 1000},1000,99000\n" for day in range(90))
     return "day,used_B,written_B,capacity_B\n" + "".join(lines)
@@ -284,6 +291,7 @@ _BEFORE: dict[str, tuple[Step, ...]] = {
     ),
     r"archive restore-index": (gone("alley/experiment/store/archive/index.sqlite"),),
     r"drives (usage|unowned|scans|consistency)|report": (scanned,),
+    r"files adopt": (dark,),
     r"files checksum": (written("cenns.dat", "text\n"),),
     r"transfer": (kept, called("transfer", "copy", "kept", "kept2/")),
     r"drives forecast": (written("data3.csv", history()),),

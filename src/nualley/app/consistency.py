@@ -60,6 +60,23 @@ class LostReplica:
     n_others: int
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadDirectory:
+    """A directory of which not all could be read: of files in it nothing is known.
+
+    Parameters
+    ----------
+    drive, path : str
+        Where it lies; the path below the drive, escaped.
+    detail : str
+        Why.
+    """
+
+    drive: str
+    path: str
+    detail: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsistencyReport:
     """In what catalog and drives differ.
@@ -78,6 +95,8 @@ class ConsistencyReport:
         Replicas of which nothing can be said: their directory cannot be read, or they lie outside of their drive.
     returned : tuple of LostReplica
         Replicas that the catalog holds for missing, and that are there.
+    unread : tuple of UnreadDirectory
+        The first directories of each drive that could not be read.
     errors : tuple of NualleyError
         Why drives could not be compared.
     """
@@ -90,6 +109,7 @@ class ConsistencyReport:
     wrong_size: tuple[LostReplica, ...] = ()
     unseen: tuple[LostReplica, ...] = ()
     returned: tuple[LostReplica, ...] = ()
+    unread: tuple[UnreadDirectory, ...] = ()
     errors: tuple[NualleyError, ...] = ()
 
     @property
@@ -139,6 +159,12 @@ async def check_consistency(site: Site, drive: str | None, told: Told) -> Consis
         wrong_size=tuple(row for report in reports for row in report.wrong_size),
         unseen=tuple(row for report in reports for row in report.unseen),
         returned=tuple(row for report in reports for row in report.returned),
+        unread=tuple(
+            UnreadDirectory(scan.drive, path, why)
+            for scan in scans
+            if isinstance(scan, Scan)
+            for path, why in scan.refused
+        ),
         errors=tuple(errors),
     )
 
@@ -197,7 +223,7 @@ def _report(site: Site, usage: DriveUsage, found: Inconsistencies) -> Consistenc
         drives=(name,),
         n_files=found.n_files,
         n_known=found.n_known,
-        dark=tuple(DarkFile(name, file, _owner(ownership, file.path[len(root) :])) for file in found.dark),
+        dark=tuple(DarkFile(name, file, owner_of(ownership, file.path[len(root) :])) for file in found.dark),
         missing=tuple(missing),
         wrong_size=tuple(_wrong(site, name, wrong) for wrong in found.wrong_size),
         unseen=tuple(unseen),
@@ -219,7 +245,8 @@ def _look_again(path: str) -> str:
     return ""
 
 
-def _owner(ownership: Ownership, below: str) -> Owner:
+def owner_of(ownership: Ownership, below: str) -> Owner:
+    """Return whose a file is by its (escaped) path below its drive; what lies in the root is nobody's."""
     directory = below.rpartition("/")[0]
     return ownership.owner_of(os.fsencode(unescape_name(directory))) if directory else NOBODY
 

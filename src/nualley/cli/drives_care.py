@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -14,6 +15,8 @@ from nualley.core import ExitCode, UsageError, format_size, parse_quantity
 if TYPE_CHECKING:
     from nualley.app.consistency import ConsistencyReport, LostReplica
     from nualley.replicas import Scrubbed
+
+_N_UNREAD_SHOWN = 5
 
 
 def consistency(
@@ -89,6 +92,7 @@ def _consistency_json(report: "ConsistencyReport", n_entered: int) -> dict[str, 
                 ("returned", report.returned),
             )
         },
+        "unread": [asdict(each) for each in report.unread],
         "n_entered": n_entered,
     }
 
@@ -127,6 +131,9 @@ def _print_consistency(report: "ConsistencyReport", limit: int) -> None:
             ],
             right=(2, 3),
         )
+        print_note("nualley files adopt enters those to which a rule gives detector, stage and run")
+    for each in report.unread[:_N_UNREAD_SHOWN]:
+        print_note(f"{each.drive}: {each.path or '.'} was not read whole: {each.detail}")
     print_note(
         f"{', '.join(report.drives)}: {report.n_files} files, {report.n_known} known, {len(report.dark)} dark, "
         f"{len(report.missing)} missing, {len(report.wrong_size)} of another size"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter, validators
 
+from nualley.cli import files_adopt
 from nualley.cli.options import Answer, Output
 from nualley.cli.output import print_json, print_note, print_table, print_text, shown_time
 from nualley.core import UsageError, escape_name, format_size
@@ -14,7 +15,8 @@ from nualley.core import UsageError, escape_name, format_size
 if TYPE_CHECKING:
     from nualley.catalog import Catalog, FileRecord
 
-app = App(name="files", help="Files of the catalog: find, show, and the checksums of any file.")
+app = App(name="files", help="Files of the catalog: find, show, adopt, and the checksums of any file.")
+app.command(files_adopt.adopt)
 
 _HEX = frozenset("0123456789abcdef")
 

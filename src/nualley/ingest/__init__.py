@@ -27,7 +27,7 @@ from nualley.ingest.models import (
     RunTime,
 )
 from nualley.ingest.ports import DropFiles, Progress, RawFiles, RunTimes
-from nualley.ingest.service import Ingest
+from nualley.ingest.service import Ingest, make_run
 from nualley.ingest.settings import IngestSettings
 from nualley.ingest.watcher import Watcher
 
@@ -63,5 +63,6 @@ __all__ = [
     "WaitingCheck",
     "Watcher",
     "join_stretches",
+    "make_run",
     "run_number",
 ]

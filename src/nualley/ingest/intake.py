@@ -151,6 +151,12 @@ class Intake:
         """Return the digests of a file; SourceVanished and SourceUnreadable where it cannot be read."""
         return self._raw_files.digest(Path(path))
 
+    def summarise(self, path: str, detector: str) -> FileSummary:
+        """Return what a file holds, a sidecar no events; what `RawFiles.summarise` raises passes through."""
+        if self.is_sidecar(path):
+            return decide.sidecar_summary()
+        return self._raw_files.summarise(Path(path), detector)
+
     def is_ignored(self, path: str) -> bool:
         """Return whether the name says that a file is not meant, such as a temporary one."""
         return decide.is_named(path.rpartition(os.sep)[2], self._settings.ignored)
@@ -191,10 +197,7 @@ class Intake:
 
     def _take(self, seen: _Seen, run: Run, progress: Progress | None, *, rereads: bool) -> IngestedFile:
         self._copies.clear_parts(_target(seen.item))
-        if self.is_sidecar(seen.item.path):
-            summary = decide.sidecar_summary()
-        else:
-            summary = self._raw_files.summarise(Path(seen.item.path), seen.item.detector)
+        summary = self.summarise(seen.item.path, seen.item.detector)
         seen = replace(seen, summary=summary)
         if error := decide.refusal(seen.item, summary):
             return self._quarantine(seen, error)

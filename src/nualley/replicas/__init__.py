@@ -1,5 +1,6 @@
 """Copies between drives and sites: transfers that are verified and reconciled, and how many copies there should be."""
 
+from nualley.replicas.adoption import Adopted, Adopter, AdoptResult, Candidate
 from nualley.replicas.checks import TransfersCheck
 from nualley.replicas.consistency import FoundFile, Inconsistencies, WrongSize, compare
 from nualley.replicas.copying import Origin
@@ -32,6 +33,7 @@ from nualley.replicas.models import (
     Verification,
     transfer_json,
 )
+from nualley.replicas.pace import Pace
 from nualley.replicas.places import Place, find_place
 from nualley.replicas.placing import Placer, destination_of
 from nualley.replicas.ports import Drives, Progress, ShouldStop, Timer, Trees, Turns
@@ -41,6 +43,10 @@ from nualley.replicas.settings import PlacementSettings, ReplicasSettings, parse
 from nualley.replicas.working import Machine
 
 __all__ = [
+    "AdoptResult",
+    "Adopted",
+    "Adopter",
+    "Candidate",
     "CopyDamaged",
     "CopyGone",
     "Drives",
@@ -55,6 +61,7 @@ __all__ = [
     "NothingToCopy",
     "Origin",
     "OtherHost",
+    "Pace",
     "Place",
     "Placement",
     "PlacementPlan",

@@ -10,10 +10,11 @@ from nualley.replicas import decide
 from nualley.replicas.copying import ENTERED_FROM_B, FileCopier, Origin
 from nualley.replicas.errors import NothingToCopy, OtherHost
 from nualley.replicas.models import Listing, Seen, TransferReport, Verification
+from nualley.replicas.pace import Pace
 from nualley.replicas.places import Place, check_apart, check_mounted, find_place
 from nualley.replicas.ports import Drives, Progress, ShouldStop
 from nualley.replicas.verifying import Verifier
-from nualley.replicas.working import Machine, Outcome, Pace, TransferPass
+from nualley.replicas.working import Machine, Outcome, TransferPass
 from nualley.storage import DriveFull, DriveMissing, DriveUsage
 
 _N_NAMED = 3
@@ -171,7 +172,7 @@ class TransferService:
         """
         transfer = self._load(transfer_id)
         with self._machine.turns.at_transfer(transfer_id):
-            pace = Pace(transfer, self._machine.timer, progress, should_stop)
+            pace = self._pace(transfer, progress, should_stop)
             try:
                 done = self._pass(transfer, pace)
             except (NothingToCopy, DriveMissing) as error:
@@ -204,6 +205,16 @@ class TransferService:
             if name is not None:
                 check_mounted(usages[name])
         return usages
+
+    def _pace(self, transfer: Transfer, progress: Progress | None, should_stop: ShouldStop) -> Pace:
+        return Pace(
+            f"transfer {transfer.transfer_id}",
+            transfer.rate_B_per_s,
+            timer=self._machine.timer,
+            progress=progress,
+            should_stop=should_stop,
+            again="nualley transfer resume",
+        )
 
     def _pass(self, transfer: Transfer, pace: Pace) -> Outcome:
         usages = self._check_drives(transfer.source_drive, transfer.drive)
@@ -255,5 +266,5 @@ class TransferService:
         transfer = self._load(transfer_id)
         self._check_drives(transfer.drive)
         with self._machine.turns.at_transfer(transfer_id):
-            pace = Pace(transfer, self._machine.timer, progress, should_stop)
+            pace = self._pace(transfer, progress, should_stop)
             return Verifier(self._catalog, self._machine, transfer=transfer, clock=self._clock, pace=pace).run()

@@ -9,7 +9,8 @@ from nualley.core import Clock, NualleyError, escape_name, unescape_name
 from nualley.replicas import decide
 from nualley.replicas.errors import CopyDamaged, CopyGone
 from nualley.replicas.models import Verification
-from nualley.replicas.working import Machine, Pace
+from nualley.replicas.pace import Pace
+from nualley.replicas.working import Machine
 from nualley.storage import SourceUnreadable, SourceVanished, read_back
 
 _N_NAMED = 3

@@ -1,7 +1,7 @@
 """One pass over a transfer: look, copy, and look again until nothing differs."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,17 +18,16 @@ from nualley.replicas.errors import (
     SourceIncomplete,
     SourceReplicaLost,
     StillWritten,
-    TransferStopped,
 )
 from nualley.replicas.models import Listing, Refused
-from nualley.replicas.ports import Progress, ShouldStop, Timer, Trees, Turns
+from nualley.replicas.pace import Pace
+from nualley.replicas.ports import Timer, Trees, Turns
 from nualley.storage import DriveFailing, DriveFull, DriveReadOnly, DurableFiles
 
 N_LOOKS = 8
 """A source that still differs at so many looks is being written to."""
 
 _DRIVE_TROUBLE = (DriveFull, DriveReadOnly, DriveFailing)  # the next file would fail as well
-_LONGEST_PAUSE_S = 0.2  # a stop is heard so soon
 
 
 @dataclass(slots=True)
@@ -67,63 +66,6 @@ class Machine:
     trees: Trees
     turns: Turns
     timer: Timer
-
-
-class Pace:
-    """Tells how far a transfer is, keeps its rate, and hears a stop.
-
-    Parameters
-    ----------
-    transfer : Transfer
-        Names it and limits its rate.
-    timer : Timer
-        Time.
-    progress : callable or None
-        Told name, bytes done and bytes to do [B].
-    should_stop : callable
-        Asked at each step.
-    """
-
-    def __init__(self, transfer: Transfer, timer: Timer, progress: Progress | None, should_stop: ShouldStop) -> None:
-        self._name = f"transfer {transfer.transfer_id}"
-        self._rate_B_per_s = transfer.rate_B_per_s
-        self._timer = timer
-        self._progress = progress
-        self._should_stop = should_stop
-        self._start_s = timer.now_s()
-        self._before_B = 0
-        self._all_B = 0
-
-    def expect(self, size_B: int) -> None:
-        """Take in that so many bytes more are to be gone through [B]."""
-        self._all_B += size_B
-
-    def file(self, size_B: int) -> Callable[[int, int], None]:
-        """Return what is told how far a file is, of which so many bytes are gone through [B]."""
-        before_B = self._before_B
-        self._before_B += size_B
-
-        def advance(done_B: int, _file_B: int) -> None:
-            self._wait(before_B + done_B)
-            if self._progress:
-                self._progress(self._name, before_B + done_B, max(self._all_B, before_B + done_B))
-
-        return advance
-
-    def _wait(self, done_B: int) -> None:
-        while not self.check_stop():
-            left_s = decide.pause_s(done_B, self._timer.now_s() - self._start_s, self._rate_B_per_s)
-            if not left_s:
-                return
-            self._timer.sleep(min(left_s, _LONGEST_PAUSE_S))
-
-    def check_stop(self) -> bool:
-        """Raise TransferStopped where a stop was asked; else return False."""
-        if self._should_stop():
-            raise TransferStopped(
-                "stopped: what was finished stays", where=self._name, do="go on with it: nualley transfer resume"
-            )
-        return False
 
 
 class TransferPass:

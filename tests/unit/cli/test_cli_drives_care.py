@@ -62,7 +62,7 @@ def test_all_is_as_the_catalog_says(drives, capsys):
         "n_files": 2,
         "n_known": 2,
         "n_entered": 0,
-        **{name: [] for name in ("dark", "missing", "wrong_size", "unseen", "returned")},
+        **{name: [] for name in ("dark", "missing", "wrong_size", "unseen", "returned", "unread")},
     }
 
 
