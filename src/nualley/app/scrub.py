@@ -15,7 +15,7 @@ from nualley.app.scanning import drives_to_scan
 from nualley.app.site import Site
 from nualley.catalog import Activity
 from nualley.core import DAY_NS, NualleyError
-from nualley.replicas import Origin, Scrubbed, Scrubber, ScrubResult, TransferStopped, choose
+from nualley.replicas import Origin, Scrubbed, Scrubber, ScrubResult, TransferStopped
 from nualley.storage import is_due
 from nualley.storage.adapters.posix import PosixFiles
 from nualley.storage.adapters.priority import step_back
@@ -74,7 +74,7 @@ def scrub_drives(
     )
     for usage in drives_to_scan(site, drive):
         name = usage.drive.name
-        chosen = choose(site.catalog().placed_files(name), budget_B)
+        chosen = scrubber.plan(site.catalog().placed_files(name), budget_B, repairs=repairs)
         size_B, done_B = sum(placed.size_B for placed in chosen), 0
 
         def count(read_B: int, name: str = name, size_B: int = size_B) -> None:

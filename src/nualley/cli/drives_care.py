@@ -175,8 +175,8 @@ def scrub(
     budget : str, optional
         About so much of each drive, such as "500 GB"; by default all.
     repair : bool
-        Put a verified replica from another drive in the place of one that is damaged or missing. The damaged file is
-        kept beside it.
+        Put a verified replica from another drive in the place of one that is damaged, or missing since whenever. The
+        damaged file is kept beside it.
     """
     from nualley.app.scrub import scrub_drives  # the catalog is heavy
     from nualley.app.site import open_site

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from nualley.catalog import Activity, Catalog, PlacedFile, Replica, ReplicaState
@@ -59,20 +60,25 @@ class Scrubbed:
 
 
 def choose(placed: Sequence[PlacedFile], budget_B: int | None) -> list[PlacedFile]:
-    """Return which replicas of a drive are to be read, those that were never read first, then the longest unread.
+    """Return which replicas come first: those that were missing, those that were never read, then the longest unread.
 
     Parameters
     ----------
     placed : sequence of PlacedFile
-        All that is known of the drive.
+        Those of a drive with which something can be done.
     budget_B : int or None
-        Read about so much [B]: as many as fit, and one in any case; None: all.
+        Go through about so much [B]: as many as fit, and one in any case; None: all.
     """
-    there = [each for each in placed if each.state is not ReplicaState.MISSING]
-    there.sort(key=lambda each: (each.verified_ns is not None, each.verified_ns or 0, each.path))
+    ordered = sorted(
+        placed,
+        key=lambda each: (
+            *(each.state is not ReplicaState.MISSING, each.verified_ns is not None),
+            *(each.verified_ns or 0, each.path),
+        ),
+    )
     chosen: list[PlacedFile] = []
     left_B = budget_B
-    for each in there:
+    for each in ordered:
         if left_B is not None and chosen and each.size_B > left_B:
             break
         chosen.append(each)
@@ -116,6 +122,40 @@ class Scrubber:
         self._origin = origin
         self._is_there = is_there
         self._should_stop = should_stop
+
+    def plan(self, placed: Sequence[PlacedFile], budget_B: int | None, *, repairs: bool = False) -> list[PlacedFile]:
+        """Return which replicas of a drive are to be gone through, in their order.
+
+        Parameters
+        ----------
+        placed : sequence of PlacedFile
+            All that is known of the drive.
+        budget_B : int or None
+            As for `choose`.
+        repairs : bool
+            Whether what is missing is to be made anew.
+
+        Returns
+        -------
+        list of PlacedFile
+            What is known to be missing is among them where it is there again, or is to be made anew; one of which there
+            is no verified replica elsewhere comes last and costs nothing: it can only be told.
+        """
+        is_there = cache(self._is_there)
+        wanted: list[PlacedFile] = []
+        lost: list[PlacedFile] = []
+        for each in placed:
+            if each.state is not ReplicaState.MISSING or self._is_back(each):
+                wanted.append(each)
+            elif repairs:
+                (wanted if self._others(each, is_there) else lost).append(each)
+        return [*choose(wanted, budget_B), *lost]
+
+    def _is_back(self, each: PlacedFile) -> bool:
+        try:
+            return self._files.state(Path(unescape_name(each.path))) is not None
+        except OSError:  # nothing can be said of it
+            return False
 
     def run(
         self,
@@ -163,8 +203,7 @@ class Scrubber:
 
         def advance(read_B: int, _size_B: int) -> None:
             nonlocal done_B
-            if self._should_stop():
-                raise TransferStopped("stopped; what was read until then is entered", do="nualley drives scrub goes on")
+            self._check_stop()
             progress(read_B - done_B)
             done_B = read_B
 
@@ -181,24 +220,30 @@ class Scrubber:
         detail = f"it {decide.damage(digests, each.size_B, each.xxh3_128)}"
         return self._enter(drive, each, ScrubResult.DAMAGED, ReplicaState.DAMAGED, detail)
 
+    def _check_stop(self, *_: int) -> None:
+        if self._should_stop():
+            raise TransferStopped("stopped; what was read until then is entered", do="nualley drives scrub goes on")
+
     def _enter(self, drive: str, each: PlacedFile, result: ScrubResult, state: ReplicaState, detail: str) -> Scrubbed:
         verified_ns = self._clock.now_ns() if result is ScrubResult.INTACT else None
         self._catalog.update_replica(each.replica_id, state=state, verified_ns=verified_ns)
-        others = 0 if result is ScrubResult.INTACT else len(self._others(each))
+        others = 0 if result is ScrubResult.INTACT else len(self._others(each, self._is_there))
         return Scrubbed(drive, each.path, each.run_id, each.size_B, result, detail, others)
 
-    def _others(self, each: PlacedFile) -> list[Replica]:
+    def _others(self, each: PlacedFile, is_there: Callable[[str], bool]) -> list[Replica]:
         others = [other for other in self._catalog.replicas(each.file_id) if other.replica_id != each.replica_id]
-        return [other for other in others if other.state is ReplicaState.VERIFIED and self._is_there(other.drive)]
+        return [other for other in others if other.state is ReplicaState.VERIFIED and is_there(other.drive)]
 
     def _repair(self, each: PlacedFile, found: Scrubbed) -> Scrubbed:
         path, file = Path(unescape_name(each.path)), self._catalog.file(each.file_id)
         problems = []
-        for other in self._others(each):
+        for other in self._others(each, self._is_there):
             source = Path(unescape_name(other.path))
             begun_ns = self._clock.now_ns()
             try:
                 aside = self._put_in_place(source, path, file.digests, is_damaged=found.result is ScrubResult.DAMAGED)
+            except TransferStopped:
+                raise
             except (NualleyError, OSError) as error:  # the next replica may be better
                 problems.append(error.what if isinstance(error, NualleyError) else reason(error))
                 continue
@@ -233,7 +278,7 @@ class Scrubber:
         fresh = path.with_name(f".{path.name}.mended")
         # the new bytes are durable and verified before the damaged ones lose their name; killed in between, a further
         # scrub does the same again
-        publish(source, fresh, files=self._files, expected=digests)
+        publish(source, fresh, files=self._files, expected=digests, progress=self._check_stop)
         if aside is not None:
             self._files.move(path, aside)
         self._files.move(fresh, path)

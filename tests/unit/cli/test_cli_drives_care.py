@@ -112,6 +112,16 @@ def test_scrub_names_rot_and_mends_it(experiment, drives, detector, capsys):
     assert len(list(rotten.parent.iterdir())) == 2, "the damaged file is kept beside it"
 
 
+def test_what_an_earlier_run_found_missing_is_mended_later(experiment, drives, detector, capsys):
+    lost = drives / "data2" / detector / "wave0.dat"
+    lost.unlink()
+    assert answer(capsys, "drives", "scrub", code=5)["results"] == {"intact": 1, "missing": 1}
+    assert answer(capsys, "drives", "scrub")["results"] == {"intact": 1}
+    assert answer(capsys, "drives", "scrub", "--repair")["results"] == {"intact": 1, "repaired": 1}
+    assert lost.read_bytes() == b"wave" * 5000
+    assert states(experiment)["data2"] == ["verified"]
+
+
 def test_a_budget_reads_the_longest_unread(experiment, drives, capsys):
     assert answer(capsys, "drives", "scrub", "--budget", "1 kB")["n_files"] == 2, "one of each drive"
 

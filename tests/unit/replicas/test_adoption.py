@@ -137,6 +137,18 @@ def test_what_changes_while_it_is_read_or_counted_waits(
     assert world.catalog.find_file(RUN.run_id, "wave0.dat") is None
 
 
+def test_a_known_one_that_changes_while_it_is_read_is_not_called_another(world: World) -> None:
+    world.put("wave0.dat")
+    candidate = put(world, "data2")
+
+    def before(step: str) -> None:
+        if step == "open":
+            candidate.real_path.write_bytes(b"atad")
+
+    (found,) = adopt(world, [candidate], files=Interfering(before))
+    assert (found.result, found.detail) == (AdoptResult.WRITTEN, "it changed since it was found")
+
+
 def test_one_that_somebody_entered_meanwhile_with_other_bytes_is_refused(world: World) -> None:
     candidate = put(world, "data1")
     other = world.folder / "other"
@@ -191,8 +203,9 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(world: World) -> None:
     assert results(adopt(world, [candidate])) == ["failed"]
 
 
-def test_a_stop_keeps_what_was_finished_and_the_next_run_goes_on(world: World) -> None:
-    candidates = [put(world, "data1", f"wave{number}.dat", os.urandom(100)) for number in range(3)]
+@pytest.mark.parametrize("size_B", [0, 100])
+def test_a_stop_keeps_what_was_finished_and_the_next_run_goes_on(world: World, size_B: int) -> None:
+    candidates = [put(world, "data1", f"wave{number}.dat", os.urandom(size_B)) for number in range(3)]
     with pytest.raises(TransferStopped, match="nualley files adopt"):
         adopt(world, candidates, should_stop=lambda: len(world.catalog.find_files(detector=DETECTOR)) > 0)
     assert len(world.catalog.files(RUN.run_id)) == 1

@@ -20,7 +20,9 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def scrub(world: World, drive: str = "data2", *, away: tuple[str, ...] = (), files=None, **words) -> list[Scrubbed]:
+def scrub(
+    world: World, drive: str = "data2", *, away: tuple[str, ...] = (), files=None, budget_B: int | None = None, **words
+) -> list[Scrubbed]:
     stops = words.pop("should_stop", lambda: False)
     scrubber = Scrubber(
         world.catalog,
@@ -30,7 +32,8 @@ def scrub(world: World, drive: str = "data2", *, away: tuple[str, ...] = (), fil
         is_there=lambda name: name not in away,
         should_stop=stops,
     )
-    return list(scrubber.run(drive, choose(world.catalog.placed_files(drive), None), **words))
+    chosen = scrubber.plan(world.catalog.placed_files(drive), budget_B, repairs=words.get("repairs", False))
+    return list(scrubber.run(drive, chosen, **words))
 
 
 def state(world: World, path: Path) -> ReplicaState:
@@ -94,9 +97,58 @@ def test_one_that_is_gone_is_made_anew(world: World, copied: Path) -> None:
     (found,) = scrub(world)
     assert (found.result, state(world, copied)) == (ScrubResult.MISSING, ReplicaState.MISSING)
     assert scrub(world) == [], "what is known to be missing is no longer read"
-    world.catalog.update_replica(world.catalog.placed_files("data2")[0].replica_id, state=ReplicaState.UNVERIFIED)
     (found,) = scrub(world, repairs=True)
     assert (found.result, copied.read_bytes()) == (ScrubResult.REPAIRED, good)
+    assert found.detail == "it is not there; mended from data1"
+    assert state(world, copied) is ReplicaState.VERIFIED
+    assert [path.name for path in copied.parent.iterdir()] == ["wave0.dat"]
+
+
+@pytest.mark.parametrize("repairs", [False, True])
+def test_one_that_came_back_is_read_again(world: World, copied: Path, repairs: bool) -> None:
+    copied.rename(copied.with_name("away"))
+    scrub(world)
+    copied.with_name("away").rename(copied)
+    (found,) = scrub(world, repairs=repairs)
+    assert (found.result, state(world, copied)) == (ScrubResult.INTACT, ReplicaState.VERIFIED)
+
+
+def test_one_that_came_back_rotten_is_no_replica(world: World, copied: Path) -> None:
+    rotten = rot(copied)
+    copied.rename(copied.with_name("away"))
+    scrub(world)
+    copied.with_name("away").rename(copied)
+    (found,) = scrub(world)
+    assert (found.result, state(world, copied)) == (ScrubResult.DAMAGED, ReplicaState.DAMAGED)
+    assert copied.read_bytes() == rotten
+
+
+def test_what_is_missing_is_made_anew_first_and_what_is_lost_takes_no_budget(world: World) -> None:
+    for name in ("a.dat", "b.dat", "lost.dat"):
+        world.put(name, name.encode() * 500)
+    world.copy()
+    for name in ("b.dat", "lost.dat"):
+        (world.destination / name).unlink()
+    (world.source / "lost.dat").unlink()
+    for drive in ("data1", "data2"):
+        scrub(world, drive)
+    found = scrub(world, repairs=True, budget_B=1)
+    assert [(Path(each.path).name, each.result) for each in found] == [
+        ("b.dat", ScrubResult.REPAIRED),
+        ("lost.dat", ScrubResult.MISSING),
+    ]
+    assert "no verified replica of it is anywhere else" in found[1].detail
+
+
+def test_a_stop_in_the_middle_of_a_repair_leaves_nothing_half(world: World, copied: Path) -> None:
+    copied.unlink()
+    calls = iter(range(100))
+    with pytest.raises(TransferStopped):
+        scrub(world, repairs=True, should_stop=lambda: next(calls) > 1)
+    assert list(copied.parent.iterdir()) == []
+    assert state(world, copied) is ReplicaState.MISSING
+    (found,) = scrub(world, repairs=True)
+    assert found.result is ScrubResult.REPAIRED
 
 
 def test_what_the_catalog_calls_good_is_read_before_it_mends_anything(world: World, copied: Path) -> None:
@@ -173,9 +225,6 @@ def test_killed_before_every_step_of_a_repair_loses_nothing(world: World, copied
             assert copied.read_bytes() in (good, rotten)
         if status == 0 and copied.exists() and copied.read_bytes() == good:
             break
-        if state(world, copied) is ReplicaState.MISSING:  # a killed repair may have taken the name away
-            replica = world.catalog.placed_files("data2")[0].replica_id
-            world.catalog.update_replica(replica, state=ReplicaState.UNVERIFIED)
     else:
         raise AssertionError("it never came to its end")
     assert n_steps > 5
@@ -192,9 +241,9 @@ def test_the_longest_unread_come_first_and_the_budget_is_kept() -> None:
         placed("new", 10, 300),
         placed("old", 10, 100),
         placed("never", 10, None),
-        placed("gone", 10, None, ReplicaState.MISSING),
+        placed("gone", 10, 500, ReplicaState.MISSING),
     ]
-    assert [each.path for each in choose(known, None)] == ["never", "old", "new"]
-    assert [each.path for each in choose(known, 20)] == ["never", "old"]
-    assert [each.path for each in choose(known, 25)] == ["never", "old"]
-    assert [each.path for each in choose(known, 1)] == ["never"], "one is read in any case, or it never would be"
+    assert [each.path for each in choose(known, None)] == ["gone", "never", "old", "new"]
+    assert [each.path for each in choose(known, 30)] == ["gone", "never", "old"]
+    assert [each.path for each in choose(known, 35)] == ["gone", "never", "old"]
+    assert [each.path for each in choose(known, 1)] == ["gone"], "one is read in any case, or it never would be"
