@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 from nualley.catalog import Activity, Catalog, PlacedFile, Replica, ReplicaState
@@ -59,7 +61,7 @@ class Scrubbed:
         return {**{name: getattr(self, name) for name in names}, "result": str(self.result)}
 
 
-def choose(placed: Sequence[PlacedFile], budget_B: int | None) -> list[PlacedFile]:
+def choose(placed: Sequence[PlacedFile], budget_B: int | None, *, now_ns: int) -> list[PlacedFile]:
     """Return which replicas come first: those that were missing, those that were never read, then the longest unread.
 
     Parameters
@@ -68,14 +70,15 @@ def choose(placed: Sequence[PlacedFile], budget_B: int | None) -> list[PlacedFil
         Those of a drive with which something can be done.
     budget_B : int or None
         Go through about so much [B]: as many as fit, and one in any case; None: all.
+    now_ns : int
+        Now [ns since 1970 UTC]: a proof that is dated later, by a clock that was wrong then, is none.
     """
-    ordered = sorted(
-        placed,
-        key=lambda each: (
-            *(each.state is not ReplicaState.MISSING, each.verified_ns is not None),
-            *(each.verified_ns or 0, each.path),
-        ),
-    )
+
+    def rank(each: PlacedFile) -> tuple[bool, int, str]:
+        proven_ns = each.verified_ns if each.verified_ns is not None and each.verified_ns <= now_ns else -1
+        return each.state is not ReplicaState.MISSING, proven_ns, each.path
+
+    ordered = sorted(placed, key=rank)
     chosen: list[PlacedFile] = []
     left_B = budget_B
     for each in ordered:
@@ -149,7 +152,7 @@ class Scrubber:
                 wanted.append(each)
             elif repairs:
                 (wanted if self._others(each, is_there) else lost).append(each)
-        return [*choose(wanted, budget_B), *lost]
+        return [*choose(wanted, budget_B, now_ns=self._clock.now_ns()), *lost]
 
     def _is_back(self, each: PlacedFile) -> bool:
         try:
@@ -216,6 +219,8 @@ class Scrubber:
         except SourceUnreadable as error:
             return self._enter(drive, each, ScrubResult.UNREADABLE, ReplicaState.UNVERIFIED, error.what)
         if (digests.xxh3_128, digests.size_B) == (each.xxh3_128, each.size_B):
+            with suppress(OSError):  # a repair that was killed at its end left it
+                self._files.remove_stale_part(path)
             return self._enter(drive, each, ScrubResult.INTACT, ReplicaState.VERIFIED, "")
         detail = f"it {decide.damage(digests, each.size_B, each.xxh3_128)}"
         return self._enter(drive, each, ScrubResult.DAMAGED, ReplicaState.DAMAGED, detail)
@@ -272,14 +277,16 @@ class Scrubber:
             n_others=found.n_others,
         )
 
+    def _name_aside(self, path: Path) -> Path:
+        """Return a name for a damaged file that nothing has, also where the clock stands still."""
+        for time_ns in count(self._clock.now_ns()):
+            aside = path.with_name(f"{path.name}.{time_ns}.damaged")
+            if self._files.state(aside) is None:
+                break
+        return aside
+
     def _put_in_place(self, source: Path, path: Path, digests: Digests, *, is_damaged: bool) -> Path | None:
         """Put verified bytes under a name; what is there is damaged, and is kept beside it."""
-        aside = path.with_name(f"{path.name}.{self._clock.now_ns()}.damaged") if is_damaged else None
-        fresh = path.with_name(f".{path.name}.mended")
-        # the new bytes are durable and verified before the damaged ones lose their name; killed in between, a further
-        # scrub does the same again
-        publish(source, fresh, files=self._files, expected=digests, progress=self._check_stop)
-        if aside is not None:
-            self._files.move(path, aside)
-        self._files.move(fresh, path)
+        aside = self._name_aside(path) if is_damaged else None
+        publish(source, path, files=self._files, expected=digests, progress=self._check_stop, aside=aside)
         return aside

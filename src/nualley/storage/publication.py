@@ -28,6 +28,7 @@ def publish(
     progress: Progress | None = None,
     told: Told | None = None,
     resumes: bool = False,
+    aside: Path | None = None,
 ) -> Published:
     """Copy a file so that it stands under its final name verified and durable, or not at all.
 
@@ -48,6 +49,9 @@ def publish(
     resumes : bool
         Go on with the part that a dead process left, as far as its bytes are those of the source, and leave one's own
         where something else than the copy itself ends it: Ctrl-C, ``progress`` or ``told``.
+    aside : Path, optional
+        Where a file that is known to be wrong, and lies under the final name, goes: beside it, and only once the new
+        bytes are durable and verified. Without one, what lies there is compared, and stays.
 
     Returns
     -------
@@ -80,8 +84,8 @@ def publish(
     with opened:
         with reading(source):
             source_state = opened.state()
-        steps = _Steps(files, destination, source_state, progress, told)
-        if steps.is_taken():
+        steps = _Steps(files, destination, source_state, progress, told, aside)
+        if aside is None and steps.is_taken():
             digests = steps.read_source(source, opened, expected)
             return steps.compare(digests)
         return steps.copy(source, opened, expected, resumes=resumes)
@@ -165,6 +169,7 @@ class _Steps:
     source_state: FileState
     progress: Progress | None
     told: Told | None = None
+    aside: Path | None = None
 
     def is_taken(self) -> bool:
         with self._writing():
@@ -328,6 +333,8 @@ class _Steps:
 
     def _give_name(self, part: Part, digests: Digests, above: Sequence[Path]) -> Published:
         with self._writing():
+            if self.aside is not None:
+                self.files.move(self.destination, self.aside)
             try:
                 part.link(self.destination)
             except FileExistsError:

@@ -243,7 +243,9 @@ def test_the_longest_unread_come_first_and_the_budget_is_kept() -> None:
         placed("never", 10, None),
         placed("gone", 10, 500, ReplicaState.MISSING),
     ]
-    assert [each.path for each in choose(known, None)] == ["gone", "never", "old", "new"]
-    assert [each.path for each in choose(known, 30)] == ["gone", "never", "old"]
-    assert [each.path for each in choose(known, 35)] == ["gone", "never", "old"]
-    assert [each.path for each in choose(known, 1)] == ["gone"], "one is read in any case, or it never would be"
+    assert [each.path for each in choose(known, None, now_ns=1000)] == ["gone", "never", "old", "new"]
+    assert [each.path for each in choose(known, 30, now_ns=1000)] == ["gone", "never", "old"]
+    assert [each.path for each in choose(known, 35, now_ns=1000)] == ["gone", "never", "old"]
+    assert [each.path for each in choose(known, 1, now_ns=1000)] == ["gone"], (
+        "one is read in any case, or it never would be"
+    )

@@ -174,7 +174,10 @@ class MemoryFiles:
         self.directories.update(destination.parents)
         if destination in self.names:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(destination))
-        self.names[destination] = self.names.pop(source)
+        self.names[destination] = self.names[source]
+        self.sync_directory(destination.parent)
+        del self.names[source]
+        self.sync_directory(destination.parent)
 
     def available_B(self, path: Path) -> int:
         return self.room_B - sum(len(node.data) for node in self.names.values())
