@@ -141,6 +141,26 @@ def test_killed_between_the_record_and_the_drive(tmp_path: Path) -> None:
         heal(world)
 
 
+def test_killed_when_the_name_is_given_leaves_no_second_one(tmp_path: Path) -> None:
+    """A second name of the mended file would rot with it."""
+    with World(tmp_path) as world:
+        fill(world, ("wave1.dat",))
+        rot(world.destination / "wave1.dat")
+
+    def before(step: str) -> None:
+        if step == "remove":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def work() -> None:
+        with World(tmp_path) as world:
+            scrub(world, files=Interfering(before), repairs=True)
+
+    assert os.WIFSIGNALED(run_in_child(work))
+    with World(tmp_path) as world:
+        assert [name for name in contents(world.destination) if name.endswith(".part")]
+        heal(world)
+
+
 # ---------------------------------------------------------------- ENOSPC, EIO
 def test_a_drive_without_room_for_the_repair(small_drives: SmallDrives, tmp_path: Path) -> None:
     drive = small_drives.mount("data2", size="4m")

@@ -47,6 +47,7 @@ class RealSite:
         files: DurableFiles | None = None,
         volumes: Volumes | None = None,
         wrap_catalog: Callable[[SqlCatalog], Any] = lambda catalog: catalog,
+        busy_timeout_ms: int = 30_000,
     ) -> None:
         self.folder = folder
         self.drop = folder / "drop"
@@ -58,7 +59,9 @@ class RealSite:
             for drive in drives:
                 drive.path.mkdir(exist_ok=True)
         self.drives = drives
-        self.catalog: SqlCatalog = wrap_catalog(open_catalog(folder / "catalog.sqlite", clock=self.clock))
+        self.catalog: SqlCatalog = wrap_catalog(
+            open_catalog(folder / "catalog.sqlite", clock=self.clock, busy_timeout_ms=busy_timeout_ms)
+        )
         self.run_times = MemoryRunTimes()
         self.raw_files = DaqRawFiles({DETECTOR: DetectorFormat("wavedump", DaqSettings())})
         drop_files = PosixDropFiles()
