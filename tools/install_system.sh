@@ -8,6 +8,7 @@ command -v chromium >/dev/null || missing+=(chromium)
 { command -v mosquitto || [ -x /usr/sbin/mosquitto ]; } >/dev/null || missing+=(mosquitto)
 command -v systemd-analyze >/dev/null || missing+=(systemd)
 { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && command -v createdb setpriv >/dev/null; } || missing+=(postgresql util-linux)
+for program in rsync strace; do command -v "$program" >/dev/null || missing+=("$program"); done
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing ${missing[*]} from Debian"

@@ -34,6 +34,7 @@ class AdoptResult(StrEnum):
 
     ADOPTED = "adopted"
     REPLICA = "replica"
+    KNOWN = "known"
     REFUSED = "refused"
     WRITTEN = "written"
     FAILED = "failed"
@@ -87,7 +88,8 @@ class Adopted:
     candidate : Candidate
         The file.
     result : AdoptResult
-        ``adopted``: a new file of the catalog; ``replica``: one more place of a known one; ``refused``: other bytes
+        ``adopted``: a new file of the catalog; ``replica``: one more place of a known one; ``known``: somebody entered
+        it since it was found; ``refused``: other bytes
         than the file of its name; ``written``: it changed, or is too new; ``failed``: it cannot be read or counted.
     detail : str
         Why, in words; empty where it became known.
@@ -201,7 +203,15 @@ class Adopter:
         for group in groups:
             pace.check_stop()
             known = self._catalog.find_file(group[0].run_id, group[0].name)
-            yield from self._compare(group, known, pace) if known else self._found(group, pace)
+            dark = [candidate for candidate in group if not (known and self._is_known(candidate))]
+            for candidate in group:
+                if candidate not in dark:
+                    pace.expect(-candidate.size_B)
+                    yield Adopted(candidate=candidate, result=AdoptResult.KNOWN)
+            yield from self._compare(dark, known, pace) if known else self._found(dark, pace)
+
+    def _is_known(self, candidate: Candidate) -> bool:
+        return self._catalog.replica_at(candidate.drive, candidate.path) is not None
 
     # ------------------------------------------------------------ the two cases
     def _compare(self, group: Sequence[Candidate], known: FileRecord, pace: Pace) -> Iterator[Adopted]:

@@ -193,7 +193,7 @@ def test_a_file_that_cannot_be_read_stops_no_other(world: World) -> None:
     found = adopt(world, candidates, files=Interfering(before))
     assert results(found) == ["failed", "adopted"]
     assert "Input/output error" in found[0].detail
-    assert results(adopt(world, candidates)) == ["adopted", "replica"]
+    assert results(adopt(world, candidates)) == ["adopted", "known"]
 
 
 def test_a_link_in_the_place_of_a_file_is_not_followed(world: World) -> None:
