@@ -1,6 +1,5 @@
 """The process that scans one drive: it reads its job from stdin, and tells in lines of JSON how far it is."""
 
-import fcntl
 import json
 import os
 import signal
@@ -11,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nualley.core import PARENT_PID, ExitCode, NualleyError, SystemClock, end_with_parent, reason
+from nualley.core import PARENT_PID, ExitCode, NualleyError, SystemClock, end_with_parent, reason, try_lock
 from nualley.storage import Ownership, OwnershipRule
 from nualley.storage.adapters.posix import PosixFiles
 from nualley.storage.adapters.priority import step_back
@@ -100,14 +99,13 @@ def _alone(lock: str) -> Iterator[None]:
         return
     path = Path(lock)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
+    descriptor = try_lock(path)
+    if descriptor is None:
         raise ScanRunning(
             "another process is scanning this drive", where=str(path), do="wait until it is done, then try again"
-        ) from None
+        )
+    try:
+        yield
     finally:
         os.close(descriptor)
 

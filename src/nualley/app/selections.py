@@ -1,7 +1,6 @@
 """Selections of an experiment, put together; and files of them: read, written, checked."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nualley.catalog import Flag
 from nualley.config import ConfigurationErrors, Mistake, check_file
-from nualley.core import NualleyError, UsageError, escape_name, reason
+from nualley.core import NualleyError, UsageError, escape_name, reason, replacing
 from nualley.selection import ListFormat, canonical_json, parse_expression
 from nualley.selection.frozen import FORMAT, FrozenSelection, read_frozen
 from nualley.selection.lists import read_list
@@ -85,13 +84,9 @@ def write_text(path: Path, text: str) -> None:
     NualleyError
         Where it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
+        with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except OSError as error:
         raise NualleyError(
             f"the file cannot be written: {reason(error)}", where=escape_name(str(path)), do="name another file"

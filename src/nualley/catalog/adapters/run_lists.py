@@ -1,8 +1,6 @@
 """`catalog.ports.RunLists` on SQLite or PostgreSQL."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -10,8 +8,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, tuple_, upd
 
 from nualley.catalog.adapters import records, tables
 from nualley.catalog.adapters.database import Database
-from nualley.catalog.adapters.moves import write_unless_moved
-from nualley.catalog.adapters.refusals import decoded
+from nualley.catalog.adapters.guarded import GuardedDatabase
 from nualley.catalog.adapters.sqlite_file import RESTORE
 from nualley.catalog.definitions import SelectionRevision
 from nualley.catalog.errors import (
@@ -42,11 +39,8 @@ class SqlRunLists:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self._database.reading() as connection, decoded(self._database.where):
-            yield connection
+        guarded = GuardedDatabase(database)
+        self._write, self._reading = guarded.write, guarded.reading
 
     # ------------------------------------------------------------ runs
     def set_type(self, run_id: str, run_type: RunType, *, author: str) -> Run:
@@ -63,7 +57,7 @@ class SqlRunLists:
             records.insert_row(connection, tables.note, note)
             return records.load_run(connection, run_id)
 
-        return write_unless_moved(self._database, work)
+        return self._write(work)
 
     # ------------------------------------------------------------ flags
     def add_flag(self, flag: Flag) -> Flag:
@@ -95,7 +89,7 @@ class SqlRunLists:
             stamped = values | {"time_ns": flag.time_ns or self._clock.now_ns()}
             return Flag(flag_id=records.insert_row(connection, tables.flag, stamped), **stamped)
 
-        return write_unless_moved(self._database, work)
+        return self._write(work)
 
     def flags(self, detector: str | None = None) -> list[Flag]:
         """Return every flag that was ever entered, oldest first, also those that do not count any more."""
@@ -117,7 +111,7 @@ class SqlRunLists:
                 return last
             return self._enter(connection, wanted, 1 if last is None else last.number + 1)
 
-        return write_unless_moved(self._database, work)
+        return self._write(work)
 
     def freeze(self, revision: SelectionRevision, *, activity: Activity | None = None) -> SelectionRevision:
         """Enter a revision with content as the last one of its selection, and the activity, in one transaction."""
@@ -137,7 +131,7 @@ class SqlRunLists:
                 records.put_activity(connection, activity)
             return self._enter(connection, revision, revision.number + 1)
 
-        return write_unless_moved(self._database, work)
+        return self._write(work)
 
     def _enter(self, connection: Connection, revision: SelectionRevision, number: int) -> SelectionRevision:
         # of two who enter the same number, the database lets one in: the other one finds it there and tries again

@@ -1,19 +1,17 @@
 """`catalog.ports.Catalog` on SQLite or PostgreSQL."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from sqlalchemy import Connection, Table, delete, insert, select
 
 from nualley.catalog.adapters import queries, records, rows, tables, usage
 from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, open_database
+from nualley.catalog.adapters.guarded import GuardedDatabase
 from nualley.catalog.adapters.mounts import file_system_type
-from nualley.catalog.adapters.moves import write_unless_moved
-from nualley.catalog.adapters.refusals import decoded
 from nualley.catalog.adapters.run_lists import SqlRunLists
 from nualley.catalog.adapters.transfers import SqlTransfers
 from nualley.catalog.decide import check_correction, correction_note
@@ -37,8 +35,6 @@ from nualley.catalog.models import (
 from nualley.catalog.run_table import RunList
 from nualley.core import Clock, SystemClock, UsageError, strict_text
 
-T = TypeVar("T")
-
 
 class SqlCatalog:
     """The record of runs, files and what was done, in a database.
@@ -54,6 +50,8 @@ class SqlCatalog:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        guarded = GuardedDatabase(database)
+        self._write, self._reading = guarded.write, guarded.reading
         self.run_lists = SqlRunLists(database, clock)
         self.transfers = SqlTransfers(database, clock)
 
@@ -70,9 +68,6 @@ class SqlCatalog:
         self._database.close()
 
     # ------------------------------------------------------------ writing
-    def _write(self, work: Callable[[Connection], T]) -> T:
-        return write_unless_moved(self._database, work)
-
     def register_run(self, run: Run) -> Run:
         """Enter a run, or complete what is not known of it yet; what is known is never overwritten."""
         return self._write(lambda connection: records.put_run(connection, run, self._clock.now_ns()))
@@ -255,12 +250,6 @@ class SqlCatalog:
         self._write(lambda connection: records.put_drive(connection, name, drive_id, self._clock.now_ns()))
 
     # ------------------------------------------------------------ reading
-    @contextmanager
-    def _reading(self, *, is_single: bool = False) -> Iterator[Connection]:
-        look = self._database.looking if is_single else self._database.reading
-        with look() as connection, decoded(self._database.where):
-            yield connection
-
     def run(self, run_id: str) -> Run:
         """Return a run. RunNotFound names the nearest one."""
         with self._reading() as connection:

@@ -1,22 +1,18 @@
 """`catalog.ports.Transfers` on SQLite or PostgreSQL."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, case, collate, delete, func, insert, select, update
 
 from nualley.catalog.adapters import records, rows, tables
 from nualley.catalog.adapters.database import Database
-from nualley.catalog.adapters.moves import write_unless_moved
-from nualley.catalog.adapters.refusals import decoded
+from nualley.catalog.adapters.guarded import GuardedDatabase
 from nualley.catalog.errors import TransferNotFound
 from nualley.catalog.models import Activity, Replica, ReplicaState
 from nualley.catalog.transfers import CopyState, Transfer, TransferCount, TransferFile
 from nualley.core import Clock, strict_text
-
-T = TypeVar("T")
 
 _CHUNK = 1000
 _AFTER_SLASH = "0"  # in the order of bytes, what begins with "folder/" comes before this
@@ -34,13 +30,11 @@ class SqlTransfers:
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
         self._clock = clock
+        guarded = GuardedDatabase(database)
+        self._write, self._reading = guarded.write, guarded.reading
 
     # ------------------------------------------------------------ writing
-    def _write(self, work: Callable[[Connection], T]) -> T:
-        return write_unless_moved(self._database, work)
-
     def begin(self, transfer: Transfer, files: Sequence[TransferFile]) -> Transfer:
         """Enter a transfer with all of its files in one transaction."""
         values = _values(transfer, without="transfer_id") | {"created_ns": self._clock.now_ns()}
@@ -101,11 +95,6 @@ class SqlTransfers:
             connection.execute(insert(tables.transfer_file), entered)
 
     # ------------------------------------------------------------ reading
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self._database.reading() as connection, decoded(self._database.where):
-            yield connection
-
     def transfer(self, transfer_id: int) -> Transfer:
         """Return a transfer. TransferNotFound names the last ones."""
         with self._reading() as connection:
