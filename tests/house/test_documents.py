@@ -257,6 +257,13 @@ def dark(_: pytest.MonkeyPatch) -> None:
     path.write_text("text\n")
 
 
+def with_remote(patch: pytest.MonkeyPatch) -> None:
+    drives = open_site().configuration.directory / "drives.toml"
+    if "[remotes" not in drives.read_text():
+        drives.write_text(f'{drives.read_text()}\n[remotes.nas]\nrclone = "lab-nas:"\n')
+    patch.setenv("RCLONE_CONFIG_LAB_NAS_TYPE", "local")
+
+
 def history() -> str:
     lines = (f"{date(2026, 1, 1) + timedelta(days=day)},{day * 1000},1000,99000\n" for day in range(90))
     return "day,used_B,written_B,capacity_B\n" + "".join(lines)
@@ -294,6 +301,7 @@ _BEFORE: dict[str, tuple[Step, ...]] = {
     r"files adopt": (dark,),
     r"files checksum": (written("cenns.dat", "text\n"),),
     r"transfer": (kept, called("transfer", "copy", "kept", "kept2/")),
+    r"drives remotes": (with_remote,),
     r"drives forecast": (written("data3.csv", history()),),
     # a backup is never written over another, and what is restored has to be there
     r"catalog (backup|restore)": (gone("backup.sqlite"),),

@@ -5,11 +5,13 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from nualley import __version__
 from nualley.app.provenance import configuration_digest
+from nualley.app.remotes import open_remotes
 from nualley.app.site import Site
 from nualley.catalog import Run, RunNotFound
 from nualley.core import ExitCode, NualleyError, UsageError, escape_name, nearest, split_run_id, unescape_name
@@ -21,14 +23,17 @@ from nualley.replicas import (
     Origin,
     Placer,
     Progress,
+    RemotePlace,
     SystemTimer,
     TransferService,
     choose_source,
     find_place,
+    find_remote,
+    split_remote,
 )
 from nualley.replicas.adapters.trees import PosixTrees
 from nualley.replicas.adapters.turns import LockedTurns
-from nualley.storage import Drive, UnknownDrive
+from nualley.storage import UnknownDrive
 from nualley.storage.adapters.posix import PosixFiles, PosixVolumes
 
 T = TypeVar("T")
@@ -36,30 +41,60 @@ T = TypeVar("T")
 _MOST_AT_ONCE = 16
 
 
-def make_transfers(site: Site) -> TransferService:
-    """Return what copies and verifies."""
+@contextmanager
+def open_transfers(site: Site) -> Iterator[TransferService]:
+    """Have what copies and verifies; what it started for remotes ends with the block.
+
+    Parameters
+    ----------
+    site : Site
+        The experiment.
+    """
     configuration = site.configuration
     turns = LockedTurns(configuration.store / "run", configuration.replicas.streams)
-    return TransferService(
-        site.catalog(),
-        Machine(PosixFiles(), PosixTrees(), turns, SystemTimer()),
-        drives=_drives(site),
-        origin=Origin(f"nualley {__version__}", configuration_digest(site), socket.gethostname()),
-        clock=site.clock,
-    )
+    with open_remotes(site) as remotes:
+        yield TransferService(
+            site.catalog(),
+            Machine(PosixFiles(), PosixTrees(), turns, SystemTimer(), remotes),
+            drives=_drives(site),
+            origin=Origin(f"nualley {__version__}", configuration_digest(site), socket.gethostname()),
+            clock=site.clock,
+        )
+
+
+def leave_to_worker(site: Site, transfer_ids: Sequence[int]) -> None:
+    """Let the worker go on with transfers until they are finished.
+
+    Parameters
+    ----------
+    site : Site
+        The experiment.
+    transfer_ids : sequence of int
+        The transfers.
+    """
+    transfers = site.catalog().transfers
+    for number in transfer_ids:
+        transfers.leave(number, is_left=True)
 
 
 def make_placer(site: Site) -> Placer:
     """Return what plans the copies that are missing."""
-    return Placer(site.catalog(), _drives(site), site.configuration.replicas)
+    return Placer(site.catalog(), _drives(site), site.configuration.replicas, _remote_names(site))
 
 
 def _drives(site: Site) -> RegisteredDrives:
     return RegisteredDrives(site.configuration.storage.to_drives(), PosixVolumes(), site.catalog())
 
 
+def _remote_names(site: Site) -> list[str]:
+    return list(site.configuration.storage.remotes)
+
+
 # ---------------------------------------------------------------- what is meant
-def find_ways(site: Site, source: str, destination: str) -> list[tuple[Path, Path]]:
+AnyPlace = Path | RemotePlace
+
+
+def find_ways(site: Site, source: str, destination: str) -> list[tuple[AnyPlace, AnyPlace]]:
     """Return from where to where, by what a person wrote.
 
     Parameters
@@ -67,24 +102,32 @@ def find_ways(site: Site, source: str, destination: str) -> list[tuple[Path, Pat
     site : Site
         The experiment.
     source : str
-        A directory, a file, or a run.
+        A directory, a file, a run, or ``REMOTE:path``.
     destination : str
-        A directory, or the name of a drive: the same place on that one.
+        A directory, ``REMOTE:path``, or the name of a drive or ``REMOTE:``: the same place on that one.
 
     Returns
     -------
-    list of (Path, Path)
+    list of (Path or RemotePlace, Path or RemotePlace)
         Several where the files of a run lie in several directories.
 
     Raises
     ------
-    NothingToCopy, UnknownDrive, UsageError
+    NothingToCopy, UnknownDrive, UnknownRemote, UsageError
         Where it means nothing.
     """
     sources = _sources(site, source)
     drives = {drive.name: drive for drive in site.configuration.storage.to_drives()}
     if destination in drives:
-        return [(path, _same_place(site, path, drives[destination])) for path in sources]
+        root = drives[destination].path
+        return [(place, root / unescape_name(_below(site, place, destination))) for place in sources]
+    remote = find_remote(destination, _remote_names(site), is_path=Path(destination).is_dir())
+    if remote is not None:
+        is_named = not destination.endswith(":")
+        return [
+            (place, remote if is_named else RemotePlace(remote.remote, _below(site, place, destination)))
+            for place in sources
+        ]
     if "/" in destination or Path(destination).is_dir():
         return [(path, Path(destination)) for path in sources]
     near = nearest(destination, drives)
@@ -97,7 +140,11 @@ def find_ways(site: Site, source: str, destination: str) -> list[tuple[Path, Pat
     )
 
 
-def _sources(site: Site, source: str) -> list[Path]:
+def _sources(site: Site, source: str) -> Sequence[AnyPlace]:
+    remotes = _remote_names(site)
+    remote = find_remote(source, remotes, is_path=os.path.lexists(source))
+    if remote is not None:
+        return [remote]
     if os.path.lexists(source):
         return [Path(source)]
     run = _find_run(site, source)
@@ -109,17 +156,18 @@ def _sources(site: Site, source: str) -> list[Path]:
         )
     usages = site.drive_usages()
     replicas = site.catalog().transfers.replicas_of_run(run.run_id)
-    found: dict[Path, None] = {}
+    found: dict[AnyPlace, None] = {}
     for file in site.catalog().files(run.run_id):
         held = HeldFile(run.run_id, file.name, file.stage, file.size_B, tuple(replicas.get(file.file_id, ())))
-        chosen = choose_source(held, usages)
+        chosen = choose_source(held, usages, remotes)
         if chosen is None:
             raise NothingToCopy(
                 f"{run.run_id}/{file.name} has no verified replica on a drive that is there",
                 where=run.run_id,
                 do=f"mount its drive; nualley runs show {run.run_id} names its replicas",
             )
-        found[Path(unescape_name(chosen.path)).parent] = None
+        directory = chosen.path.rpartition("/")[0]
+        found[split_remote(f"{directory}/") or Path(unescape_name(directory))] = None
     if not found:
         raise NothingToCopy(f"run {run.run_id} has no files", where=run.run_id, do="take them in: nualley runs ingest")
     return list(found)
@@ -133,19 +181,24 @@ def _find_run(site: Site, word: str) -> Run | None:
         return None
 
 
-def _same_place(site: Site, source: Path, drive: Drive) -> Path:
+def _below(site: Site, source: AnyPlace, destination: str) -> str:
+    """Return the directory below a drive or remote that is the same as that of a source on another one, escaped."""
+    if isinstance(source, RemotePlace):
+        with open_remotes(site) as remotes:
+            is_file = source.path in remotes.open(source.remote).sizes([source.path])
+        return source.path.rpartition("/")[0] if is_file else source.path
     place = find_place(source, site.drive_usages(), PosixTrees())
     is_file = place.path.is_file()
     if place.usage is not None:
         below = place.path.relative_to(place.usage.drive.path)
-        return drive.path / (below.parent if is_file else below)
+        return escape_name("/".join((below.parent if is_file else below).parts))
     if is_file or not place.path.name:
         raise UsageError(
-            f"{place.text} is on no drive of the experiment: where on {drive.name} should it go?",
+            f"{place.text} is on no drive of the experiment: where on {destination.rstrip(':')} should it go?",
             where="DST",
-            do=f"name the directory: {escape_name(os.fspath(drive.path))}/...",
+            do="name the directory: DRIVE_PATH/... or REMOTE:path",
         )
-    return drive.path / place.path.name
+    return escape_name(place.path.name)
 
 
 # ---------------------------------------------------------------- side by side

@@ -1,4 +1,4 @@
-"""The process that takes in what DAQs drop, looks at the drives, and keeps rows of the beam and traces of runs."""
+"""The process that takes in what DAQs drop, looks at the drives, copies, and keeps rows of the beam and traces."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ from nualley.app.row_care import RowsRoutine
 from nualley.app.run_traces import keep_run_traces
 from nualley.app.scrub import ScrubRoutine
 from nualley.app.site import Site
+from nualley.app.transfer_care import TransferRoutine
 from nualley.core import SECOND_NS, NualleyError
 from nualley.ingest import PollReport, Watcher
 
@@ -48,6 +49,7 @@ class Worker:
             asyncio.create_task(RowsRoutine(self._site).run(stop)),
             asyncio.create_task(keep_run_traces(self._site, stop)),
             asyncio.create_task(ScrubRoutine(self._site).run(stop)),
+            asyncio.create_task(TransferRoutine(self._site).run(stop)),
         ]
         try:
             await self._watch(stop)

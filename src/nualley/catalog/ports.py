@@ -98,6 +98,10 @@ class Transfers(Protocol):
         """Enter that all of a transfer is done, or why it is not."""
         ...
 
+    def leave(self, transfer_id: int, *, is_left: bool) -> Transfer:
+        """Enter whether the worker goes on with a transfer."""
+        ...
+
     def transfer(self, transfer_id: int) -> Transfer:
         """Return a transfer. TransferNotFound names the last one."""
         ...

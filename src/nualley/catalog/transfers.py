@@ -45,6 +45,8 @@ class Transfer:
         When it was asked for [ns since 1970 UTC]; 0 until stored.
     finished_ns : int or None
         When all that a fresh look at the source found was copied and entered [ns since 1970 UTC]; None before.
+    is_left : bool
+        Left to the worker, which goes on with it until it is finished.
 
     Raises
     ------
@@ -62,6 +64,7 @@ class Transfer:
     problem: str = ""
     created_ns: int = 0
     finished_ns: int | None = None
+    is_left: bool = False
 
     def __post_init__(self) -> None:
         check_escaped(self.source)

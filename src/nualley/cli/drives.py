@@ -10,7 +10,7 @@ from cyclopts import App
 from nualley.cli import drives_care, drives_forecast, drives_usage
 from nualley.cli.options import Output
 from nualley.cli.output import print_error, print_json, print_note, print_table
-from nualley.core import NualleyError, UsageError, escape_name, format_size
+from nualley.core import ExitCode, NualleyError, UsageError, escape_name, format_size
 from nualley.storage import DriveUsage, QuickReport, Scan
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def list_(*, output: Output = Output()) -> None:
     """
     from nualley.app.site import open_site  # folders are scanned without
 
-    usages = open_site(output.experiment).drive_usages()
+    site = open_site(output.experiment)
+    usages = site.drive_usages()
     if output.is_json:
         print_json(
             [
@@ -72,6 +73,40 @@ def list_(*, output: Output = Output()) -> None:
         ],
         right=(2, 3, 4, 5),
     )
+    remotes = site.configuration.storage.remotes
+    if remotes:
+        print_note(f"remotes: {', '.join(remotes)}; how they are: nualley drives remotes")
+
+
+@app.command
+def remotes(*, output: Output = Output()) -> int:
+    """List the remotes of drives.toml, ask whether each answers, and say what the catalog knows on them.
+
+    Example: nualley drives remotes
+    """
+    from nualley.app.remotes import remote_states  # the catalog is heavy
+    from nualley.app.site import open_site
+
+    states = remote_states(open_site(output.experiment))
+    if output.is_json:
+        print_json([state.to_json() for state in states])
+    else:
+        rows = [
+            [
+                state.remote.name,
+                state.remote.address,
+                state.n_files,
+                format_size(state.size_B),
+                state.n_verified,
+                None if state.available_B is None else format_size(state.available_B),
+                state.error or "answers",
+            ]
+            for state in states
+        ]
+        print_table(("remote", "address", "files", "size", "verified", "free", "state"), rows, right=(2, 3, 4, 5))
+        if not states:
+            print_note("drives.toml names none: [remotes.NAME]")
+    return ExitCode.UNREACHABLE if any(state.error for state in states) else ExitCode.DONE
 
 
 def _state(usage: DriveUsage) -> str:

@@ -171,14 +171,14 @@ def scrub(
     Parameters
     ----------
     drive : str, optional
-        Name of a drive in drives.toml; by default all that are there.
+        Name of a drive or remote in drives.toml; by default all drives that are there.
     budget : str, optional
         About so much of each drive, such as "500 GB"; by default all.
     repair : bool
         Put a verified replica from another drive in the place of one that is damaged, or missing since whenever. The
         damaged file is kept beside it.
     """
-    from nualley.app.scrub import scrub_drives  # the catalog is heavy
+    from nualley.app.scrub import scrub_drives, scrub_remote  # the catalog is heavy
     from nualley.app.site import open_site
 
     budget_B = None if budget is None else round(parse_quantity(budget, "B"))
@@ -186,8 +186,17 @@ def scrub(
         raise UsageError(f"{budget!r} lets nothing be read", where="--budget", do='such as --budget "500 GB"')
     site = open_site(output.experiment)
     found: list[Scrubbed] = []
+    is_remote = drive is not None and drive in site.configuration.storage.remotes
+    if is_remote and repair:
+        do = "move the damaged copy away there, then: nualley transfer place"
+        raise UsageError(f"{drive} is a remote: nothing is mended in its place", where="--repair", do=do)
     with copy_progress() as told:
-        for each in scrub_drives(site, drive, budget_B=budget_B, repairs=repair, told=told):
+        reads = (
+            scrub_remote(site, drive, budget_B=budget_B, told=told)
+            if drive is not None and is_remote
+            else scrub_drives(site, drive, budget_B=budget_B, repairs=repair, told=told)
+        )
+        for each in reads:
             found.append(each)
             if each.detail and not output.is_json:
                 print_note(f"{str(each.result).upper()} {each.path}: {each.detail}")

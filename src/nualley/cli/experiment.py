@@ -53,6 +53,10 @@ def check(directory: Path | None = None, /, *, output: Output = Output()) -> Exi
             print_text(f"{mistake}\n")
         noun = "mistake" if len(mistakes) == 1 else "mistakes"
         print_note(f"{found}: {len(mistakes) or 'no'} {noun}")
+        for remote in () if mistakes else open_site(found).configuration.storage.to_remotes():
+            print_note(
+                f"remote {remote.name}: {remote.address} through {remote.kind}; not asked: nualley drives remotes"
+            )
         for what in left_out(found) if mistakes else ():
             print_note(f"not checked, since a file could not be read whole: {what}")
         _warn(differing, damages)

@@ -1,4 +1,4 @@
-"""``nualley transfer``: durable copies between drives, and how far they are."""
+"""``nualley transfer``: durable copies between drives and to remotes, and how far they are."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -6,45 +6,63 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from nualley.app.site import Site, open_site
-from nualley.app.transfers import exit_code, find_ways, make_placer, make_transfers, work_on
+from nualley.app.transfers import exit_code, find_ways, leave_to_worker, make_placer, open_transfers, work_on
 from nualley.cli.options import Output, Whole
 from nualley.cli.output import print_error, print_json, print_note, print_table, print_text
 from nualley.cli.progress import copy_progress
-from nualley.core import ExitCode, NualleyError, format_size
+from nualley.core import CheckState, ExitCode, NualleyError, format_size
 from nualley.replicas import (
     Placement,
     TransferReport,
+    TransferService,
     Verification,
     destination_of,
     parse_rate_B_per_s,
     transfer_json,
 )
 
-app = App(name="transfer", help="Durable, verified copies between drives: copy, list, resume, verify, place.")
+app = App(
+    name="transfer", help="Durable, verified copies between drives and to remotes: copy, list, resume, verify, place."
+)
 
 _N_SHOWN = 5
 
 
 @app.command
-def copy(src: str, dst: str, /, *, rate: str | None = None, output: Output = Output()) -> int:
-    """Copy a run, a directory or a file to another drive, verified, and enter the replicas.
+def copy(
+    src: str,
+    dst: str,
+    /,
+    *,
+    rate: str | None = None,
+    queue: Annotated[bool, Parameter(negative="")] = False,
+    output: Output = Output(),
+) -> int:
+    """Copy a run, a directory or a file to another drive or to a remote, verified, and enter the replicas.
 
     Example: nualley transfer copy cenns-10-42 data2
 
     Parameters
     ----------
     src : str
-        A run, a directory of which all files are meant, or a file.
+        A run, a directory of which all files are meant, a file, or REMOTE:path.
     dst : str
-        A drive of drives.toml: the same place on that drive. Or the directory that the files go to.
+        A drive of drives.toml, or REMOTE: with its colon: the same place there. Or the directory that the files go to,
+        or REMOTE:path.
     rate : str
         Most bytes to read in a second, copying and reading back, such as "200 MB/s"; by default replicas.rate.
+    queue : bool
+        Leave it to the worker, which goes on with it until it is finished.
     """
     site = open_site(output.experiment)
     rate_B_per_s = parse_rate_B_per_s(rate) if rate else site.configuration.replicas.rate_B_per_s
-    service = make_transfers(site)
-    begun = [service.begin(*way, rate_B_per_s=rate_B_per_s) for way in find_ways(site, src, dst)]
-    return _work(site, [transfer.transfer_id for transfer in begun], output, is_one=len(begun) == 1)
+    with open_transfers(site) as service:
+        ways = find_ways(site, src, dst)
+        begun = [service.begin(*way, rate_B_per_s=rate_B_per_s, is_left=queue) for way in ways]
+        numbers = [transfer.transfer_id for transfer in begun]
+        if queue:
+            return _show_left(site, numbers, output)
+        return _work(service, numbers, output, is_one=len(begun) == 1)
 
 
 @app.command(name="list")
@@ -70,18 +88,24 @@ def list_(*, unfinished: Annotated[bool, Parameter(negative="")] = False, output
             transfer.destination,
             f"{count.n_done}/{count.n_files}",
             format_size(count.done_B),
-            "finished" if transfer.finished_ns else "unfinished",
+            "finished" if transfer.finished_ns else "left to the worker" if transfer.is_left else "unfinished",
             transfer.problem or None,
         ]
         for transfer, count in found
     ]
     print_table(("transfer", "source", "destination", "files", "copied", "state", "problem"), rows, right=(0, 3, 4))
-    if any(transfer.finished_ns is None for transfer, _ in found):
+    if any(transfer.finished_ns is None and not transfer.is_left for transfer, _ in found):
         print_note("next: nualley transfer resume")
 
 
 @app.command
-def resume(transfer: Whole | None = None, /, *, output: Output = Output()) -> int:
+def resume(
+    transfer: Whole | None = None,
+    /,
+    *,
+    queue: Annotated[bool, Parameter(negative="")] = False,
+    output: Output = Output(),
+) -> int:
     """Go on with a transfer that was stopped, killed or could not be finished; by default with all of them.
 
     Example: nualley transfer resume 3
@@ -90,15 +114,22 @@ def resume(transfer: Whole | None = None, /, *, output: Output = Output()) -> in
     ----------
     transfer : int
         Its number, as transfer list shows it.
+    queue : bool
+        Leave it to the worker, which goes on with it until it is finished.
     """
     site = open_site(output.experiment)
     numbers = [each.transfer_id for each in site.catalog().transfers.transfers(is_open=True)]
-    return _work(site, numbers if transfer is None else [transfer], output, is_one=False)
+    wanted = numbers if transfer is None else [transfer]
+    if queue:
+        leave_to_worker(site, wanted)
+        return _show_left(site, wanted, output)
+    with open_transfers(site) as service:
+        return _work(service, wanted, output, is_one=False)
 
 
 @app.command
 def verify(transfer: Whole | None = None, /, *, output: Output = Output()) -> int:
-    """Read the copies of a transfer back from their drive and compare them; by default of all transfers.
+    """Read the copies of a transfer back from where they are and compare them; by default of all transfers.
 
     Example: nualley transfer verify 3
 
@@ -109,9 +140,9 @@ def verify(transfer: Whole | None = None, /, *, output: Output = Output()) -> in
     """
     site = open_site(output.experiment)
     numbers = [each.transfer_id for each in site.catalog().transfers.transfers()]
-    with copy_progress(is_shown=not output.is_json) as progress:
+    with copy_progress(is_shown=not output.is_json) as progress, open_transfers(site) as service:
         wanted = numbers if transfer is None else [transfer]
-        found, errors = work_on(make_transfers(site).verify, wanted, progress)
+        found, errors = work_on(service.verify, wanted, progress)
     if transfer is not None and errors:
         raise errors[0]
     if output.is_json:
@@ -126,6 +157,7 @@ def place(
     *,
     detector: str | None = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
+    queue: Annotated[bool, Parameter(negative="")] = False,
     output: Output = Output(),
 ) -> int:
     """Make the copies that are missing: by default two of raw files and one of all others, each on another device.
@@ -138,6 +170,8 @@ def place(
         Only runs of this one.
     dry_run : bool
         Only say what would be copied where.
+    queue : bool
+        Leave it to the worker.
     """
     site = open_site(output.experiment)
     if detector is not None:
@@ -146,18 +180,40 @@ def place(
     if dry_run:
         _show_plan(plan.placements, plan.problems, output)
         return exit_code([], plan.problems)
-    service, usages = make_transfers(site), site.drive_usages()
-    begun = [service.begin(*destination_of(placement, usages)) for placement in plan.placements]
-    code = _work(site, [transfer.transfer_id for transfer in begun], output, is_one=False)
+    errors: list[NualleyError] = list(plan.problems)
+    numbers: list[int] = []
+    with open_transfers(site) as service:
+        usages = site.drive_usages()
+        for placement in plan.placements:
+            try:  # a remote that is away keeps no drive from its copies
+                numbers.append(service.begin(*destination_of(placement, usages), is_left=queue).transfer_id)
+            except NualleyError as error:
+                errors.append(error)
+        code = _show_left(site, numbers, output) if queue else _work(service, numbers, output, is_one=False)
     if not output.is_json:
-        _show_problems(plan.problems)
-    return exit_code([ExitCode(code)], plan.problems)
+        _show_problems(errors)
+    return exit_code([ExitCode(code)], errors)
 
 
 # ---------------------------------------------------------------- doing and showing
-def _work(site: Site, numbers: Sequence[int], output: Output, *, is_one: bool) -> int:
+def _show_left(site: Site, numbers: Sequence[int], output: Output) -> int:
+    transfers = site.catalog().transfers
+    left = [(transfers.transfer(number), transfers.count(number)) for number in numbers]
+    if output.is_json:
+        print_json([transfer_json(transfer, count) for transfer, count in left])
+        return ExitCode.DONE
+    for transfer, count in left:
+        what = f"{count.n_files} files, {format_size(count.size_B)}, to {transfer.destination}"
+        print_text(f"transfer {transfer.transfer_id}: {what}; left to the worker")
+    if not any(each.name == "process.worker" and each.state == CheckState.OK for each in site.processes()):
+        print_note("the worker does not run: nualley up worker")
+    print_note("how far it is: nualley transfer list" if left else "nothing is left to copy")
+    return ExitCode.DONE
+
+
+def _work(service: TransferService, numbers: Sequence[int], output: Output, *, is_one: bool) -> int:
     with copy_progress(is_shown=not output.is_json) as progress:
-        reports, errors = work_on(make_transfers(site).work, numbers, progress)
+        reports, errors = work_on(service.work, numbers, progress)
     if len(numbers) == 1 and errors:
         raise errors[0]
     if output.is_json:

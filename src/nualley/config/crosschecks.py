@@ -132,7 +132,8 @@ def _check_conditions(repository: Repository) -> Iterator[Mistake]:
 
 def _check_secrets(repository: Repository) -> Iterator[Mistake]:
     directory = repository.directory.resolve()
-    for use in chain.from_iterable(repository.uses(EXPERIMENT, keys) for keys in _SECRETS):
+    uses = [repository.uses(EXPERIMENT, keys) for keys in _SECRETS]
+    for use in chain(*uses, repository.uses(DRIVES, ("remotes", "*", "rclone_config"))):
         try:
             path = Path(directory, Path(use.name).expanduser()).resolve()
         except (RuntimeError, ValueError, OSError):
@@ -158,6 +159,16 @@ def _check_copies(repository: Repository) -> Iterator[Mistake]:
             if is_known and _count(value) > n_raw:
                 expected = f"at most {n_raw}, the number of drives with role raw or any in {DRIVES}"
                 yield document.mistake(path, found=value, expected=expected)
+
+
+def _check_remotes(repository: Repository) -> Iterator[Mistake]:
+    documents = repository.of(DRIVES).values()
+    if any(document.is_partial for document in documents):
+        return
+    remotes = [str(path[-1]) for document in documents for path, _ in document.find(("remotes", "*"))]
+    for use in repository.uses(EXPERIMENT, ("replicas", "placement", "*", "remotes", "*")):
+        if use.name not in remotes:
+            yield use.mistake(f"a remote of {DRIVES}: {', '.join(remotes) or 'none yet'}", nearest(use.name, remotes))
 
 
 def _count(value: object) -> int:
@@ -187,6 +198,7 @@ _CHECKS: tuple[Callable[[Repository], Iterator[Mistake]], ...] = (
     _check_pv_groups,
     _check_conditions,
     _check_copies,
+    _check_remotes,
     _check_secrets,
     check_expressions,
     check_selections,

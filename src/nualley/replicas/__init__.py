@@ -13,6 +13,12 @@ from nualley.replicas.errors import (
     NotEnoughCopies,
     NothingToCopy,
     OtherHost,
+    RcloneUnfit,
+    RemoteError,
+    RemoteFull,
+    RemoteNotSetUp,
+    RemoteRefused,
+    RemoteUnreachable,
     ReplicasError,
     SameFile,
     SourceIncomplete,
@@ -20,6 +26,9 @@ from nualley.replicas.errors import (
     StillWritten,
     TransferRunning,
     TransferStopped,
+    TwoRemotes,
+    UnknownRemote,
+    UploadDamaged,
 )
 from nualley.replicas.models import (
     HeldFile,
@@ -34,9 +43,19 @@ from nualley.replicas.models import (
     transfer_json,
 )
 from nualley.replicas.pace import Pace
-from nualley.replicas.places import Place, find_place
+from nualley.replicas.places import Place, RemotePlace, find_place, find_remote, split_remote, unknown_remote
 from nualley.replicas.placing import Placer, destination_of
-from nualley.replicas.ports import Drives, Progress, ShouldStop, Timer, Trees, Turns
+from nualley.replicas.ports import (
+    Drives,
+    Progress,
+    RemoteFiles,
+    RemoteReader,
+    Remotes,
+    ShouldStop,
+    Timer,
+    Trees,
+    Turns,
+)
 from nualley.replicas.scrubbing import Scrubbed, Scrubber, ScrubResult, choose
 from nualley.replicas.service import SystemTimer, TransferService
 from nualley.replicas.settings import PlacementSettings, ReplicasSettings, parse_rate_B_per_s
@@ -69,7 +88,17 @@ __all__ = [
     "Placer",
     "Policy",
     "Progress",
+    "RcloneUnfit",
     "Refused",
+    "RemoteError",
+    "RemoteFiles",
+    "RemoteFull",
+    "RemoteNotSetUp",
+    "RemotePlace",
+    "RemoteReader",
+    "RemoteRefused",
+    "RemoteUnreachable",
+    "Remotes",
     "ReplicasError",
     "ReplicasSettings",
     "SameFile",
@@ -90,6 +119,9 @@ __all__ = [
     "TransfersCheck",
     "Trees",
     "Turns",
+    "TwoRemotes",
+    "UnknownRemote",
+    "UploadDamaged",
     "Verification",
     "WrongSize",
     "choose",
@@ -98,7 +130,10 @@ __all__ = [
     "count_copies",
     "destination_of",
     "find_place",
+    "find_remote",
     "may_source_go",
     "parse_rate_B_per_s",
+    "split_remote",
     "transfer_json",
+    "unknown_remote",
 ]

@@ -1,9 +1,7 @@
 """One file of a transfer: through all of its states, each entered when it is reached."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from nualley.catalog import (
     Activity,
@@ -13,26 +11,25 @@ from nualley.catalog import (
     Replica,
     ReplicaConflict,
     ReplicaState,
-    Transfer,
     TransferFile,
 )
-from nualley.core import Clock, Digests, NualleyError, escape_name, unescape_name
-from nualley.replicas.errors import SameFile
+from nualley.core import Clock, Digests, NualleyError
+from nualley.replicas.carrying import Carrier
+from nualley.replicas.errors import RemoteError, SameFile, UploadDamaged
+from nualley.replicas.sides import Side
 from nualley.storage import (
     DestinationConflict,
     DigestMismatch,
-    DurableFiles,
     PublishStep,
     SourceChanged,
     StorageError,
     VerifyFailed,
-    publish,
 )
 
 # what is wrong with a file, or with its place; anything else is no matter of one file and stops the transfer
 _OF_THE_FILE = (
     *(StorageError, SourceChanged, DigestMismatch, VerifyFailed, DestinationConflict),
-    *(ReplicaConflict, SameFile),
+    *(ReplicaConflict, SameFile, RemoteError, UploadDamaged),
 )
 
 ENTERED_FROM_B = 16 * 2**20
@@ -65,12 +62,10 @@ class FileCopier:
     ----------
     catalog : Catalog
         The record.
-    files : DurableFiles
-        The file systems.
-    transfer : Transfer
-        The transfer.
-    root : Path
-        The directory that paths begin at.
+    carrier : Carrier
+        Brings the bytes there.
+    source, destination : Side
+        Where from and where to.
     origin : Origin
         Who does it.
     clock : Clock
@@ -82,18 +77,18 @@ class FileCopier:
     def __init__(
         self,
         catalog: Catalog,
-        files: DurableFiles,
+        carrier: Carrier,
         *,
-        transfer: Transfer,
-        root: Path,
+        source: Side,
+        destination: Side,
         origin: Origin,
         clock: Clock,
         entered_from_B: int = ENTERED_FROM_B,
     ) -> None:
         self._catalog = catalog
-        self._files = files
-        self._transfer = transfer
-        self._root = root
+        self._carrier = carrier
+        self._source = source
+        self._destination = destination
         self._origin = origin
         self._clock = clock
         self._entered_from_B = entered_from_B
@@ -115,22 +110,16 @@ class FileCopier:
         """
         start_ns = self._clock.now_ns()
         step = _Step(self._catalog, replace(file, problem=""), is_entered=file.size_B >= self._entered_from_B)
-        source, destination = self._source(file), self.destination(file)
+        source, destination = self._source.address(file.path), self._destination.address(file.path)
         try:
             record = self._record_of(source)
             step.reach(CopyState.COPYING, file_id=record.file_id if record else None)
-            published = publish(
-                source,
-                destination,
-                files=self._files,
-                expected=record.digests if record else None,
-                progress=progress,
-                told=step.told,
-                resumes=True,
-            )
+            expected = record.digests if record else None
+            published = self._carrier.carry(file, expected=expected, progress=progress, told=step.told)
             if published.is_source:
                 raise _same_file(source, destination)
-            record = record or self._record_with(published.digests, source.name)
+            name = source.rpartition("/")[2]
+            record = record or self._record_with(published.digests, name)
             step.reach(CopyState.PUBLISHED, digests=published.digests, file_id=record.file_id if record else None)
             replica = self._replica(destination)
             activity = self._activity(record, source, destination, start_ns=start_ns)
@@ -141,18 +130,16 @@ class FileCopier:
             return error
         return None
 
-    def _source(self, file: TransferFile) -> Path:
-        return self._root / unescape_name(file.path)
+    @property
+    def n_readings(self) -> int:
+        """How often the bytes of a file are gone through."""
+        return self._carrier.n_readings
 
-    def destination(self, file: TransferFile) -> Path:
-        """Return the final name of a file."""
-        return Path(unescape_name(self._transfer.destination)) / unescape_name(file.path)
-
-    def _record_of(self, source: Path) -> FileRecord | None:
+    def _record_of(self, source: str) -> FileRecord | None:
         """Return what the catalog knows to lie at the source: then the bytes have to be these."""
-        if self._transfer.source_drive is None:
+        if self._source.name is None:
             return None
-        known = self._catalog.replica_at(self._transfer.source_drive, escape_name(os.fspath(source)))
+        known = self._catalog.replica_at(self._source.name, source)
         return None if known is None else self._catalog.file(known.file_id)
 
     def _record_with(self, digests: Digests, name: str) -> FileRecord | None:
@@ -160,26 +147,26 @@ class FileCopier:
         found = [
             record
             for record in self._catalog.files_by_digest(digests.xxh3_128)
-            if (record.digests, record.name) == (digests, escape_name(name))
+            if (record.digests, record.name) == (digests, name)
         ]
         return found[0] if len(found) == 1 else None
 
-    def _replica(self, destination: Path) -> Replica | None:
-        if self._transfer.drive is None:
+    def _replica(self, destination: str) -> Replica | None:
+        if self._destination.name is None:
             return None
         return Replica(
-            drive=self._transfer.drive,
-            path=escape_name(os.fspath(destination)),
+            drive=self._destination.name,
+            path=destination,
             state=ReplicaState.VERIFIED,
             verified_ns=self._clock.now_ns(),
         )
 
-    def _activity(self, record: FileRecord | None, source: Path, destination: Path, *, start_ns: int) -> Activity:
+    def _activity(self, record: FileRecord | None, source: str, destination: str, *, start_ns: int) -> Activity:
         known = (f"file:{record.run_id}/{record.name}",) if record else ()
         return Activity(
             kind="transfer",
-            inputs=(*known, escape_name(os.fspath(source))),
-            outputs=(escape_name(os.fspath(destination)),),
+            inputs=(*known, source),
+            outputs=(destination,),
             code=self._origin.code,
             configuration=self._origin.configuration,
             host=self._origin.host,
@@ -219,9 +206,9 @@ class _Step:
             self._catalog.transfers.settle(self.file, None)
 
 
-def _same_file(source: Path, destination: Path) -> SameFile:
+def _same_file(source: str, destination: str) -> SameFile:
     return SameFile(
-        f"{escape_name(os.fspath(destination))} is the source itself by another name: this is no second copy",
-        where=escape_name(os.fspath(source)),
+        f"{destination} is the source itself by another name: this is no second copy",
+        where=source,
         do="name a destination on another drive",
     )

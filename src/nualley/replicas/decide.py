@@ -75,6 +75,17 @@ def may_source_go(transfer: Transfer, file: TransferFile) -> bool:
     return file.state is CopyState.CATALOGUED and not file.problem and transfer.finished_ns is not None
 
 
+def is_same(found: Digests, wanted: Digests) -> bool:
+    """Return whether bytes are those that are meant; a remote that reckons by itself tells no adler32.
+
+    Examples
+    --------
+    >>> is_same(Digests(3, "06b0", ""), Digests(3, "06b0", "024d0127"))
+    True
+    """
+    return (found.size_B, found.xxh3_128) == (wanted.size_B, wanted.xxh3_128) and found.adler32 in ("", wanted.adler32)
+
+
 def damage(found: Digests, size_B: int, xxh3_128: str) -> str:
     """Return in words that a file holds other bytes than were written: what it holds, and what it should."""
     return f"holds xxh3_128 {found.xxh3_128} ({found.size_B} B), written was {xxh3_128} ({size_B} B)"
@@ -122,11 +133,22 @@ def count_copies(replicas: Iterable[Replica], usages: Sequence[DriveUsage]) -> i
     return len({group.get(name, name) for name in verified})
 
 
-def choose_source(file: HeldFile, usages: Sequence[DriveUsage]) -> Replica | None:
-    """Return the replica that is copied from: a verified one on a drive that is there, the longest on record first."""
+def choose_source(file: HeldFile, usages: Sequence[DriveUsage], remotes: Collection[str] = ()) -> Replica | None:
+    """Return the replica that is copied from: a verified one, the longest on record first; of a remote as the last.
+
+    Parameters
+    ----------
+    file : HeldFile
+        The file.
+    usages : sequence of DriveUsage
+        The drives; only one that is there is copied from.
+    remotes : collection of str
+        Names of the remotes.
+    """
     there = {usage.drive.name for usage in usages if usage.is_mounted}
-    good = [replica for replica in file.replicas if replica.state is ReplicaState.VERIFIED and replica.drive in there]
-    return min(good, key=lambda replica: replica.replica_id, default=None)
+    good = [replica for replica in file.replicas if replica.state is ReplicaState.VERIFIED]
+    reached = [replica for replica in good if replica.drive in there or replica.drive in remotes]
+    return min(reached, key=lambda replica: (replica.drive not in there, replica.replica_id), default=None)
 
 
 def choose_place(

@@ -3,7 +3,7 @@
 # ruff: noqa: N818
 # an error is named by what happened: DriveFull, RunNotFound
 
-from nualley.core import ExitCode, IntegrityError, NualleyError, UsageError
+from nualley.core import ConfigurationError, ExitCode, IntegrityError, NualleyError, UnreachableError, UsageError
 
 
 class ReplicasError(NualleyError):
@@ -62,3 +62,41 @@ class TransferStopped(NualleyError):
 
 class NotEnoughCopies(ReplicasError):
     """Fewer copies can be made than the placement asks for."""
+
+
+class UnknownRemote(UsageError, KeyError):
+    """No remote of ``drives.toml`` has this name."""
+
+    __str__ = NualleyError.__str__
+
+
+class TwoRemotes(UsageError):
+    """Source and destination are both remotes."""
+
+
+class RemoteError(ReplicasError):
+    """A remote does not do what was asked."""
+
+
+class RemoteUnreachable(RemoteError, UnreachableError):
+    """A remote does not answer, or went away meanwhile."""
+
+
+class RemoteRefused(RemoteError):
+    """A remote does not let this account in, or not do what it asks."""
+
+
+class RemoteFull(RemoteError):
+    """A remote has no room for the file."""
+
+
+class RemoteNotSetUp(RemoteError, ConfigurationError):
+    """What a remote needs on this machine is missing: a program, an extra, or a section of rclone's file."""
+
+
+class RcloneUnfit(RemoteNotSetUp):
+    """The rclone that was found does not do what a safe copy needs."""
+
+
+class UploadDamaged(IntegrityError):
+    """What a remote gives back is not what was sent: the copy was thrown away."""

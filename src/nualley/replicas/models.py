@@ -142,6 +142,7 @@ def transfer_json(transfer: Transfer, count: TransferCount) -> dict[str, object]
         "rate_B_per_s": transfer.rate_B_per_s,
         "created_ns": transfer.created_ns,
         "finished_ns": transfer.finished_ns,
+        "is_left": transfer.is_left,
         "n_files": count.n_files,
         "n_done": count.n_done,
         "size_B": count.size_B,
@@ -205,11 +206,14 @@ class Policy:
         What a drive has to be for.
     keep_free_B : int
         Bytes that stay free on a drive [B], beside its limit.
+    remotes : tuple of str
+        Remotes that get a copy each, first.
     """
 
     n_copies: int
     roles: tuple[DriveRole, ...]
     keep_free_B: int = 0
+    remotes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +244,9 @@ class Placement:
     Parameters
     ----------
     source_drive, drive : str
-        From where to where.
+        From which drive or remote to which.
     directory : str
-        The directory on the source, escaped.
+        The directory on the source, as the record has it.
     n_files : int
         Files in it that lack a copy.
     size_B : int

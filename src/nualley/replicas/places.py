@@ -1,13 +1,14 @@
-"""Where source and destination of a transfer are: on which drive, and under which name the record knows them."""
+"""Where source and destination of a transfer are: on which drive or remote, and how the record writes it."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nualley.core import escape_name
-from nualley.replicas.errors import IntoItself
-from nualley.replicas.ports import Trees
+from nualley.core import UsageError, escape_name, format_size, nearest, unescape_name
+from nualley.replicas.errors import IntoItself, RemoteFull, TwoRemotes, UnknownRemote
+from nualley.replicas.ports import RemoteFiles, Trees
 from nualley.storage import DriveMissing, DriveUsage
 
 
@@ -95,4 +96,155 @@ def check_apart(source: Path, root: Path, destination: Path) -> None:
             f"{escape_name(os.fspath(destination))} is, or lies in, what is to be copied, or holds it",
             where="DST",
             do="name a directory on another drive",
+        )
+
+
+# ---------------------------------------------------------------- remotes
+_REMOTE = re.compile(r"([a-z0-9]+(?:[-_][a-z0-9]+)*):(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePlace:
+    """A directory or file of a remote.
+
+    Parameters
+    ----------
+    remote : str
+        Name of the remote.
+    path : str
+        Below it, escaped; empty for the remote itself.
+    """
+
+    remote: str
+    path: str
+
+    @property
+    def drive(self) -> str:
+        """What stands for a drive in the record."""
+        return self.remote
+
+    @property
+    def text(self) -> str:
+        """As the record has it: no path of a machine looks like this."""
+        return remote_text(self.remote, self.path)
+
+
+def remote_text(remote: str, path: str) -> str:
+    """Return how the record writes a place of a remote.
+
+    Examples
+    --------
+    >>> remote_text("nas", "cenns-10/raw/42")
+    'nas:/cenns-10/raw/42'
+    """
+    return f"{remote}:/{path}"
+
+
+def split_remote(text: str) -> RemotePlace | None:
+    """Return the place of a remote that the record writes so; None for a path of a machine, which begins with ``/``.
+
+    Examples
+    --------
+    >>> split_remote("nas:/cenns-10"), split_remote("/data1/nas:/cenns-10")
+    (RemotePlace(remote='nas', path='cenns-10'), None)
+    """
+    found = _REMOTE.fullmatch(text)
+    return RemotePlace(found[1], found[2].strip("/")) if found and not text.startswith("/") else None
+
+
+def find_remote(word: str, remotes: Sequence[str], *, is_path: bool) -> RemotePlace | None:
+    """Return what place of a remote a person means.
+
+    Parameters
+    ----------
+    word : str
+        As it was written: ``NAME:path`` or ``NAME:/path``.
+    remotes : sequence of str
+        Names of the remotes.
+    is_path : bool
+        Whether a file or directory of this machine is called so; a remote of that name comes first all the same.
+
+    Returns
+    -------
+    RemotePlace or None
+        None where it is a path of this machine: what begins with ``/`` or ``./`` always is.
+
+    Raises
+    ------
+    UnknownRemote
+        Where no remote, and nothing on this machine, is called so.
+    UsageError
+        Where the path leaves the remote.
+    """
+    found = _REMOTE.fullmatch(word)
+    if found is None or (found[1] not in remotes and is_path):
+        return None
+    if found[1] not in remotes:
+        error = unknown_remote(found[1], remotes)
+        error.do = f"{error.do}; a path of this machine with a colon is written ./{word}"
+        raise error
+    parts = [part for part in found[2].split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise UsageError(f"{word} leaves the remote", where=word, do="name a directory below it")
+    path = "/".join(parts)
+    return RemotePlace(found[1], path if _is_escaped(path) else escape_name(path))
+
+
+def _is_escaped(text: str) -> bool:
+    """Return whether a text is one that `escape_name` wrote: files on remotes have such names."""
+    try:
+        return escape_name(unescape_name(text)) == text
+    except UnicodeEncodeError:
+        return False
+
+
+class NoRemotes:
+    """`replicas.ports.Remotes` of an experiment without any."""
+
+    def names(self) -> Sequence[str]:
+        """Return none."""
+        return ()
+
+    def open(self, name: str) -> RemoteFiles:
+        """Raise UnknownRemote."""
+        raise unknown_remote(name, ())
+
+
+def unknown_remote(name: str, remotes: Sequence[str]) -> UnknownRemote:
+    """Return the error of a remote that ``drives.toml`` does not name.
+
+    Parameters
+    ----------
+    name : str
+        As it was written.
+    remotes : sequence of str
+        Those that it names.
+    """
+    near = nearest(name, remotes)
+    known = f"one of {', '.join(remotes)}" if remotes else "drives.toml names none: add [remotes.NAME] there"
+    return UnknownRemote(
+        f"{name!r} is no remote of this experiment",
+        where="drives.toml",
+        do=f"did you mean {near!r}?" if near else known,
+    )
+
+
+def check_one_remote(source: Place | RemotePlace, destination: Place | RemotePlace) -> None:
+    """Raise TwoRemotes where both sides are remotes: the bytes would pass this machine unseen."""
+    if isinstance(source, RemotePlace) and isinstance(destination, RemotePlace):
+        raise TwoRemotes(
+            f"{source.text} and {destination.text} are both remotes",
+            where="SRC, DST",
+            do="copy to a drive first, and from there",
+        )
+
+
+def check_remote_room(remote: RemoteFiles, needed_B: int) -> None:
+    """Raise RemoteFull where a remote says that it has no room for so many bytes [B]."""
+    free_B = remote.available_B()
+    if free_B is not None and needed_B > free_B:
+        raise RemoteFull(
+            f"remote {remote.name} has {format_size(free_B)} free; {format_size(needed_B)} are to be copied",
+            where=f"storage.remotes.{remote.name}",
+            do="free room there, or name another place",
         )

@@ -2,15 +2,16 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from nualley.catalog import Catalog, ReplicaState
-from nualley.core import NualleyError, unescape_name
+from nualley.core import NualleyError, escape_name, unescape_name
 from nualley.replicas import decide
 from nualley.replicas.errors import NotEnoughCopies
 from nualley.replicas.models import HeldFile, Placement, PlacementPlan, Policy
+from nualley.replicas.places import RemotePlace, split_remote
 from nualley.replicas.ports import Drives
 from nualley.replicas.settings import ReplicasSettings
 from nualley.storage import DriveUsage, NoDriveFits
@@ -29,12 +30,17 @@ class Placer:
         Say what is there, and how full it is.
     settings : ReplicasSettings
         Say how many copies there should be.
+    remotes : collection of str
+        Names of the remotes.
     """
 
-    def __init__(self, catalog: Catalog, drives: Drives, settings: ReplicasSettings) -> None:
+    def __init__(
+        self, catalog: Catalog, drives: Drives, settings: ReplicasSettings, remotes: Collection[str] = ()
+    ) -> None:
         self._catalog = catalog
         self._drives = drives
         self._settings = settings
+        self._remotes = remotes
 
     def plan(self, run_ids: Iterable[str]) -> PlacementPlan:
         """Return what has to be copied so that all files of some runs have their copies.
@@ -58,6 +64,8 @@ class Placer:
         placements: list[Placement] = []
         for (stage, source_drive, directory), files in lacking.items():
             policy = self._settings.policy(stage)
+            if source_drive in self._remotes:  # from one remote to another nothing is copied
+                policy = replace(policy, remotes=())
             try:
                 for drive, more in _spread(files, usages, policy, self._n_held_by_drive(files)):
                     size_B = sum(file.size_B for file in more)
@@ -78,7 +86,7 @@ class Placer:
                 if decide.count_copies(file.replicas, usages) >= self._settings.policy(file.stage).n_copies:
                     continue
                 n_lacking[file.stage] += 1
-                source = decide.choose_source(file, usages)
+                source = decide.choose_source(file, usages, self._remotes)
                 if source is None:
                     n_unreachable[file.stage] += 1
                 else:
@@ -106,7 +114,11 @@ def _spread(
     held = [{each.drive for each in file.replicas if each.state is ReplicaState.VERIFIED} for file in files]
     exclude = set.intersection(*held)
     n_more = policy.n_copies - min(decide.count_copies(file.replicas, usages) for file in files)
-    for _ in range(n_more):
+    remotes = [remote for remote in policy.remotes if remote not in exclude][:n_more]
+    for remote in remotes:
+        exclude.add(remote)
+        yield remote, [file for file, names in zip(files, held, strict=True) if remote not in names]
+    for _ in range(n_more - len(remotes)):
         size_B = sum(file.size_B for file in files)
         drive = decide.choose_place(usages, size_B, policy, exclude=exclude, n_held_by_drive=n_held_by_drive).drive.name
         exclude.add(drive)
@@ -123,8 +135,8 @@ def _filled(usages: Sequence[DriveUsage], drive: str, size_B: int) -> list[Drive
     ]
 
 
-def destination_of(placement: Placement, usages: Sequence[DriveUsage]) -> tuple[Path, Path]:
-    """Return from which directory to which a placement is copied: the same place on the other drive.
+def destination_of(placement: Placement, usages: Sequence[DriveUsage]) -> tuple[Path | RemotePlace, Path | RemotePlace]:
+    """Return from which directory to which a placement is copied: the same place on the other drive or remote.
 
     Parameters
     ----------
@@ -139,12 +151,19 @@ def destination_of(placement: Placement, usages: Sequence[DriveUsage]) -> tuple[
         Where the directory is the drive's root: all of the drive would be copied.
     """
     roots = {usage.drive.name: usage.drive.path for usage in usages}
-    source = Path(unescape_name(placement.directory))
-    below = source.relative_to(roots[placement.source_drive])
-    if not below.parts:
+    source = split_remote(placement.directory) or Path(unescape_name(placement.directory))
+    if isinstance(source, RemotePlace):
+        below = source.path
+    else:
+        relative = source.relative_to(roots[placement.source_drive])
+        below = escape_name(os.fspath(relative)) if relative.parts else ""
+    if not below:
+        kind = "remote" if isinstance(source, RemotePlace) else "drive"
         raise NotEnoughCopies(
-            f"{placement.n_files} files lie in the root of drive {placement.source_drive}",
+            f"{placement.n_files} files lie in the root of {kind} {placement.source_drive}",
             where=placement.directory,
             do="copy each by its name: nualley transfer copy FILE DRIVE",
         )
-    return source, roots[placement.drive] / below
+    if placement.drive in roots:
+        return source, roots[placement.drive] / unescape_name(below)
+    return source, RemotePlace(placement.drive, below)

@@ -1,10 +1,12 @@
-"""What replicas needs of the world: trees of files, drives, turns at a device, and time to wait."""
+"""What replicas needs of the world: trees of files, drives, remotes, turns at a device, and time to wait."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
+from nualley.core import Digests
 from nualley.replicas.models import Listing
 from nualley.storage import DriveUsage
 
@@ -50,10 +52,89 @@ class Drives(Protocol):
         ...
 
 
+class RemoteReader(Protocol):
+    """A file of a remote, read from its start; a context manager that closes it."""
+
+    size_B: int
+    mtime_ns: int
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill the buffer with the next bytes; return their number, 0 at the end."""
+        ...
+
+
+class RemoteFiles(Protocol):
+    """Files at a place that is no drive of this machine; paths are below it, "" is the place itself.
+
+    What goes wrong is RemoteUnreachable, RemoteRefused, RemoteFull, RemoteNotSetUp or another RemoteError.
+    """
+
+    name: str
+
+    def look(self, path: str) -> Listing | None:
+        """Return what is at a path now: all below a directory, or one file; None where nothing is there."""
+        ...
+
+    def sizes(self, paths: Collection[str]) -> Mapping[str, int]:
+        """Return how large those of some files are that are there [B]."""
+        ...
+
+    def open(self, path: str) -> RemoteReader:
+        """Open a file for reading; SourceVanished where it is not there."""
+        ...
+
+    def upload(self, source: Path, path: str, *, rate_B_per_s: int | None, progress: Callable[[int], object]) -> None:
+        """Write a file of this machine to a path, in the place of what is there, and return once it was taken.
+
+        ``progress`` is told bytes done [B]; what it raises ends the upload.
+        """
+        ...
+
+    def digests(self, path: str, progress: Callable[[int], object]) -> Digests:
+        """Return the digests of what the remote holds; adler32 is empty where it reckons them itself.
+
+        SourceVanished where it is not there.
+        """
+        ...
+
+    def move(self, path: str, destination: str) -> bool:
+        """Give a file its final name; FileExistsError where that is taken.
+
+        Returns whether it was renamed; a remote that can only copy its own files has written it once more.
+        """
+        ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file; no error where there is none."""
+        ...
+
+    def available_B(self) -> int | None:
+        """Return how much more can be written [B]; None where the remote does not say."""
+        ...
+
+
+class Remotes(Protocol):
+    """The remotes of the experiment."""
+
+    def names(self) -> Sequence[str]:
+        """Return their names."""
+        ...
+
+    def open(self, name: str) -> RemoteFiles:
+        """Return one; UnknownRemote where none is called so. Nothing is asked of it yet."""
+        ...
+
+
 class Turns(Protocol):
     """Turns at devices: as many copies at a time as each can bear, over all processes of a store."""
 
-    def at(self, devices: Collection[int], waits: Callable[[], object]) -> AbstractContextManager[None]:
+    def at(self, devices: Collection[int | str], waits: Callable[[], object]) -> AbstractContextManager[None]:
         """Wait for a turn at each device, and give them back at the end.
 
         ``waits`` is called again and again meanwhile; what it raises ends the waiting.

@@ -14,7 +14,7 @@ from nualley.core import Clock, Digests, NualleyError, escape_name, reason, unes
 from nualley.replicas import decide
 from nualley.replicas.copying import Origin
 from nualley.replicas.errors import TransferStopped
-from nualley.storage import DurableFiles, SourceUnreadable, SourceVanished, publish, read_back
+from nualley.storage import DurableFiles, Progress, SourceUnreadable, SourceVanished, publish, read_back
 
 
 class ScrubResult(StrEnum):
@@ -107,6 +107,9 @@ class Scrubber:
         missing on a drive that is away.
     should_stop : callable
         Asked often; where it says yes, the work ends after what was finished.
+    read : callable, optional
+        Returns the digests of what is under a path of the record, as `storage.read_back` does, which is the default:
+        a remote has its own.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class Scrubber:
         origin: Origin,
         is_there: Callable[[str], bool],
         should_stop: Callable[[], bool] = lambda: False,
+        read: Callable[[str, Progress], Digests] | None = None,
     ) -> None:
         self._catalog = catalog
         self._files = files
@@ -125,6 +129,8 @@ class Scrubber:
         self._origin = origin
         self._is_there = is_there
         self._should_stop = should_stop
+        self._is_elsewhere = read is not None
+        self._read = read or self._read_drive
 
     def plan(self, placed: Sequence[PlacedFile], budget_B: int | None, *, repairs: bool = False) -> list[PlacedFile]:
         """Return which replicas of a drive are to be gone through, in their order.
@@ -155,6 +161,8 @@ class Scrubber:
         return [*choose(wanted, budget_B, now_ns=self._clock.now_ns()), *lost]
 
     def _is_back(self, each: PlacedFile) -> bool:
+        if self._is_elsewhere:  # it costs nothing to ask for it
+            return True
         try:
             return self._files.state(Path(unescape_name(each.path))) is not None
         except OSError:  # nothing can be said of it
@@ -201,7 +209,6 @@ class Scrubber:
             yield found
 
     def _verify(self, drive: str, each: PlacedFile, progress: Callable[[int], None]) -> Scrubbed:
-        path = Path(unescape_name(each.path))
         done_B = 0
 
         def advance(read_B: int, _size_B: int) -> None:
@@ -211,7 +218,7 @@ class Scrubber:
             done_B = read_B
 
         try:
-            digests = read_back(path, files=self._files, progress=advance)
+            digests = self._read(each.path, advance)
         except SourceVanished:
             if not self._is_there(drive):
                 raise
@@ -219,8 +226,9 @@ class Scrubber:
         except SourceUnreadable as error:
             return self._enter(drive, each, ScrubResult.UNREADABLE, ReplicaState.UNVERIFIED, error.what)
         if (digests.xxh3_128, digests.size_B) == (each.xxh3_128, each.size_B):
-            with suppress(OSError):  # a repair that was killed at its end left it
-                self._files.remove_stale_part(path)
+            if not self._is_elsewhere:
+                with suppress(OSError):  # a repair that was killed at its end left it
+                    self._files.remove_stale_part(Path(unescape_name(each.path)))
             return self._enter(drive, each, ScrubResult.INTACT, ReplicaState.VERIFIED, "")
         detail = f"it {decide.damage(digests, each.size_B, each.xxh3_128)}"
         return self._enter(drive, each, ScrubResult.DAMAGED, ReplicaState.DAMAGED, detail)
@@ -228,6 +236,9 @@ class Scrubber:
     def _check_stop(self, *_: int) -> None:
         if self._should_stop():
             raise TransferStopped("stopped; what was read until then is entered", do="nualley drives scrub goes on")
+
+    def _read_drive(self, path: str, progress: Progress) -> Digests:
+        return read_back(Path(unescape_name(path)), files=self._files, progress=progress)
 
     def _enter(self, drive: str, each: PlacedFile, result: ScrubResult, state: ReplicaState, detail: str) -> Scrubbed:
         verified_ns = self._clock.now_ns() if result is ScrubResult.INTACT else None

@@ -7,12 +7,23 @@ from pathlib import Path
 from nualley.catalog import Catalog, Transfer
 from nualley.core import Clock, format_size, unescape_name
 from nualley.replicas import decide
+from nualley.replicas.carrying import carrier_between
 from nualley.replicas.copying import ENTERED_FROM_B, FileCopier, Origin
-from nualley.replicas.errors import NothingToCopy, OtherHost
-from nualley.replicas.models import Listing, Seen, TransferReport, Verification
+from nualley.replicas.errors import NothingToCopy, OtherHost, RemoteError, UnknownRemote
+from nualley.replicas.models import Listing, TransferReport, Verification
 from nualley.replicas.pace import Pace
-from nualley.replicas.places import Place, check_apart, check_mounted, find_place
+from nualley.replicas.places import (
+    Place,
+    RemotePlace,
+    check_apart,
+    check_mounted,
+    check_one_remote,
+    check_remote_room,
+    find_place,
+    split_remote,
+)
 from nualley.replicas.ports import Drives, Progress, ShouldStop
+from nualley.replicas.sides import LocalSide, RemoteSide, Side
 from nualley.replicas.verifying import Verifier
 from nualley.replicas.working import Machine, Outcome, TransferPass
 from nualley.storage import DriveFull, DriveMissing, DriveUsage
@@ -73,17 +84,26 @@ class TransferService:
         self._entered_from_B = entered_from_B
 
     # ------------------------------------------------------------ asking for one
-    def begin(self, source: Path, destination: Path, *, rate_B_per_s: int | None = None) -> Transfer:
+    def begin(
+        self,
+        source: Path | RemotePlace,
+        destination: Path | RemotePlace,
+        *,
+        rate_B_per_s: int | None = None,
+        is_left: bool = False,
+    ) -> Transfer:
         """Queue all that is at a place for another one; nothing is copied yet.
 
         Parameters
         ----------
-        source : Path
+        source : Path or RemotePlace
             A directory, of which all files are meant, or one file.
-        destination : Path
+        destination : Path or RemotePlace
             The directory that they go to; a file goes into it by its name.
         rate_B_per_s : int, optional
             Most bytes that are read in a second [B/s].
+        is_left : bool
+            Leave it to the worker.
 
         Returns
         -------
@@ -92,13 +112,18 @@ class TransferService:
 
         Raises
         ------
-        NothingToCopy, IntoItself, DriveMissing, DriveFull
+        NothingToCopy, IntoItself, TwoRemotes, DriveMissing, DriveFull, RemoteError
             Before anything is entered.
         """
         usages, trees = self._drives.usages(), self._machine.trees
-        from_, to = find_place(source, usages, trees), find_place(destination, usages, trees)
-        listing = self._look(from_)
-        check_apart(from_.path, listing.root, to.path)
+        from_, to = (
+            place if isinstance(place, RemotePlace) else find_place(place, usages, trees)
+            for place in (source, destination)
+        )
+        check_one_remote(from_, to)
+        listing = self._look(self._side(from_, is_source=True), from_.text)
+        if isinstance(from_, Place) and isinstance(to, Place):
+            check_apart(from_.path, listing.root, to.path)
         self._check_room(listing, to)
         transfer = Transfer(
             source=from_.text,
@@ -107,22 +132,37 @@ class TransferService:
             drive=to.drive,
             rate_B_per_s=rate_B_per_s,
             host=self._origin.host,
+            is_left=is_left,
         )
         return self._catalog.transfers.begin(transfer, decide.reconcile((), listing).queued)
 
-    def _look(self, source: Place) -> Listing:
-        listing = self._machine.trees.look(source.path)
+    def _side(self, place: Place | RemotePlace, *, is_source: bool = False) -> LocalSide | RemoteSide:
+        if isinstance(place, RemotePlace):
+            return RemoteSide(self._machine.remotes.open(place.remote), place.path, is_source=is_source)
+        files, trees = self._machine.files, self._machine.trees
+        return LocalSide(place.path, place.drive, files, trees, is_source=is_source)
+
+    def _look(self, source: Side, text: str) -> Listing:
+        listing = source.look()
         if listing is None or not (listing.files or listing.unreadable):
             what = "nothing is there" if listing is None else "no file is there"
             raise NothingToCopy(
-                f"{what}: {source.text}",
-                where=source.text,
+                f"{what}: {text}",
+                where=text,
                 do="look whether its drive is mounted, and name a directory that holds files",
             )
         return listing
 
-    def _check_room(self, listing: Listing, to: Place) -> None:
-        needed_B = sum(seen.size_B for seen in listing.files if not self._is_there(to.path, seen))
+    def _check_room(self, listing: Listing, to: Place | RemotePlace) -> None:
+        side = self._side(to)
+        there = side.sizes([seen.path for seen in listing.files])
+        needed_B = sum(seen.size_B for seen in listing.files if there.get(seen.path) != seen.size_B)
+        if isinstance(side, RemoteSide):
+            check_remote_room(side.remote, needed_B)
+        elif isinstance(to, Place):
+            self._check_drive_room(needed_B, to)
+
+    def _check_drive_room(self, needed_B: int, to: Place) -> None:
         free_B = self._machine.files.available_B(to.path)
         filled = to.usage.fill_fraction_after(needed_B) if to.usage else 0.0
         limit = to.usage.drive.limit_fraction if to.usage else 1.0
@@ -133,13 +173,6 @@ class TransferService:
                 where=f"storage.drives.{to.drive}" if to.drive else to.text,
                 do="free room there, raise the drive's limit in drives.toml, or name another place",
             )
-
-    def _is_there(self, destination: Path, seen: Seen) -> bool:
-        try:
-            state = self._machine.files.state(destination / unescape_name(seen.path))
-        except OSError:
-            return False
-        return state is not None and state.size_B == seen.size_B
 
     # ------------------------------------------------------------ doing it
     def work(
@@ -175,7 +208,7 @@ class TransferService:
             pace = self._pace(transfer, progress, should_stop)
             try:
                 done = self._pass(transfer, pace)
-            except (NothingToCopy, DriveMissing) as error:
+            except (NothingToCopy, DriveMissing, UnknownRemote, RemoteError) as error:
                 done = Outcome([error])
             problem = "; ".join(error.what for error in done.problems[:_N_NAMED])
             finished = self._catalog.transfers.finish(transfer_id, problem=problem)
@@ -197,14 +230,25 @@ class TransferService:
             )
         return transfer
 
-    def _check_drives(self, *names: str | None) -> Mapping[str, DriveUsage]:
+    def _ends(self, transfer: Transfer) -> tuple[LocalSide | RemoteSide, LocalSide | RemoteSide]:
+        """Return both sides of a transfer; DriveMissing, UnknownRemote and RemoteError where one cannot be used."""
         usages = {usage.drive.name: usage for usage in self._drives.usages()}
-        for name in names:
-            if name is not None and name not in usages:
-                raise DriveMissing(f"drives.toml names no drive {name}", where="drives.toml", do="name it there again")
-            if name is not None:
-                check_mounted(usages[name])
-        return usages
+        texts = ((transfer.source, transfer.source_drive), (transfer.destination, transfer.drive))
+        places = [self._place(text, name, usages) for text, name in texts]
+        # not before both are there: a drive is marked by whoever writes to it for the first time
+        if isinstance(places[1], Place) and places[1].usage is not None:
+            self._drives.register(places[1].usage)
+        return self._side(places[0], is_source=True), self._side(places[1])
+
+    def _place(self, text: str, name: str | None, usages: Mapping[str, DriveUsage]) -> Place | RemotePlace:
+        remote = split_remote(text)
+        if remote is not None:
+            return remote
+        if name is not None and name not in usages:
+            raise DriveMissing(f"drives.toml names no drive {name}", where="drives.toml", do="name it there again")
+        if name is not None:
+            check_mounted(usages[name])
+        return Place(Path(unescape_name(text)), usages[name] if name else None)
 
     def _pace(self, transfer: Transfer, progress: Progress | None, should_stop: ShouldStop) -> Pace:
         return Pace(
@@ -217,21 +261,22 @@ class TransferService:
         )
 
     def _pass(self, transfer: Transfer, pace: Pace) -> Outcome:
-        usages = self._check_drives(transfer.source_drive, transfer.drive)
-        if transfer.drive is not None:
-            self._drives.register(usages[transfer.drive])
+        source, destination = self._ends(transfer)
         copier = FileCopier(
             self._catalog,
-            self._machine.files,
-            transfer=transfer,
-            root=self._machine.trees.root(Path(unescape_name(transfer.source))),
+            carrier_between(source, destination, self._machine.files, transfer),
+            source=source,
+            destination=destination,
             origin=self._origin,
             clock=self._clock,
             entered_from_B=self._entered_from_B,
         )
-        return TransferPass(self._catalog, self._machine, copier, transfer=transfer, pace=pace).run()
+        turns, ends = self._machine.turns, (source, destination)
+        return TransferPass(self._catalog, turns, copier, transfer=transfer, pace=pace, ends=ends).run()
 
     def _notes(self, transfer: Transfer) -> tuple[str, ...]:
+        if split_remote(transfer.source) or split_remote(transfer.destination):
+            return ()
         source, destination = (Path(unescape_name(path)) for path in (transfer.source, transfer.destination))
         if self._machine.trees.device(source) != self._machine.trees.device(destination):
             return ()
@@ -260,11 +305,14 @@ class TransferService:
 
         Raises
         ------
-        TransferStopped, TransferNotFound, TransferRunning, OtherHost, DriveMissing
-            Of a drive that is not there nothing is said.
+        TransferStopped, TransferNotFound, TransferRunning, OtherHost, DriveMissing, RemoteError
+            Of a drive or a remote that is not there nothing is said.
         """
         transfer = self._load(transfer_id)
-        self._check_drives(transfer.drive)
-        with self._machine.turns.at_transfer(transfer_id):
+        usages = {usage.drive.name: usage for usage in self._drives.usages()}
+        destination = self._side(self._place(transfer.destination, transfer.drive, usages))
+        turns = self._machine.turns
+        with turns.at_transfer(transfer_id):
             pace = self._pace(transfer, progress, should_stop)
-            return Verifier(self._catalog, self._machine, transfer=transfer, clock=self._clock, pace=pace).run()
+            verifier = Verifier(self._catalog, turns, destination, transfer=transfer, clock=self._clock, pace=pace)
+            return verifier.run()

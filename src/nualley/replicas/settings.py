@@ -1,6 +1,7 @@
 """Settings of replicas: ``[replicas]`` of ``experiment.toml``."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -66,6 +67,9 @@ class PlacementSettings(BaseModel):
     keep_free_B: SizeB = Field(
         default=0, alias="keep_free", description="Bytes that stay free on a drive [B], beside its limit."
     )
+    remotes: tuple[str, ...] = Field(
+        default=(), description="Remotes of drives.toml that get a copy each, before drives get more than one."
+    )
 
 
 class ReplicasSettings(BaseModel):
@@ -86,6 +90,16 @@ class ReplicasSettings(BaseModel):
         alias="scrub",
         description='Bytes of each drive whose replicas the worker reads again every day [B]; "0 B": none.',
     )
+    scrub_remotes_B: SizeB = Field(
+        default=0,
+        alias="scrub_remotes",
+        description='Bytes of each remote whose replicas the worker fetches again every day [B]; "0 B": none, since '
+        "some let themselves be paid for it.",
+    )
+    rclone: Path | None = Field(
+        default=None,
+        description="The rclone that reaches remotes; by default the one of nualley[remotes], else that of PATH.",
+    )
     placement: Mapping[str, PlacementSettings] = Field(
         default_factory=dict,
         description="Copies by stage; a stage that is not named has 2 copies where it is raw, else 1.",
@@ -102,7 +116,7 @@ class ReplicasSettings(BaseModel):
         said = self.placement.get(stage)
         if said is None:
             return Policy(_DEFAULT_COPIES.get(stage, 1), _roles(stage))
-        return Policy(said.copies, said.roles or _roles(stage), said.keep_free_B)
+        return Policy(said.copies, said.roles or _roles(stage), said.keep_free_B, said.remotes)
 
 
 _DEFAULT_COPIES = {"raw": 2}  # whatever else there is can be made again

@@ -1,17 +1,16 @@
 """Copies of a transfer, read back from their drive: what is found is what the catalog knows afterwards."""
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 from nualley.catalog import Catalog, CopyState, ReplicaState, Transfer, TransferFile
-from nualley.core import Clock, NualleyError, escape_name, unescape_name
+from nualley.core import Clock, NualleyError
 from nualley.replicas import decide
 from nualley.replicas.errors import CopyDamaged, CopyGone
 from nualley.replicas.models import Verification
 from nualley.replicas.pace import Pace
-from nualley.replicas.working import Machine
-from nualley.storage import SourceUnreadable, SourceVanished, read_back
+from nualley.replicas.ports import Turns
+from nualley.replicas.sides import Side
+from nualley.storage import SourceUnreadable, SourceVanished
 
 _N_NAMED = 3
 
@@ -23,8 +22,10 @@ class Verifier:
     ----------
     catalog : Catalog
         The record.
-    machine : Machine
-        The machine.
+    turns : Turns
+        Turns at devices and remotes.
+    destination : Side
+        Where the copies are.
     transfer : Transfer
         The transfer.
     clock : Clock
@@ -33,9 +34,19 @@ class Verifier:
         Told how far it is.
     """
 
-    def __init__(self, catalog: Catalog, machine: Machine, *, transfer: Transfer, clock: Clock, pace: Pace) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        turns: Turns,
+        destination: Side,
+        *,
+        transfer: Transfer,
+        clock: Clock,
+        pace: Pace,
+    ) -> None:
         self._catalog = catalog
-        self._machine = machine
+        self._turns = turns
+        self._destination = destination
         self._transfer = transfer
         self._clock = clock
         self._pace = pace
@@ -53,10 +64,10 @@ class Verifier:
         return Verification(transfers.transfer(number), n_files, n_files - len(problems), size_B, tuple(problems))
 
     def _verify(self, file: TransferFile) -> NualleyError | None:
-        path = Path(unescape_name(self._transfer.destination)) / unescape_name(file.path)
-        with self._machine.turns.at({self._machine.trees.device(path)}, self._pace.check_stop):
+        path = self._destination.address(file.path)
+        with self._turns.at({self._destination.device()}, self._pace.check_stop):
             try:
-                found = read_back(path, files=self._machine.files, progress=self._pace.file(file.size_B))
+                found = self._destination.read_back(file.path, self._pace.file(file.size_B))
             except SourceVanished:
                 self._note(path, ReplicaState.MISSING)
                 self._catalog.transfers.settle(replace(file, state=CopyState.QUEUED), None)
@@ -64,7 +75,7 @@ class Verifier:
             except SourceUnreadable as error:
                 self._note(path, ReplicaState.UNVERIFIED)
                 return error
-        if found == file.digests:
+        if file.digests is not None and decide.is_same(found, file.digests):
             self._note(path, ReplicaState.VERIFIED, verified_ns=self._clock.now_ns())
             if file.problem:
                 self._catalog.transfers.settle(replace(file, problem=""), None)
@@ -74,20 +85,18 @@ class Verifier:
         self._catalog.transfers.settle(replace(file, problem=damage.what), None)
         return damage
 
-    def _note(self, path: Path, state: ReplicaState, *, verified_ns: int | None = None) -> None:
+    def _note(self, path: str, state: ReplicaState, *, verified_ns: int | None = None) -> None:
         if self._transfer.drive is None:
             return
-        known = self._catalog.replica_at(self._transfer.drive, escape_name(os.fspath(path)))
+        known = self._catalog.replica_at(self._transfer.drive, path)
         if known is not None:
             self._catalog.update_replica(known.replica_id, state=state, verified_ns=verified_ns)
 
 
-def _gone(path: Path) -> CopyGone:
-    where = escape_name(os.fspath(path))
-    return CopyGone(f"{where} is gone", where=where, do="copy it again: nualley transfer resume")
+def _gone(path: str) -> CopyGone:
+    return CopyGone(f"{path} is gone", where=path, do="copy it again: nualley transfer resume")
 
 
-def _damaged(path: Path, what: str) -> CopyDamaged:
-    where = escape_name(os.fspath(path))
-    do = "look at the drive's SMART state; move the damaged copy away, then: nualley transfer resume"
-    return CopyDamaged(f"{where} {what}", where=where, do=do)
+def _damaged(path: str, what: str) -> CopyDamaged:
+    do = "look at the drive or the remote; move the damaged copy away, then: nualley transfer resume"
+    return CopyDamaged(f"{path} {what}", where=path, do=do)

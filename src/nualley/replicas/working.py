@@ -1,13 +1,11 @@
 """One pass over a transfer: look, copy, and look again until nothing differs."""
 
-import os
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from nualley.catalog import Catalog, CopyState, ReplicaState, Transfer, TransferFile
-from nualley.core import NualleyError, escape_name, unescape_name
+from nualley.core import NualleyError
 from nualley.replicas import decide
 from nualley.replicas.copying import FileCopier
 from nualley.replicas.errors import (
@@ -15,19 +13,28 @@ from nualley.replicas.errors import (
     CopyGone,
     FileGone,
     NothingToCopy,
+    RemoteFull,
+    RemoteNotSetUp,
+    RemoteRefused,
+    RemoteUnreachable,
     SourceIncomplete,
     SourceReplicaLost,
     StillWritten,
 )
 from nualley.replicas.models import Listing, Refused
 from nualley.replicas.pace import Pace
-from nualley.replicas.ports import Timer, Trees, Turns
+from nualley.replicas.places import NoRemotes
+from nualley.replicas.ports import Remotes, Timer, Trees, Turns
+from nualley.replicas.sides import Side
 from nualley.storage import DriveFailing, DriveFull, DriveReadOnly, DurableFiles
 
 N_LOOKS = 8
 """A source that still differs at so many looks is being written to."""
 
-_DRIVE_TROUBLE = (DriveFull, DriveReadOnly, DriveFailing)  # the next file would fail as well
+_TROUBLE = (  # the next file would fail as well
+    *(DriveFull, DriveReadOnly, DriveFailing),
+    *(RemoteUnreachable, RemoteRefused, RemoteFull, RemoteNotSetUp),
+)
 
 
 @dataclass(slots=True)
@@ -60,12 +67,18 @@ class Machine:
         Turns at devices.
     timer : Timer
         Measures and keeps the rate.
+    remotes : Remotes
+        What can be reached from it.
     """
 
     files: DurableFiles
     trees: Trees
     turns: Turns
     timer: Timer
+    remotes: Remotes = field(default_factory=NoRemotes)
+
+
+Ends = tuple[Side, Side]
 
 
 class TransferPass:
@@ -75,25 +88,27 @@ class TransferPass:
     ----------
     catalog : Catalog
         The record.
-    machine : Machine
-        The machine.
+    turns : Turns
+        Turns at devices and remotes.
     copier : FileCopier
         Copies one file.
     transfer : Transfer
         The transfer.
     pace : Pace
         Told how far it is.
+    ends : tuple of Side and Side
+        Where from and where to.
     """
 
     def __init__(
-        self, catalog: Catalog, machine: Machine, copier: FileCopier, *, transfer: Transfer, pace: Pace
+        self, catalog: Catalog, turns: Turns, copier: FileCopier, *, transfer: Transfer, pace: Pace, ends: Ends
     ) -> None:
         self._catalog = catalog
-        self._machine = machine
+        self._turns = turns
         self._copier = copier
         self._transfer = transfer
         self._pace = pace
-        self._source = Path(unescape_name(transfer.source))
+        self._source, self._destination = ends
         self._tried: set[TransferFile] = set()
         self._problem_by_path: dict[str, NualleyError] = {}
 
@@ -113,11 +128,11 @@ class TransferPass:
             trouble.append(_still_written(self._transfer))
         problems = [*self._problem_by_path.values(), *trouble, *self._judge(files, listing)]
         if not trouble:
-            problems += [_copy_gone(self._copier.destination(file)) for file in self._undone(files, there)]
+            problems += [_copy_gone(self._destination.address(file.path)) for file in self._undone(files, there)]
         return Outcome(list(dict.fromkeys(problems)), listing.skipped)
 
     def _look(self) -> Listing:
-        listing = self._machine.trees.look(self._source)
+        listing = self._source.look()
         if listing is None:
             raise NothingToCopy(
                 f"nothing is at {self._transfer.source} any more",
@@ -132,10 +147,12 @@ class TransferPass:
         files = transfers.files(number)
         queued = list(decide.reconcile(files, listing).queued)
         known, good = {file.path for file in queued}, self._good_replicas()
+        done = [file for file in files if file.state is CopyState.CATALOGUED and file.path not in known]
+        sizes_B = self._destination.sizes([file.path for file in done])
         queued += [
             replace(file, state=CopyState.QUEUED)
-            for file in files
-            if file.state is CopyState.CATALOGUED and file.path not in known and not self._is_done(file, good)
+            for file in done
+            if not self._is_done(file, good, is_there=sizes_B.get(file.path) == file.size_B)
         ]
         if queued:
             transfers.put_files(number, queued)
@@ -149,35 +166,27 @@ class TransferPass:
         known = self._catalog.transfers.known_below(self._transfer.drive, self._transfer.destination)
         return {replica.path: replica.file_id for replica in known if replica.state is ReplicaState.VERIFIED}
 
-    def _is_done(self, file: TransferFile, good: Mapping[str, int]) -> bool:
-        """Return whether a file is what the list says: the drive has it, and so has the record."""
+    def _is_done(self, file: TransferFile, good: Mapping[str, int], *, is_there: bool) -> bool:
+        """Return whether a file is what the list says: its place has it, and so has the record."""
         if file.problem:  # what was found damaged stays, as evidence, until somebody moves it away
-            return self._is_there(file)
+            return is_there
         is_entered = self._transfer.drive is None or file.file_id is None
-        where = escape_name(os.fspath(self._copier.destination(file)))
-        return self._is_there(file) and bool(file.xxh3_128) and (is_entered or good.get(where) == file.file_id)
-
-    def _is_there(self, file: TransferFile) -> bool:
-        try:
-            found = self._machine.files.state(self._copier.destination(file))
-        except OSError:
-            return False
-        return found is not None and found.size_B == file.size_B
+        where = self._destination.address(file.path)
+        return is_there and bool(file.xxh3_128) and (is_entered or good.get(where) == file.file_id)
 
     # ------------------------------------------------------------ copying
     def _copy(self, left: list[TransferFile]) -> list[NualleyError]:
         """Copy files in their order; return what makes going on useless."""
-        trees = self._machine.trees
-        devices = {trees.device(self._source), trees.device(Path(unescape_name(self._transfer.destination)))}
-        self._pace.expect(sum(2 * file.size_B for file in left))
+        devices, n_readings = {self._source.device(), self._destination.device()}, self._copier.n_readings
+        self._pace.expect(sum(n_readings * file.size_B for file in left))
         for file in left:
             self._tried.add(_key(file))
-            with self._machine.turns.at(devices, self._pace.check_stop):
-                error = self._copier.copy(file, self._pace.file(2 * file.size_B))
+            with self._turns.at(devices, self._pace.check_stop):
+                error = self._copier.copy(file, self._pace.file(n_readings * file.size_B))
             self._problem_by_path.pop(file.path, None)
             if error is not None:
                 self._problem_by_path[file.path] = error
-            if isinstance(error, _DRIVE_TROUBLE):
+            if isinstance(error, _TROUBLE):
                 return [error]
         return []
 
@@ -199,13 +208,13 @@ class TransferPass:
         """Name what the catalog knows to be at the source and the look did not find: a list from there was wrong."""
         if self._transfer.source_drive is None:
             return []
-        seen = {escape_name(os.fspath(listing.root / unescape_name(found.path))) for found in listing.files}
-        unseen = [escape_name(os.fspath(listing.root / unescape_name(each.path))) for each in listing.unreadable]
+        seen = {self._source.address(found.path) for found in listing.files}
+        unseen = [self._source.address(each.path) for each in listing.unreadable]
         lost: list[NualleyError] = []
         for replica in self._catalog.transfers.known_below(self._transfer.source_drive, self._transfer.source):
             if replica.path in seen or any(decide.is_in(replica.path, folder) for folder in unseen):
                 continue
-            if self._machine.files.state(Path(unescape_name(replica.path))) is not None:
+            if self._source.is_there(replica.path):
                 continue
             self._catalog.update_replica(replica.replica_id, state=ReplicaState.MISSING)
             lost.append(_lost(replica.path, self._transfer))
@@ -237,8 +246,7 @@ def _gone(transfer: Transfer, file: TransferFile) -> FileGone:
     )
 
 
-def _copy_gone(destination: Path) -> CopyGone:
-    where = escape_name(os.fspath(destination))
+def _copy_gone(where: str) -> CopyGone:
     return CopyGone(
         f"{where} was published, and is gone or has another size",
         where=where,

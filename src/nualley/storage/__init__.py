@@ -44,6 +44,8 @@ from nualley.storage.models import (
     OwnershipRule,
     Published,
     PublishStep,
+    Remote,
+    RemoteKind,
     Scan,
     UnownedDirectory,
     Usage,
@@ -52,13 +54,14 @@ from nualley.storage.models import (
 from nualley.storage.ownership import Ownership
 from nualley.storage.patterns import words_of
 from nualley.storage.ports import DurableFiles, OpenFile, Part, ScanRows, Volumes
-from nualley.storage.publication import Progress, publish, publish_made, read_back
+from nualley.storage.publication import Progress, SourceRead, publish, publish_made, read_back, read_source
 from nualley.storage.service import measure_drive, measure_drives
 from nualley.storage.settings import (
     DriveSettings,
     DropSettings,
     OwnershipSettings,
     PurgeSettings,
+    RemoteSettings,
     ScanSettings,
     StorageSettings,
 )
@@ -106,6 +109,9 @@ __all__ = [
     "Published",
     "PurgeSettings",
     "QuickReport",
+    "Remote",
+    "RemoteKind",
+    "RemoteSettings",
     "Scan",
     "ScanDamaged",
     "ScanFailed",
@@ -114,6 +120,7 @@ __all__ = [
     "ScanSettings",
     "ShortHistory",
     "SourceChanged",
+    "SourceRead",
     "SourceUnreadable",
     "SourceVanished",
     "StorageError",
@@ -136,6 +143,7 @@ __all__ = [
     "publish",
     "publish_made",
     "read_back",
+    "read_source",
     "separate",
     "words_of",
 ]

@@ -46,6 +46,35 @@ class NotedUsage:
     source: str = "unknown"
 
 
+class RemoteKind(StrEnum):
+    """What a remote is reached through."""
+
+    RCLONE = "rclone"
+    XROOTD = "xrootd"
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A place for files that is no drive of this machine.
+
+    Parameters
+    ----------
+    name : str
+        Its name in ``drives.toml``.
+    kind : RemoteKind
+        What it is reached through.
+    address : str
+        Where it begins: ``NAME:path`` as rclone knows it, or a URL of XRootD.
+    rclone_config : Path or None
+        rclone's file with addresses and passwords; None for rclone's own.
+    """
+
+    name: str
+    kind: RemoteKind
+    address: str
+    rclone_config: Path | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Drive:
     """A place for files.

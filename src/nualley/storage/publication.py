@@ -119,6 +119,52 @@ def read_back(path: Path, *, files: DurableFiles, progress: Progress | None = No
         return _digest(opened.read_into, advance=(lambda done_B: progress(done_B, size_B)) if progress else None)
 
 
+@dataclass(frozen=True, slots=True)
+class SourceRead:
+    """A file that was read whole, before something else copies it.
+
+    Parameters
+    ----------
+    digests : Digests
+        Of its bytes.
+    check_unchanged : callable
+        Raises SourceChanged, SourceVanished or SourceUnreadable where it is not what was read any more.
+    """
+
+    digests: Digests
+    check_unchanged: Callable[[], None]
+
+
+def read_source(
+    source: Path, *, files: DurableFiles, expected: Digests | None = None, progress: Progress | None = None
+) -> SourceRead:
+    """Read a file that something else than `publish` will copy.
+
+    Parameters
+    ----------
+    source : Path
+        A regular file that nobody writes to any more.
+    files : DurableFiles
+        The file systems.
+    expected : Digests, optional
+        What it has to hold.
+    progress : callable, optional
+        Told bytes done and bytes to do [B].
+
+    Raises
+    ------
+    SourceVanished, SourceUnreadable, SourceChanged, DigestMismatch
+        As for `publish`.
+    """
+    with reading(source):
+        opened = files.open(source)
+    with opened:
+        with reading(source):
+            steps = _Steps(files, source, opened.state(), progress)
+        digests = steps.read_source(source, opened, expected)
+    return SourceRead(digests, lambda: steps.check_unchanged(source))
+
+
 def publish_made(
     destination: Path,
     make: Callable[[Path], None],
@@ -188,7 +234,7 @@ class _Steps:
                 with self._writing():
                     part.set_mtime(self.source_state.mtime_ns)
                 self._settle(part, digests)
-                self._check_unchanged(source)
+                self.check_unchanged(source)
                 return self._give_name(part, digests, above)
             except BaseException as error:
                 # a part that the copy itself gave up is wrong, or in the way of a full drive
@@ -225,7 +271,7 @@ class _Steps:
 
         digests = _digest(read, advance=self._advance_from(0))
         self._check_read(source, digests, expected)
-        self._check_unchanged(source)
+        self.check_unchanged(source)
         return digests
 
     def compare(self, digests: Digests) -> Published:
@@ -317,7 +363,7 @@ class _Steps:
         if self.told:
             self.told(step, digests)
 
-    def _check_unchanged(self, source: Path) -> None:
+    def check_unchanged(self, source: Path) -> None:
         with reading(source):
             after = self.files.state(source)
         if after is None:

@@ -2,15 +2,15 @@
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from nualley.core import DAY_NS, SECOND_NS, UsageError, nearest, parse_duration_ns, parse_quantity
-from nualley.storage.models import Drive, DriveRole, NotedUsage, OwnershipRule
+from nualley.storage.models import Drive, DriveRole, NotedUsage, OwnershipRule, Remote, RemoteKind
 from nualley.storage.patterns import check_pattern, keys_of
 
 DEFAULT_REPLICA_PATH = "{drive}/{detector}/raw/{run}/{name}"
@@ -143,6 +143,63 @@ class DriveSettings(_Table):
     noted: NotedSettings | None = Field(default=None, description="Size and fill as somebody wrote them down.")
 
 
+_RCLONE_PLACE = re.compile(r"[\w.+@-][\w .+@-]*:[^\x00-\x1f]*")
+_XROOTD_PLACE = re.compile(r"roots?://[^/@\s?]+//[^\s?]*")
+
+
+def _rclone_place(place: str) -> str:
+    if _RCLONE_PLACE.fullmatch(place) is None:
+        raise UsageError(
+            f"{place!r} is no place of rclone",
+            do='write "NAME:path", where "rclone config" has made NAME; how it is reached, and passwords, stay there',
+        )
+    return place
+
+
+def _xrootd_place(place: str) -> str:
+    if _XROOTD_PLACE.fullmatch(place) is None:
+        raise UsageError(
+            f"{place!r} is no address of an XRootD server",
+            do='write "root://HOST:1094//path", without a login: XRootD takes it from the environment',
+        )
+    return place
+
+
+class RemoteSettings(_Table):
+    """A place that is no drive of this machine, ``[remotes.<name>]``; its password is never written here."""
+
+    rclone: Annotated[str, AfterValidator(_rclone_place)] | None = Field(
+        default=None,
+        description='What rclone knows, "NAME:path": NAME is what "rclone config" made, or the variables '
+        "RCLONE_CONFIG_NAME_TYPE and so on; address, login and password are there.",
+    )
+    rclone_config: Path | None = Field(
+        default=None,
+        description="rclone's file with addresses and passwords, outside of the experiment repository; by default its "
+        "own, ~/.config/rclone/rclone.conf.",
+    )
+    xrootd: Annotated[str, AfterValidator(_xrootd_place)] | None = Field(
+        default=None,
+        description='URL of a directory of an XRootD server, "root://HOST:1094//path"; the login is taken from the '
+        "environment (X509_USER_PROXY, BEARER_TOKEN_FILE).",
+    )
+
+    @model_validator(mode="after")
+    def _says_one_place(self) -> Self:
+        if (self.rclone is None) == (self.xrootd is None):
+            said = "no place" if self.rclone is None else "two places"
+            raise UsageError(f"it names {said}", do="give either rclone or xrootd")
+        if self.rclone_config is not None and self.rclone is None:
+            raise UsageError("rclone_config goes with rclone", do="leave it out")
+        return self
+
+    def to_remote(self, name: str) -> Remote:
+        """Return it as a value."""
+        if self.rclone is not None:
+            return Remote(name, RemoteKind.RCLONE, self.rclone, self.rclone_config)
+        return Remote(name, RemoteKind.XROOTD, self.xrootd or "")
+
+
 class PurgeSettings(_Table):
     """When the DAQ's own copy in a drop directory may go, ``purge`` of ``[[drop]]``."""
 
@@ -226,11 +283,19 @@ class ScanSettings(_Table):
     )
 
 
-def _drive_names(drives: Mapping[str, DriveSettings]) -> Mapping[str, DriveSettings]:
-    for name in drives:
-        if _NAME.fullmatch(name) is None:
-            raise UsageError(f"{name!r} is not a name for a drive", do="use lower-case letters, digits, '-' and '_'")
-    return drives
+T = TypeVar("T")
+
+
+def _names_of(thing: str) -> Callable[[Mapping[str, T]], Mapping[str, T]]:
+    def check(tables: Mapping[str, T]) -> Mapping[str, T]:
+        for name in tables:
+            if _NAME.fullmatch(name) is None:
+                raise UsageError(
+                    f"{name!r} is not a name for a {thing}", do="use lower-case letters, digits, '-' and '_'"
+                )
+        return tables
+
+    return check
 
 
 class StorageSettings(_Table):
@@ -240,12 +305,22 @@ class StorageSettings(_Table):
         default=DEFAULT_REPLICA_PATH,
         description="Where a file lies on a drive; keys: {drive} (its path), {detector}, {run} (number), {name}.",
     )
-    drives: Annotated[Mapping[str, DriveSettings], AfterValidator(_drive_names)] = Field(
+    drives: Annotated[Mapping[str, DriveSettings], AfterValidator(_names_of("drive"))] = Field(
         default_factory=dict, description="The drives by name."
+    )
+    remotes: Annotated[Mapping[str, RemoteSettings], AfterValidator(_names_of("remote"))] = Field(
+        default_factory=dict, description="Places that are no drives of this machine, by name; no drive has the same."
     )
     drop: tuple[DropSettings, ...] = Field(default=(), description="Directories that ingest watches.")
     ownership: tuple[OwnershipSettings, ...] = Field(default=(), description="Whose directories are, in this order.")
     scan: ScanSettings = Field(default=ScanSettings(), description="How often the worker looks at the drives.")
+
+    @model_validator(mode="after")
+    def _names_each_place_once(self) -> Self:
+        for name in self.remotes:
+            if name in self.drives:
+                raise UsageError(f"{name!r} is the name of a drive and of a remote", do="give one of them another name")
+        return self
 
     def resolve(self, directory: Path) -> "StorageSettings":
         """Return the same settings with every relative path starting at ``directory``.
@@ -265,7 +340,13 @@ class StorageSettings(_Table):
             for name, drive in self.drives.items()
         }
         drop = tuple(entry.model_copy(update={"path": _absolute(directory, entry.path)}) for entry in self.drop)
-        return self.model_copy(update={"drives": drives, "drop": drop})
+        remotes = {
+            name: remote.model_copy(update={"rclone_config": _absolute(directory, remote.rclone_config)})
+            if remote.rclone_config
+            else remote
+            for name, remote in self.remotes.items()
+        }
+        return self.model_copy(update={"drives": drives, "drop": drop, "remotes": remotes})
 
     def to_rules(self) -> tuple[OwnershipRule, ...]:
         """Return the rules of ownership in their order, after them the one that `replica_path` implies."""
@@ -285,6 +366,10 @@ class StorageSettings(_Table):
             )
             for name, drive in self.drives.items()
         )
+
+    def to_remotes(self) -> tuple[Remote, ...]:
+        """Return the remotes as values, in the order of the file."""
+        return tuple(remote.to_remote(name) for name, remote in self.remotes.items())
 
 
 def _absolute(directory: Path, path: Path) -> Path:

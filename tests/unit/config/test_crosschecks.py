@@ -130,3 +130,30 @@ def test_tokens_stand_outside_of_the_repository(repository: Broken, name: str) -
     repository.replace("experiment.toml", "[web]", f'[web]\n{name} = "tokens"')
     mistake = repository.only()
     assert (mistake.key, "secrets do not belong into git" in mistake.expected) == (f"web.{name}", True)
+
+
+REMOTE = '[remotes.nas]\nrclone = "lab:path"\n'
+
+
+def test_a_placement_on_an_unknown_remote(repository: Broken) -> None:
+    repository.append("drives.toml", f"\n{REMOTE}")
+    repository.append("experiment.toml", '\n[replicas.placement.raw]\ncopies = 2\nremotes = ["nsa"]\n')
+    mistake = repository.only()
+    assert (mistake.file, mistake.key, mistake.nearest) == (
+        "experiment.toml",
+        "replicas.placement.raw.remotes[0]",
+        "nas",
+    )
+    assert mistake.expected == "a remote of drives.toml: nas"
+
+
+def test_a_file_of_rclone_in_the_repository(repository: Broken) -> None:
+    repository.append("drives.toml", f'\n{REMOTE}rclone_config = "rclone.conf"\n')
+    mistake = repository.only()
+    assert mistake.key == "remotes.nas.rclone_config"
+    assert mistake.expected == "a file outside of the experiment repository: secrets do not belong into git"
+
+
+def test_a_remote_called_as_a_drive(repository: Broken) -> None:
+    repository.append("drives.toml", '\n[remotes.data1]\nrclone = "lab:path"\n')
+    assert "'data1' is the name of a drive and of a remote" in str(repository.only())

@@ -7,7 +7,15 @@ import pytest
 
 from nualley.catalog import ReplicaState
 from nualley.ingest import RegisteredDrives
-from nualley.replicas import NotEnoughCopies, PlacementSettings, Placer, ReplicasSettings, destination_of
+from nualley.replicas import (
+    NotEnoughCopies,
+    PlacementSettings,
+    Placer,
+    RemotePlace,
+    ReplicasSettings,
+    destination_of,
+)
+from nualley.testing.remotes import FolderRemote, SomeRemotes
 from tests.unit.ingest.site import SeparateVolumes
 from tests.unit.replicas.world import FOLDER, RUN, World
 
@@ -104,3 +112,45 @@ def test_files_in_the_root_of_a_drive_are_not_copied_with_all_of_it(world: World
     (loose,) = [each for each in placements if each.directory == str(world.folder / "data1")]
     with pytest.raises(NotEnoughCopies, match="lie in the root of drive data1"):
         destination_of(loose, usages)
+
+
+# ---------------------------------------------------------------- remotes
+def placer_with_remotes(world: World, settings: ReplicasSettings) -> Placer:
+    drives = RegisteredDrives(world.drives, SeparateVolumes(), world.catalog)
+    return Placer(world.catalog, drives, settings, ["nas", "site"])
+
+
+def test_a_remote_that_is_named_gets_its_copy_first(world: World) -> None:
+    there = FolderRemote("nas", world.folder / "nas")
+    world.use(SomeRemotes(there))
+    settings = copies(3, remotes=("nas",))
+    plan = placer_with_remotes(world, settings).plan([RUN.run_id])
+    assert plan.placements[0].drive == "nas"
+    assert len(plan.placements) == 2
+    usages = RegisteredDrives(world.drives, SeparateVolumes(), world.catalog).usages()
+    for placement in plan.placements:
+        source, destination = destination_of(placement, usages)
+        assert world.service.work(world.service.begin(source, destination).transfer_id).is_finished
+    assert sorted(path.name for path in (there.folder / FOLDER).iterdir()) == ["wave0.dat", "wave1.dat"]
+    after = placer_with_remotes(world, settings).plan([RUN.run_id])
+    assert (after.placements, after.n_lacking_by_stage) == ((), {}), "a copy on a remote counts"
+    assert not placer_with_remotes(world, copies(2)).plan([RUN.run_id]).placements
+
+
+def test_what_only_a_remote_has_comes_back(world: World) -> None:
+    there = FolderRemote("nas", world.folder / "nas")
+    world.use(SomeRemotes(there))
+    assert world.copy(world.source, RemotePlace("nas", FOLDER)).is_finished
+    for replica in world.replicas_on("data1").values():
+        world.catalog.update_replica(replica.replica_id, state=ReplicaState.MISSING)
+    plan = placer_with_remotes(world, copies(2, remotes=("nas", "site"))).plan([RUN.run_id])
+    (placement,) = plan.placements
+    assert (placement.source_drive, placement.directory) == ("nas", f"nas:/{FOLDER}")
+    assert placement.drive.startswith("data"), "from one remote to another nothing is copied"
+    usages = RegisteredDrives(world.drives, SeparateVolumes(), world.catalog).usages()
+    source, destination = destination_of(placement, usages)
+    assert source == RemotePlace("nas", FOLDER)
+    report = world.service.work(world.service.begin(source, destination).transfer_id)
+    assert report.is_finished, report.problems
+    assert len(world.replicas_on(placement.drive)) >= 2
+    assert not placer_with_remotes(world, copies(2)).plan([RUN.run_id]).placements

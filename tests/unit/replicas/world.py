@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,7 +10,16 @@ from nualley.catalog import CopyState, FileRecord, Replica, ReplicaState, Run, T
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
 from nualley.core import Clock, SystemClock, digest_file, escape_name, unescape_name
 from nualley.ingest import RegisteredDrives
-from nualley.replicas import Machine, Origin, SystemTimer, Timer, TransferReport, TransferService, may_source_go
+from nualley.replicas import (
+    Machine,
+    Origin,
+    Remotes,
+    SystemTimer,
+    Timer,
+    TransferReport,
+    TransferService,
+    may_source_go,
+)
 from nualley.replicas.adapters.trees import PosixTrees
 from nualley.replicas.adapters.turns import LockedTurns
 from nualley.storage import Drive, DriveRole, DurableFiles, Volumes
@@ -67,14 +77,25 @@ class World:
         self.machine = Machine(
             files or PosixFiles(), trees or PosixTrees(), LockedTurns(folder / "run", 1), timer or SystemTimer()
         )
-        self.service = TransferService(
-            self.catalog,
-            self.machine,
-            drives=RegisteredDrives(self.drives, volumes or SeparateVolumes(), self.catalog),
-            origin=Origin("nualley", "digest", host),
-            clock=self.clock,
-            entered_from_B=entered_from_B,
-        )
+        registered = RegisteredDrives(self.drives, volumes or SeparateVolumes(), self.catalog)
+
+        def serve(machine: Machine) -> TransferService:
+            return TransferService(
+                self.catalog,
+                machine,
+                drives=registered,
+                origin=Origin("nualley", "digest", host),
+                clock=self.clock,
+                entered_from_B=entered_from_B,
+            )
+
+        self._serve = serve
+        self.service = serve(self.machine)
+
+    def use(self, remotes: Remotes) -> None:
+        """Have other remotes from now on."""
+        self.machine = replace(self.machine, remotes=remotes)
+        self.service = self._serve(self.machine)
 
     def __enter__(self) -> Self:
         return self

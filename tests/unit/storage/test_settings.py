@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from nualley.core import DAY_NS
-from nualley.storage import Drive, DriveRole, StorageSettings
+from nualley.storage import Drive, DriveRole, Remote, RemoteKind, StorageSettings
 
 TEXT = """
 replica_path = "{drive}/{detector}/raw/{run}/{name}"
@@ -106,3 +106,37 @@ def test_every_field_is_described() -> None:
     for model in (schema, *schema["$defs"].values()):
         for name, field in model.get("properties", {}).items():
             assert field.get("description") or "$ref" in field, name
+
+
+def test_remotes_are_values() -> None:
+    text = """
+[remotes.nas]
+rclone = "lab-nas:coherent/raw"
+rclone_config = "../rclone.conf"
+
+[remotes.grid]
+xrootd = "root://se.example.org:1094//store/coherent"
+"""
+    settings = StorageSettings.model_validate(tomllib.loads(text)).resolve(Path("/experiment"))
+    assert settings.to_remotes() == (
+        Remote("nas", RemoteKind.RCLONE, "lab-nas:coherent/raw", Path("/experiment/../rclone.conf")),
+        Remote("grid", RemoteKind.XROOTD, "root://se.example.org:1094//store/coherent"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('rclone = ":sftp,host=nas,pass=secret:path"', "is no place of rclone"),
+        ('rclone = "nas,pass=secret:path"', "is no place of rclone"),
+        ('rclone = "/data"', 'write "NAME:path"'),
+        ('xrootd = "root://ada:secret@se.example.org//store"', "is no address of an XRootD server"),
+        ('xrootd = "https://se.example.org//store"', "is no address of an XRootD server"),
+        ("", "it names no place"),
+        ('rclone = "a:"\nxrootd = "root://h//p"', "it names two places"),
+        ('xrootd = "root://h//p"\nrclone_config = "x"', "rclone_config goes with rclone"),
+    ],
+)
+def test_a_remote_that_is_refused(text: str, expected: str) -> None:
+    with pytest.raises(ValidationError, match=expected):
+        StorageSettings.model_validate(tomllib.loads(f"[remotes.nas]\n{text}"))

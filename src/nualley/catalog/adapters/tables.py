@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -222,6 +223,7 @@ transfer = Table(
     Column("problem", Text, nullable=False),
     Column("created_ns", BigInteger, nullable=False),
     Column("finished_ns", BigInteger),
+    Column("is_left", Boolean, nullable=False, server_default=false()),
     Index(None, "finished_ns"),
 )
 

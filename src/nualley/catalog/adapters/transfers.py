@@ -88,6 +88,16 @@ class SqlTransfers:
 
         return self._write(work)
 
+    def leave(self, transfer_id: int, *, is_left: bool) -> Transfer:
+        """Enter whether the worker goes on with a transfer."""
+
+        def work(connection: Connection) -> Transfer:
+            table = tables.transfer
+            connection.execute(update(table).where(table.c.transfer_id == transfer_id).values(is_left=is_left))
+            return _load(connection, transfer_id)
+
+        return self._write(work)
+
     def _insert(self, connection: Connection, transfer_id: int, files: Sequence[TransferFile]) -> None:
         now_ns = self._clock.now_ns()
         for chunk in _chunks(files):

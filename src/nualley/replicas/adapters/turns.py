@@ -31,26 +31,26 @@ class LockedTurns:
         self._sleep = sleep
 
     @contextmanager
-    def at(self, devices: Collection[int], waits: Callable[[], object]) -> Iterator[None]:
+    def at(self, devices: Collection[int | str], waits: Callable[[], object]) -> Iterator[None]:
         """Wait for a turn at each device, in one order for all: nobody waits for one who waits for him.
 
         Parameters
         ----------
-        devices : collection of int
-            Their numbers.
+        devices : collection of int or str
+            Their numbers; of a remote its name.
         waits : callable
             Called again and again meanwhile; what it raises ends the waiting.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as held:
-            for device in sorted(set(devices)):
+            for device in sorted(set(devices), key=str):
                 while (descriptor := self._try(device)) is None:
                     waits()
                     self._sleep(_TRY_EACH_S)
                 held.callback(os.close, descriptor)
             yield
 
-    def _try(self, device: int) -> int | None:
+    def _try(self, device: int | str) -> int | None:
         for number in range(self._n_streams):
             descriptor = try_lock(self._folder / f"copy-{device}-{number}.lock")
             if descriptor is not None:

@@ -1,0 +1,156 @@
+"""The two sides of a transfer: a directory of this machine, or one of a remote, and what is there."""
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from nualley.core import Digests, escape_name, unescape_name
+from nualley.replicas.models import Listing
+from nualley.replicas.places import remote_text
+from nualley.replicas.ports import RemoteFiles, Trees
+from nualley.storage import DurableFiles, Progress, read_back
+
+
+class Side(Protocol):
+    """Where the files of a transfer are, or where they go."""
+
+    name: str | None
+    """Of the drive or the remote; None where it is on neither."""
+
+    def device(self) -> int | str:
+        """Return what turns are taken at."""
+        ...
+
+    def address(self, path: str) -> str:
+        """Return under which text the record knows a file of it."""
+        ...
+
+    def look(self) -> Listing | None:
+        """Return what is there now; None where nothing is."""
+        ...
+
+    def sizes(self, paths: Collection[str]) -> Mapping[str, int]:
+        """Return how large those of some of its files are that are there [B]."""
+        ...
+
+    def is_there(self, address: str) -> bool:
+        """Return whether a file is at an address of it."""
+        ...
+
+    def read_back(self, path: str, progress: Progress) -> Digests:
+        """Return the digests of what it gives back of a file; SourceVanished, SourceUnreadable, RemoteError."""
+        ...
+
+
+class LocalSide:
+    """A directory of this machine, or one file.
+
+    Parameters
+    ----------
+    path : Path
+        The directory or file.
+    name : str or None
+        The drive that it lies on.
+    files : DurableFiles
+        The file systems.
+    trees : Trees
+        Looks at what is there.
+    is_source : bool
+        Whether it may be one file.
+    """
+
+    def __init__(
+        self, path: Path, name: str | None, files: DurableFiles, trees: Trees, *, is_source: bool = False
+    ) -> None:
+        self.name = name
+        self.root = trees.root(path) if is_source else path
+        self._path = path
+        self._files = files
+        self._trees = trees
+
+    def device(self) -> int:
+        """Return the device under it."""
+        return self._trees.device(self._path)
+
+    def path(self, path: str) -> Path:
+        """Return where a file of it is."""
+        return self.root / unescape_name(path)
+
+    def address(self, path: str) -> str:
+        """Return the path of a file, escaped."""
+        return escape_name(os.fspath(self.path(path)))
+
+    def look(self) -> Listing | None:
+        """Return what is there now."""
+        return self._trees.look(self._path)
+
+    def sizes(self, paths: Collection[str]) -> Mapping[str, int]:
+        """Return how large those of some of its files are that are there [B]."""
+        return {path: size_B for path in paths if (size_B := self._size_B(path)) is not None}
+
+    def _size_B(self, path: str) -> int | None:
+        try:
+            found = self._files.state(self.path(path))
+        except OSError:
+            return None
+        return None if found is None else found.size_B
+
+    def is_there(self, address: str) -> bool:
+        """Return whether a file is at an address of it."""
+        return self._files.state(Path(unescape_name(address))) is not None
+
+    def read_back(self, path: str, progress: Progress) -> Digests:
+        """Return the digests of what the drive gives back of a file."""
+        return read_back(self.path(path), files=self._files, progress=progress)
+
+
+class RemoteSide:
+    """A directory of a remote, or one file.
+
+    Parameters
+    ----------
+    remote : RemoteFiles
+        The remote.
+    path : str
+        The directory or file below it.
+    is_source : bool
+        Whether it may be one file.
+    """
+
+    def __init__(self, remote: RemoteFiles, path: str, *, is_source: bool = False) -> None:
+        self.name: str | None = remote.name
+        self.remote = remote
+        is_file = is_source and path in remote.sizes([path])
+        self._root = path.rpartition("/")[0] if is_file else path
+        self._path = path
+
+    def device(self) -> str:
+        """Return a text of the remote: as many copies at a time as a device gets."""
+        return f"remote-{self.name}"
+
+    def path(self, path: str) -> str:
+        """Return where a file of it is, below the remote."""
+        return f"{self._root}/{path}" if self._root else path
+
+    def address(self, path: str) -> str:
+        """Return the address of a file."""
+        return remote_text(self.remote.name, self.path(path))
+
+    def look(self) -> Listing | None:
+        """Return what is there now."""
+        return self.remote.look(self._path)
+
+    def sizes(self, paths: Collection[str]) -> Mapping[str, int]:
+        """Return how large those of some of its files are that are there [B]."""
+        by_path = {self.path(path): path for path in paths}
+        return {by_path[path]: size_B for path, size_B in self.remote.sizes(by_path).items()}
+
+    def is_there(self, address: str) -> bool:
+        """Return whether a file is at an address of it."""
+        path = address.partition(":/")[2]
+        return path in self.remote.sizes([path])
+
+    def read_back(self, path: str, progress: Progress) -> Digests:
+        """Return the digests of what the remote gives back of a file."""
+        return self.remote.digests(self.path(path), lambda done_B: progress(done_B, 0))
