@@ -1,5 +1,6 @@
 """The command as a process: what its stdout cannot hold, who stops reading it, and Ctrl-C at any moment."""
 
+import ast
 import json
 import os
 import signal
@@ -158,6 +159,17 @@ def test_a_closed_stream_is_no_stream(experiment: Path, closed: str) -> None:
     )
     assert done.returncode == 0
     assert b"Traceback" not in done.stderr
+
+
+# ------------------------------------------------------------------ a quick start
+def test_what_is_loaded_is_not_looked_through_for_garbage(experiment: Path) -> None:
+    at_the_end = "atexit.register(lambda: print([gc.isenabled(), gc.get_freeze_count(), len(gc.get_objects())]))"
+    program = f"import atexit, gc, sys\nfrom nualley.cli import main\n{at_the_end}\nsys.exit(main())"
+    words = [sys.executable, "-c", program, "check"]
+    done = subprocess.run(words, cwd=experiment, env=environment(), capture_output=True, text=True, check=True)
+    is_enabled, n_frozen, n_others = ast.literal_eval(done.stdout.splitlines()[-1])
+    assert is_enabled, "a command that runs for months throws away what is garbage"
+    assert n_frozen > n_others
 
 
 # ------------------------------------------------------------------ Ctrl-C

@@ -1,5 +1,6 @@
 """Where the command begins: from its first moment on Ctrl-C ends it quietly, also while it is being loaded."""
 
+import gc
 import os
 import signal
 import sys
@@ -14,9 +15,12 @@ def main() -> int:
     is_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_heard:
         signal.signal(signal.SIGINT, _end_at_once)
+    gc.disable()  # nothing that is loaded is thrown away again: to look through it takes a quarter of a short command
     from nualley.cli.main import main as run  # takes a while, and Ctrl-C may come meanwhile
 
     def begin() -> None:
+        gc.freeze()
+        gc.enable()
         if is_heard:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
