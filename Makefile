@@ -13,6 +13,8 @@ PYTEST_ARGS ?=
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# what is compiled is kept: the tests start a thousand processes, each of which would compile what it imports
+unexport PYTHONDONTWRITEBYTECODE
 export VIRTUAL_ENV := $(abspath $(VENV))
 # uv carries its own certificates; behind a TLS proxy it must take the machine's
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
