@@ -64,5 +64,22 @@ def test_what_reads_the_configuration_alone_imports_nothing_heavy(words: list[st
     assert imported(words, HEAVY, experiment) == []
 
 
+_CHILD = """
+import runpy, sys
+try:
+    runpy.run_module("nualley.app.keeper", run_name="__main__")
+except SystemExit as end:  # whoever started it is not this parent
+    assert end.code == 1
+import pyarrow
+pyarrow.array([1])  # looks for pandas
+print(*sorted({"nualley.config", "pandas", "sqlalchemy"} & sys.modules.keys()))
+"""
+
+
+def test_a_child_that_seals_loads_neither_configuration_nor_pandas() -> None:
+    words = [sys.executable, "-c", _CHILD, "0", "folder", "seal", "0"]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "\n"
+
+
 def test_the_probe_sees_an_import(experiment: Path) -> None:
     assert imported(["runs", "list"], ("sqlalchemy",), experiment) == ["sqlalchemy"]

@@ -172,6 +172,15 @@ def test_what_is_loaded_is_not_looked_through_for_garbage(experiment: Path) -> N
     assert n_frozen > n_others
 
 
+def test_a_command_loads_no_pandas(experiment: Path) -> None:
+    look = "import pyarrow; pyarrow.array([1]); print('pandas' in sys.modules)"
+    at_the_end = f"atexit.register(lambda: exec({look!r}))"
+    program = f"import atexit, sys\nfrom nualley.cli import main\n{at_the_end}\nsys.exit(main())"
+    words = [sys.executable, "-c", program, "check"]
+    done = subprocess.run(words, cwd=experiment, env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 # ------------------------------------------------------------------ Ctrl-C
 WAITING = """
 import os, pathlib, time

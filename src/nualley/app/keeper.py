@@ -5,6 +5,7 @@ The child dies with its parent, and what it does is crash-safe at every step: th
 
 import asyncio
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ import structlog
 from nualley.app.archive import open_compactor, open_sealer
 from nualley.app.logs import configure_logs
 from nualley.app.trace_rules import rules_from_json, rules_to_json
-from nualley.core import NualleyError, reason
+from nualley.core import NualleyError, keep_pandas_out, reason
 from nualley.physics import TraceRule
 
 _NICENESS = 5
@@ -174,4 +175,6 @@ def _die_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
+    keep_pandas_out()
+    gc.freeze()  # what is loaded stays: at the end nobody looks through it for garbage
     sys.exit(main(sys.argv[1:]))

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from nualley.archive import PvPolicy
 from nualley.archive.changes import Plan
-from nualley.config import Configuration
 from nualley.physics import TraceRule
+
+if TYPE_CHECKING:
+    from nualley.config import Configuration  # slow to load, and no child process needs it
 
 Rules = Mapping[str, TraceRule]
 
@@ -22,7 +25,7 @@ def trace_rules(plan: Plan) -> dict[str, TraceRule]:
     return {part.name: rule for pv, rule in found.items() if rule for part in plan.aliases.resolve(pv)}
 
 
-def declared_rule(configuration: Configuration, pv: str) -> TraceRule:
+def declared_rule(configuration: "Configuration", pv: str) -> TraceRule:
     """Return how traces of a PV are to be averaged, as the experiment repository says; plainly where it does not."""
     groups = configuration.pv_groups.values()
     policies = [group.pv[pv] for group in groups if pv in group.pv]

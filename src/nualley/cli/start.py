@@ -17,6 +17,9 @@ def main() -> int:
         signal.signal(signal.SIGINT, _end_at_once)
     gc.disable()  # nothing that is loaded is thrown away again: to look through it takes a quarter of a short command
     from nualley.cli.main import main as run  # takes a while, and Ctrl-C may come meanwhile
+    from nualley.core import keep_pandas_out
+
+    keep_pandas_out()
 
     def begin() -> None:
         gc.freeze()

@@ -1,5 +1,6 @@
 """What every part shares: errors, time, intervals, names, quantities, digests, JSON, folders, processes, events."""
 
+from nualley.core.arrow import keep_pandas_out
 from nualley.core.digests import Digester, Digests, digest_file
 from nualley.core.errors import (
     ConfigurationError,
@@ -64,6 +65,7 @@ __all__ = [
     "format_size",
     "format_time",
     "free_B",
+    "keep_pandas_out",
     "make_folders",
     "make_run_id",
     "nearest",
