@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 VENDOR := src/nualley/web/static/vendor
 STAMPS := $(VENV)/stamps
 PYTEST_ARGS ?=
+# of the tests; one more than two cores: half of a test is waiting, for a disk, a process or an IOC
+WORKERS ?= 3
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -64,7 +66,7 @@ demo: install  ## a miniature Neutrino Alley and the product beside it; Ctrl-C s
 # ---------------------------------------------------------------- tests and checks
 .PHONY: test
 test: install system  ## the whole test suite (at most 10 minutes on 2 cores)
-	$(BIN)/pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: test-clients
 test-clients: install  ## Archiver Appliance clients of others, in environments of their own, read our server (a minute to install)

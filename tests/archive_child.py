@@ -50,7 +50,8 @@ class ArchiveChild:
         command = [sys.executable, "-m", "nualley.cli", "up", "archive", "--experiment", str(self.folder)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)  # ours
-        self.until(lambda: role_state(open_site(self.folder).configuration.store, "archive").control)
+        store = open_site(self.folder).configuration.store
+        self.until(lambda: role_state(store, "archive").control)
 
     def stop(self) -> None:
         """Stop it; what it received is durable then."""

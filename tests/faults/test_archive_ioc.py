@@ -39,7 +39,8 @@ class Product:
 
     def start(self) -> None:
         self.process = self.spawn()
-        self.until(lambda: role_state(open_site(self.folder).configuration.store, "archive").control)
+        store = open_site(self.folder).configuration.store
+        self.until(lambda: role_state(store, "archive").control)
 
     def spawn(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "nualley.cli", "up", "archive", "--experiment", str(self.folder)]

@@ -61,7 +61,8 @@ class Archive:
         command = [sys.executable, "-m", "nualley.cli", "up", "archive", "--experiment", str(self.folder)]
         with (self.folder.parent / "log").open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environ, stdout=log, stderr=log)
-        self.until(lambda: role_state(open_site(self.folder).configuration.store, "archive").control)
+        store = open_site(self.folder).configuration.store
+        self.until(lambda: role_state(store, "archive").control)
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)

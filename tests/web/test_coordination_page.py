@@ -11,7 +11,12 @@ import pytest
 from nualley.web.pages import STATIC
 from tests.web.conftest import Running, Watched
 
-pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.xdist_group("pages"),  # one browser, and one server of what they only look at
+    pytest.mark.browser,
+    pytest.mark.enable_socket,
+    pytest.mark.timeout(180),
+]
 
 Look = Callable[..., Watched]
 PARTS = ("drives", "usage", "unowned", "copies", "transfers", "problems", "run-lists", "week")

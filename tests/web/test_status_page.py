@@ -12,7 +12,12 @@ from nualley.core import SECOND_NS, SystemClock
 from tests.web.bench import POWER, connected, sample
 from tests.web.conftest import Running, Served, Watched
 
-pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.xdist_group("pages"),  # one browser, and one server of what they only look at
+    pytest.mark.browser,
+    pytest.mark.enable_socket,
+    pytest.mark.timeout(180),
+]
 
 Look = Callable[..., Watched]
 
