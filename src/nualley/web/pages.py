@@ -1,7 +1,7 @@
 """Templates: the status becomes the fragments of the page."""
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import xxhash
@@ -36,6 +36,15 @@ def make_environment() -> Environment:
     return environment
 
 
+@cache
+def _page_environment() -> Environment:
+    """Return the environment of the status page: made once, for templates are slow to compile."""
+    environment = make_environment()
+    environment.filters["rank"] = rank
+    environment.globals["SYMBOLS"] = SYMBOLS
+    return environment
+
+
 class Pages:
     """The templates of the pages.
 
@@ -43,9 +52,7 @@ class Pages:
     """
 
     def __init__(self) -> None:
-        environment = make_environment()
-        environment.filters["rank"] = rank
-        environment.globals["SYMBOLS"] = SYMBOLS
+        environment = _page_environment()
         self._parts: Mapping[str, Template] = {name: environment.get_template(f"parts/{name}.html") for name in PARTS}
         self._value_row = environment.get_template("parts/value_row.html")
         self._status = environment.get_template("status.html")

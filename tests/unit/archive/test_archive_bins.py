@@ -1,6 +1,7 @@
 """Bins and moments: from tiers, from samples, over gaps, and exact for the edges they name."""
 
 import itertools
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +16,16 @@ from nualley.core import SECOND_NS, parse_time_ns
 from nualley.exposure.adapters.archive import rows_from_table
 from nualley.physics import history_from_rows
 from nualley.pv import ValueType
+from tests.unit.archive.conftest import ArchiveBench
 
 BEGIN_NS = parse_time_ns("2026-11-22T23:59:00Z", 0)
 
 
-@pytest.fixture
-def told(bench):
+@pytest.fixture(scope="module")
+def history(tmp_path_factory):
     """Three hours over midnight: a value every 7 s, INVALID now and then, a hang, and segments sealed on the way."""
+    bench = ArchiveBench(tmp_path_factory.mktemp("history") / "archive")
+    bench.start()
     generator = np.random.default_rng(5)
     bench.emit(bench.connect("P"))
     for step in range(1500):
@@ -41,6 +45,12 @@ def told(bench):
         if step % 211 == 0:
             bench.seal()
     return bench
+
+
+@pytest.fixture
+def told(history, tmp_path):
+    """The same, as a copy that a test may damage."""
+    return ArchiveBench(shutil.copytree(history.folder, tmp_path / "archive"), history.clock)
 
 
 def by_steps(reader, start_ns, stop_ns):

@@ -28,15 +28,11 @@ IOC = "127.0.0.1:5064"
 PV, WORDS, MODE, WAVE, BIG, GONE = "LAB:T-1", "LAB:NOTE", "LAB:MODE", "LAB:WAVE", "LAB:BIG", "LAB:GONE"
 
 
-@pytest.fixture
-def site(tmp_path):
-    folder = write_experiment(tmp_path)
-    tokens = tmp_path / "tokens"
-    tokens.write_text(f"zoe {TOKEN}\n")
-    tokens.chmod(0o600)
-    environ = {"NUALLEY_STORE": str(tmp_path / "store"), "NUALLEY_WEB__MANAGE_TOKENS_FILE": str(tokens)}
-    site = Site(load(folder, environ), FakeClock(NOW_NS))
-    writer = open_archive_writer(site.archive_folder, clock=site.clock)
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """Return the folder of an archive; each test has a copy of its own."""
+    folder = tmp_path_factory.mktemp("recorded") / "archive"
+    writer = open_archive_writer(folder, clock=FakeClock(NOW_NS))
     emit = writer.recorder.receive
     begin_ns = NEW_YEAR_NS - 60 * SECOND_NS
     told = {
@@ -62,6 +58,18 @@ def site(tmp_path):
     emit(Life(IOC, NOW_NS))
     emit(Connection(GONE, False, IOC, NOW_NS, NOW_NS - SECOND_NS, "ca"))
     writer.close()
+    return folder
+
+
+@pytest.fixture
+def site(tmp_path, recorded):
+    folder = write_experiment(tmp_path)
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"zoe {TOKEN}\n")
+    tokens.chmod(0o600)
+    environ = {"NUALLEY_STORE": str(tmp_path / "store"), "NUALLEY_WEB__MANAGE_TOKENS_FILE": str(tokens)}
+    site = Site(load(folder, environ), FakeClock(NOW_NS))
+    shutil.copytree(recorded, site.archive_folder)
     return site
 
 

@@ -75,14 +75,14 @@ class Told:
             yield client
 
 
-@pytest.fixture(params=["log", "days", "months"])
-def told(tmp_path, request):
-    return Told(tmp_path, request.param)
+@pytest.fixture(scope="module", params=["log", "days", "months"])
+def told(tmp_path_factory, request):
+    return Told(tmp_path_factory.mktemp(request.param), request.param)
 
 
-@pytest.fixture
-def odd(tmp_path):
-    return Told(tmp_path, "log")
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    return Told(tmp_path_factory.mktemp("odd"), "log")
 
 
 def strict(answer):
