@@ -2,12 +2,14 @@
 
 from nualley.config.configuration import Configuration
 from nualley.config.errors import ConfigurationErrors, FolderNotEmptyError, NoExperimentError
+from nualley.config.files import KINDS
 from nualley.config.mistakes import Mistake
 from nualley.config.service import check, check_file, find_experiment, left_out, load, schemas
 from nualley.config.settings import WebSettings
 from nualley.config.template import write_template
 
 __all__ = [
+    "KINDS",
     "Configuration",
     "ConfigurationErrors",
     "FolderNotEmptyError",

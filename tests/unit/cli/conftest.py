@@ -1,6 +1,7 @@
 """An experiment with a run, for commands that are called as a person calls them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,25 +27,35 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture
-def detector(experiment: Path) -> str:
-    """Return the id of the experiment's detector, which has runs 1 (an hour long) and 2 (without times)."""
-    site = open_site(experiment)
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Return the id of the detector of a new experiment, and a store with its runs: each test has a copy of its own."""
+    folder = tmp_path_factory.mktemp("recorded") / "experiment"
+    assert main(["init", str(folder)]) == 0
+    site = open_site(folder, {})
     name = next(iter(site.configuration.detectors))
-    catalog = site.catalog()
     stop_ns = RUN_START_NS + 3600 * SECOND_NS
-    catalog.register_run(
-        Run(
-            run_id=f"{name}-1",
-            detector=name,
-            number=1,
-            start_ns=RUN_START_NS,
-            stop_ns=stop_ns,
-            time_source=TimeSource.GIVEN,
+    with site.catalog() as catalog:
+        catalog.register_run(
+            Run(
+                run_id=f"{name}-1",
+                detector=name,
+                number=1,
+                start_ns=RUN_START_NS,
+                stop_ns=stop_ns,
+                time_source=TimeSource.GIVEN,
+            )
         )
-    )
-    catalog.register_run(Run(run_id=f"{name}-2", detector=name, number=2))
-    return str(name)
+        catalog.register_run(Run(run_id=f"{name}-2", detector=name, number=2))
+    return str(name), site.configuration.store
+
+
+@pytest.fixture
+def detector(experiment: Path, recorded: tuple[str, Path]) -> str:
+    """Return the id of the experiment's detector, which has runs 1 (an hour long) and 2 (without times)."""
+    name, store = recorded
+    shutil.copytree(store, open_site(experiment).configuration.store, dirs_exist_ok=True)
+    return name
 
 
 @pytest.fixture
