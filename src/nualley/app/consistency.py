@@ -13,10 +13,11 @@ from nualley.app.site import Site
 from nualley.catalog import PlacedFile, ReplicaState
 from nualley.core import NualleyError, escape_name, reason, unescape_name
 from nualley.replicas import FoundFile, Inconsistencies, WrongSize, compare
-from nualley.storage import MARKER_NAME, NOBODY, DriveMissing, DriveUsage, Owner, Ownership, Scan
+from nualley.storage import MARKER_NAME, NOBODY, TRASH_NAME, DriveMissing, DriveUsage, Owner, Ownership, Scan
 from nualley.storage.adapters.scan_rows import reading_scan
 
 _OURS = (b".nualley.part",)
+_TRASH = f"{TRASH_NAME}/".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,9 @@ def _found_files(scan: Path, usage: DriveUsage, store: Path) -> Iterator[FoundFi
                 directories, names, sizes_B, table["mtime_ns"].to_pylist(), strict=True
             ):
                 below = b"/".join((directory, name)) if directory else name
-                if name.endswith(_OURS) or below == MARKER_NAME.encode() or (real_root + b"/" + below).startswith(own):
+                if name.endswith(_OURS) or below == MARKER_NAME.encode() or below.startswith(_TRASH):
+                    continue
+                if (real_root + b"/" + below).startswith(own):
                     continue
                 yield FoundFile(escape_name(root + b"/" + below), size_B, mtime_ns)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from nualley.app.forecast import forecast_drives
+from nualley.app.removals import Removed, purge_states, removed
 from nualley.app.run_checks import RunProblem, examine_runs
 from nualley.app.scanning import scans_of
 from nualley.app.site import Site
@@ -12,7 +13,7 @@ from nualley.app.usage import Unowned, UsageRow, current_usage, unowned, usage_h
 from nualley.catalog import Run, Totals, Transfer, TransferCount
 from nualley.core import DAY_NS, NualleyError
 from nualley.exposure import Amounts, Delivered
-from nualley.replicas import transfer_json
+from nualley.replicas import PurgeReport, transfer_json
 from nualley.storage import DriveUsage, FillForecast
 from nualley.storage.adapters.fill_files import FillFolder
 from nualley.storage.adapters.scan_rows import read_metadata
@@ -215,6 +216,10 @@ class Coordination:
         How well the files of each detector are kept.
     transfers : Part of OpenTransfer
         Transfers that are not finished, the oldest first.
+    removed : Part of Removed
+        What was taken away over these days, and what lies in the trash.
+    purges : Part of PurgeReport
+        Drop directories whose files go by themselves, and the last look at each.
     problems : Part of RunProblem
         Runs without replicas or times, and what else is doubtful about runs and flags.
     run_lists : Part of StaleList
@@ -232,6 +237,8 @@ class Coordination:
     unowned: Part[Unowned]
     copies: Part[DetectorCopies]
     transfers: Part[OpenTransfer]
+    removed: Part[Removed]
+    purges: Part[PurgeReport]
     problems: Part[RunProblem]
     run_lists: Part[StaleList]
 
@@ -239,7 +246,7 @@ class Coordination:
         """Return why parts could not be looked at; the same reason once."""
         parts: tuple[Part[Any], ...] = (
             *(self.delivered, self.week, self.drives, self.usage, self.history, self.unowned),
-            *(self.copies, self.transfers, self.problems, self.run_lists),
+            *(self.copies, self.transfers, self.removed, self.purges, self.problems, self.run_lists),
         )
         return list(dict.fromkeys(part.trouble for part in parts if part.trouble))
 
@@ -254,6 +261,8 @@ class Coordination:
             "unowned": (self.unowned, unowned_json),
             "copies": (self.copies, DetectorCopies.to_json),
             "transfers": (self.transfers, OpenTransfer.to_json),
+            "removed": (self.removed, Removed.to_json),
+            "purges": (self.purges, PurgeReport.to_json),
             "problems": (self.problems, RunProblem.to_json),
             "run_lists": (self.run_lists, StaleList.to_json),
         }
@@ -299,6 +308,8 @@ def coordinate(site: Site, n_days: int = WEEK_DAYS, *, stop_ns: int | None = Non
         unowned=_part(lambda: [found for found in unowned(site) if found.directories]),
         copies=_part(lambda: _copies(site)),
         transfers=_part(lambda: _open_transfers(site)),
+        removed=_part(lambda: removed(site, start_ns, stop_ns)),
+        purges=_part(lambda: purge_states(site)),
         problems=_part(lambda: examine_runs(site)[2]),
         run_lists=_part(lambda: list(_stale_lists(site))),
     )

@@ -13,13 +13,14 @@ from nualley import __version__
 from nualley.app.backup import backup_check
 from nualley.app.flow import check_flow
 from nualley.app.locks import role_state
+from nualley.app.removals import purge_states, trash_items
 from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError, PvState
 from nualley.core import Check, CheckResult, CheckState, NualleyError, format_time, reason
 from nualley.daq import ReadersCheck
 from nualley.ingest import QuarantineCheck, RunTimesCheck, WaitingCheck
 from nualley.ingest.adapters.posix import PosixDropFiles
-from nualley.replicas import TransfersCheck
+from nualley.replicas import PurgeCheck, TransfersCheck, TrashCheck
 from nualley.storage import WARN_DAYS, DriveCheck, FillCheck, FillForecast, HealthCheck
 from nualley.storage.adapters.health import machine_health
 
@@ -77,6 +78,8 @@ def site_checks(site: Site) -> list[tuple[str, Check]]:
         ("catalog", lambda: [_catalog(site)]),
         ("catalog.backup", lambda: _backups(site)),
         ("replicas.transfers", TransfersCheck(lambda: site.catalog().transfers.transfers(is_open=True))),
+        ("replicas.trash", TrashCheck(lambda: trash_items(site))),
+        ("replicas.purge", PurgeCheck(lambda: purge_states(site))),
         ("ingest.drop", waiting),
         # the catalog is opened inside, so that its failure is one more result
         ("ingest.quarantine", lambda: QuarantineCheck(site.catalog(), drops)()),  # noqa: PLW0108

@@ -8,6 +8,7 @@ import structlog
 from nualley.app.backup import back_up_when_due
 from nualley.app.drive_watch import DriveWatch
 from nualley.app.ingest import make_watcher
+from nualley.app.purge import PurgeRoutine
 from nualley.app.row_care import RowsRoutine
 from nualley.app.run_traces import keep_run_traces
 from nualley.app.scrub import ScrubRoutine
@@ -50,6 +51,7 @@ class Worker:
             asyncio.create_task(keep_run_traces(self._site, stop)),
             asyncio.create_task(ScrubRoutine(self._site).run(stop)),
             asyncio.create_task(TransferRoutine(self._site).run(stop)),
+            asyncio.create_task(PurgeRoutine(self._site).run(stop)),
         ]
         try:
             await self._watch(stop)

@@ -13,6 +13,7 @@ from nualley.catalog.errors import (
     FlagSuperseded,
     LibraryMissing,
     ReplicaConflict,
+    ReplicaNeeded,
     RunNotFound,
     SelectionChanged,
     SelectionFrozen,
@@ -42,7 +43,7 @@ from nualley.catalog.models import (
     Totals,
     UsageKey,
 )
-from nualley.catalog.ports import Catalog, RunLists, Transfers
+from nualley.catalog.ports import Catalog, Removals, RunLists, Transfers
 from nualley.catalog.run_table import RunList
 from nualley.catalog.settings import CatalogSettings, FlagWord, Vocabulary, parse_location
 from nualley.catalog.transfers import CopyState, Transfer, TransferCount, TransferFile
@@ -76,8 +77,10 @@ __all__ = [
     "Note",
     "PlacedFile",
     "Quarantined",
+    "Removals",
     "Replica",
     "ReplicaConflict",
+    "ReplicaNeeded",
     "ReplicaState",
     "Run",
     "RunList",

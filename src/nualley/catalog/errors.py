@@ -133,5 +133,9 @@ class DriveConflict(IntegrityError):
     """A drive's name or id is registered for another drive."""
 
 
+class ReplicaNeeded(CatalogError):
+    """A replica cannot go: it is not verified, or one of those that would stay is not."""
+
+
 class ReplicaConflict(IntegrityError):
     """The place is known to hold another file."""

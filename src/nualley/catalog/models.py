@@ -35,6 +35,12 @@ class ReplicaState(StrEnum):
     UNVERIFIED = "unverified"
     DAMAGED = "damaged"
     MISSING = "missing"
+    REMOVED = "removed"  # on purpose: in the trash, or deleted from it
+
+    @property
+    def is_there(self) -> bool:
+        """Whether something should lie at its place."""
+        return self not in (ReplicaState.MISSING, ReplicaState.REMOVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What a catalog promises, whichever database is below."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -127,6 +127,33 @@ class Transfers(Protocol):
         ...
 
 
+class Removals(Protocol):
+    """Replicas that are taken away on purpose. What a call returns from is durable.
+
+    Every call may raise CatalogUnreachable (locked or not answering), CatalogUnwritable and CatalogDamaged.
+    """
+
+    def remove(self, replica_id: int, *, kept: Collection[int], activity: Activity | None = None) -> None:
+        """Enter that a verified replica is one no longer, and what was done, in one transaction.
+
+        ``kept`` are the replicas of the same file that it rests on: ReplicaNeeded, and nothing is entered, where one of
+        them is not verified at that moment, or the replica itself is not.
+        """
+        ...
+
+    def put_back(self, replica_id: int, *, state: ReplicaState, activity: Activity | None = None) -> None:
+        """Enter that a replica which was removed is there again, in the state that it had; else leave it as it is."""
+        ...
+
+    def stages(self, drive: str) -> Mapping[int, str]:
+        """Return the stages of all files of which a replica is or was on a drive, by the number of the file."""
+        ...
+
+    def newest_ns(self) -> int | None:
+        """Return the newest time that anything was entered for [ns since 1970 UTC]; None where nothing was."""
+        ...
+
+
 class Catalog(Protocol):
     """The record of runs, files and what was done. What a call returns from is committed and durable.
 
@@ -151,6 +178,11 @@ class Catalog(Protocol):
     @property
     def transfers(self) -> Transfers:
         """Files on their way from one place to another."""
+        ...
+
+    @property
+    def removals(self) -> Removals:
+        """Replicas that are taken away on purpose."""
         ...
 
     # ------------------------------------------------------------ writing
@@ -208,7 +240,10 @@ class Catalog(Protocol):
         ...
 
     def update_replica(self, replica_id: int, *, state: ReplicaState, verified_ns: int | None = None) -> None:
-        """Set the state of a replica; ``verified_ns`` None leaves the time of the last proof as it is."""
+        """Set the state of a replica; ``verified_ns`` None leaves the time of the last proof as it is.
+
+        One that was removed stays removed, unless it is said to be unverified: that something lies there again.
+        """
         ...
 
     def add_note(self, run_id: str, text: str, *, author: str = "") -> Note:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from nualley.cli import drives_care, drives_forecast, drives_usage
+from nualley.cli import drives_care, drives_forecast, drives_reclaim, drives_usage
 from nualley.cli.options import Output
 from nualley.cli.output import print_error, print_json, print_note, print_table
 from nualley.core import ExitCode, NualleyError, UsageError, escape_name, format_size
@@ -23,6 +23,11 @@ app.command(drives_usage.scans)
 app.command(drives_forecast.forecast)
 app.command(drives_care.consistency)
 app.command(drives_care.scrub)
+app.command(drives_reclaim.reclaim)
+app.command(drives_reclaim.trash)
+app.command(drives_reclaim.untrash)
+app.command(drives_reclaim.empty_trash)
+app.command(drives_reclaim.purges)
 
 _N_REFUSED_SHOWN = 5
 

@@ -302,7 +302,7 @@ class _Work:
         self.target = target
         self.size_B = size_B
         self.n_held = sum(replica.state is ReplicaState.VERIFIED for replica in held)
-        self.tried = {replica.drive for replica in held if replica.state is not ReplicaState.MISSING}
+        self.tried = {replica.drive for replica in held if replica.state.is_there}
         good = {replica.drive for replica in held if replica.state is ReplicaState.VERIFIED}
         self.damaged = {
             replica.drive: replica

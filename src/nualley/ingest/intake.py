@@ -230,7 +230,8 @@ class Intake:
         if error := decide.conflict(seen.item, known, self.digest(seen.item.path)):
             raise error
         replicas = self._catalog.replicas(known.file_id)
-        looked_at = [replica for replica in replicas if rereads or replica.state is ReplicaState.VERIFIED]
+        there = [replica for replica in replicas if replica.state is not ReplicaState.REMOVED]
+        looked_at = [replica for replica in there if rereads or replica.state is ReplicaState.VERIFIED]
         findings = self._copies.examine(looked_at, known, reads=rereads)
         for replica, finding in zip(looked_at, findings, strict=True):
             if finding.is_proven or finding.state is not replica.state:

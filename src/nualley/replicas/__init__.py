@@ -1,24 +1,32 @@
 """Copies between drives and sites: transfers that are verified and reconciled, and how many copies there should be."""
 
 from nualley.replicas.adoption import Adopted, Adopter, AdoptResult, Candidate
-from nualley.replicas.checks import TransfersCheck
+from nualley.replicas.checks import PurgeCheck, TransfersCheck, TrashCheck
 from nualley.replicas.consistency import FoundFile, Inconsistencies, WrongSize, compare
 from nualley.replicas.copying import Origin
 from nualley.replicas.decide import choose_source, count_copies, may_source_go
 from nualley.replicas.errors import (
+    ClockJumped,
     CopyDamaged,
     CopyGone,
     FileGone,
     IntoItself,
+    JournalDamaged,
+    JournalUnwritable,
     NotEnoughCopies,
     NothingToCopy,
+    NotInTrash,
     OtherHost,
+    PlanDamaged,
     RcloneUnfit,
     RemoteError,
     RemoteFull,
     RemoteNotSetUp,
     RemoteRefused,
     RemoteUnreachable,
+    RemovalFailed,
+    RemovalRefused,
+    RemovalRunning,
     ReplicasError,
     SameFile,
     SourceIncomplete,
@@ -30,6 +38,8 @@ from nualley.replicas.errors import (
     UnknownRemote,
     UploadDamaged,
 )
+from nualley.replicas.journal import replay
+from nualley.replicas.judging import DERIVING, Judge, Rules
 from nualley.replicas.models import (
     HeldFile,
     Listing,
@@ -45,38 +55,60 @@ from nualley.replicas.models import (
 from nualley.replicas.pace import Pace
 from nualley.replicas.places import Place, RemotePlace, find_place, find_remote, split_remote, unknown_remote
 from nualley.replicas.placing import Placer, destination_of
+from nualley.replicas.plans import plan_text, read_plan
 from nualley.replicas.ports import (
     Drives,
+    Journal,
     Progress,
     RemoteFiles,
     RemoteReader,
     Remotes,
     ShouldStop,
+    SteadyClock,
     Timer,
     Trees,
     Turns,
 )
+from nualley.replicas.proposing import Proposer, UserFile
+from nualley.replicas.purging import KILL_FILE, DropMachine, Purger, PurgeReport
+from nualley.replicas.reclaiming import Reclaimer, waits_until
+from nualley.replicas.removals import Done, Elsewhere, Ground, Proposal, Removal, RemovalPlan, TrashItem, TrashStage
 from nualley.replicas.scrubbing import Scrubbed, Scrubber, ScrubResult, choose
 from nualley.replicas.service import SystemTimer, TransferService
-from nualley.replicas.settings import PlacementSettings, ReplicasSettings, parse_rate_B_per_s
+from nualley.replicas.settings import PlacementSettings, ReclaimSettings, ReplicasSettings, parse_rate_B_per_s
+from nualley.replicas.trash import Bin, Trash
+from nualley.replicas.watched import SteadyMoment, WatchedTime, check_clock
 from nualley.replicas.working import Machine
 
 __all__ = [
+    "DERIVING",
+    "KILL_FILE",
     "AdoptResult",
     "Adopted",
     "Adopter",
+    "Bin",
     "Candidate",
+    "ClockJumped",
     "CopyDamaged",
     "CopyGone",
+    "Done",
     "Drives",
+    "DropMachine",
+    "Elsewhere",
     "FileGone",
     "FoundFile",
+    "Ground",
     "HeldFile",
     "Inconsistencies",
     "IntoItself",
+    "Journal",
+    "JournalDamaged",
+    "JournalUnwritable",
+    "Judge",
     "Listing",
     "Machine",
     "NotEnoughCopies",
+    "NotInTrash",
     "NothingToCopy",
     "Origin",
     "OtherHost",
@@ -86,9 +118,17 @@ __all__ = [
     "PlacementPlan",
     "PlacementSettings",
     "Placer",
+    "PlanDamaged",
     "Policy",
     "Progress",
+    "Proposal",
+    "Proposer",
+    "PurgeCheck",
+    "PurgeReport",
+    "Purger",
     "RcloneUnfit",
+    "ReclaimSettings",
+    "Reclaimer",
     "Refused",
     "RemoteError",
     "RemoteFiles",
@@ -99,8 +139,14 @@ __all__ = [
     "RemoteRefused",
     "RemoteUnreachable",
     "Remotes",
+    "Removal",
+    "RemovalFailed",
+    "RemovalPlan",
+    "RemovalRefused",
+    "RemovalRunning",
     "ReplicasError",
     "ReplicasSettings",
+    "Rules",
     "SameFile",
     "ScrubResult",
     "Scrubbed",
@@ -109,6 +155,8 @@ __all__ = [
     "ShouldStop",
     "SourceIncomplete",
     "SourceReplicaLost",
+    "SteadyClock",
+    "SteadyMoment",
     "StillWritten",
     "SystemTimer",
     "Timer",
@@ -117,13 +165,20 @@ __all__ = [
     "TransferService",
     "TransferStopped",
     "TransfersCheck",
+    "Trash",
+    "TrashCheck",
+    "TrashItem",
+    "TrashStage",
     "Trees",
     "Turns",
     "TwoRemotes",
     "UnknownRemote",
     "UploadDamaged",
+    "UserFile",
     "Verification",
+    "WatchedTime",
     "WrongSize",
+    "check_clock",
     "choose",
     "choose_source",
     "compare",
@@ -133,7 +188,11 @@ __all__ = [
     "find_remote",
     "may_source_go",
     "parse_rate_B_per_s",
+    "plan_text",
+    "read_plan",
+    "replay",
     "split_remote",
     "transfer_json",
     "unknown_remote",
+    "waits_until",
 ]

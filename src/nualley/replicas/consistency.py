@@ -7,7 +7,7 @@ tell what the scan cannot: a file is dark only if neither knew it, and missing o
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nualley.catalog import PlacedFile, ReplicaState
+from nualley.catalog import PlacedFile
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -111,7 +111,7 @@ def _is_same(before: PlacedFile | None, after: PlacedFile) -> bool:
 
 
 def _is_there(placed: PlacedFile) -> bool:
-    return placed.state is not ReplicaState.MISSING
+    return placed.state.is_there
 
 
 def _wrong_sizes(steady: Iterable[PlacedFile], seen: Mapping[str, FoundFile]) -> Iterable[WrongSize]:

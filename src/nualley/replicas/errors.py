@@ -100,3 +100,37 @@ class RcloneUnfit(RemoteNotSetUp):
 
 class UploadDamaged(IntegrityError):
     """What a remote gives back is not what was sent: the copy was thrown away."""
+
+
+class RemovalRefused(ReplicasError):
+    """A file is not taken away, because one of the rules does not allow it now."""
+
+
+class RemovalFailed(ReplicasError):
+    """The machine refused to move, put back or delete a file."""
+
+
+class RemovalRunning(ReplicasError):
+    """Another process takes files away, or puts them back."""
+
+
+class PlanDamaged(IntegrityError):
+    """A plan is not what was written: a line was changed, cut, or is of another plan."""
+
+
+class JournalUnwritable(ReplicasError):
+    """The journal of what was taken away takes no entry: nothing goes without one."""
+
+
+class JournalDamaged(IntegrityError):
+    """The journal of what was taken away cannot be understood."""
+
+
+class ClockJumped(ReplicasError):
+    """The clock is not to be believed, and with it no age."""
+
+
+class NotInTrash(UsageError, KeyError):
+    """Nothing in the trash is called so."""
+
+    __str__ = NualleyError.__str__

@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from nualley.core import Digests
 from nualley.replicas.models import Listing
+from nualley.replicas.watched import SteadyMoment
 from nualley.storage import DriveUsage
 
 Progress = Callable[[str, int, int], None]
@@ -155,4 +156,31 @@ class Timer(Protocol):
 
     def sleep(self, duration_s: float) -> None:
         """Wait [s]."""
+        ...
+
+
+class Journal(Protocol):
+    """What was taken away, entry by entry. An entry is durable when `append` returns, or nothing of it is there."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Be the only one who takes away and puts back; RemovalRunning where another process is."""
+        ...
+
+    def entries(self) -> list[Mapping[str, Any]]:
+        """Return all entries, the oldest first; JournalDamaged where one is not as it was written.
+
+        One that was cut by a power cut or a kill at the end is none.
+        """
+        ...
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Write an entry; OSError where there is no room for it."""
+        ...
+
+
+class SteadyClock(Protocol):
+    """A clock that nobody sets."""
+
+    def now(self) -> SteadyMoment:
+        """Return the moment."""
         ...

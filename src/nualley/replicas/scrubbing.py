@@ -154,6 +154,8 @@ class Scrubber:
         wanted: list[PlacedFile] = []
         lost: list[PlacedFile] = []
         for each in placed:
+            if each.state is ReplicaState.REMOVED:  # it is in the trash, or was deleted
+                continue
             if each.state is not ReplicaState.MISSING or self._is_back(each):
                 wanted.append(each)
             elif repairs:

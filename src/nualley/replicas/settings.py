@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from nualley.core import UsageError, parse_quantity
+from nualley.core import DAY_NS, UsageError, parse_quantity
 from nualley.replicas.models import Policy
-from nualley.storage import DriveRole
+from nualley.storage import DriveRole, DurationNs
 
 
 def parse_rate_B_per_s(text: str) -> int:
@@ -72,6 +72,29 @@ class PlacementSettings(BaseModel):
     )
 
 
+class ReclaimSettings(BaseModel):
+    """What may be taken away to make room, ``[replicas.reclaim]``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    proof_ns: DurationNs = Field(
+        default=30 * DAY_NS,
+        alias="proof",
+        description="A replica that was read back so lately [ns], and not changed since, is not read once more before "
+        "another one goes because of it; '0s': it always is.",
+    )
+    stale_ns: DurationNs = Field(
+        default=365 * DAY_NS,
+        alias="stale",
+        description="Files of users that were not written to for so long are proposed [ns], such as '365d'.",
+    )
+    trash_ns: DurationNs = Field(
+        default=14 * DAY_NS,
+        alias="trash",
+        description="Time in the trash before a file may be deleted for good [ns], such as '14d'.",
+    )
+
+
 class ReplicasSettings(BaseModel):
     """How copies are made, and how many there should be."""
 
@@ -99,6 +122,9 @@ class ReplicasSettings(BaseModel):
     rclone: Path | None = Field(
         default=None,
         description="The rclone that reaches remotes; by default the one of nualley[remotes], else that of PATH.",
+    )
+    reclaim: ReclaimSettings = Field(
+        default=ReclaimSettings(), description="What may be taken away to make room; never by itself."
     )
     placement: Mapping[str, PlacementSettings] = Field(
         default_factory=dict,

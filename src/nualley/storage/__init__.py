@@ -31,10 +31,12 @@ from nualley.storage.histories import FillDay, FillNote, QuickReport
 from nualley.storage.models import (
     MARKER_NAME,
     NOBODY,
+    TRASH_NAME,
     Drive,
     DriveMarker,
     DriveRole,
     DriveUsage,
+    FileLook,
     FileState,
     FillForecast,
     FillHistory,
@@ -53,12 +55,13 @@ from nualley.storage.models import (
 )
 from nualley.storage.ownership import Ownership
 from nualley.storage.patterns import words_of
-from nualley.storage.ports import DurableFiles, OpenFile, Part, ScanRows, Volumes
+from nualley.storage.ports import DurableFiles, OpenFile, Part, RemovalFiles, ScanRows, Volumes
 from nualley.storage.publication import Progress, SourceRead, publish, publish_made, read_back, read_source
 from nualley.storage.service import measure_drive, measure_drives
 from nualley.storage.settings import (
     DriveSettings,
     DropSettings,
+    DurationNs,
     OwnershipSettings,
     PurgeSettings,
     RemoteSettings,
@@ -69,6 +72,7 @@ from nualley.storage.settings import (
 __all__ = [
     "MARKER_NAME",
     "NOBODY",
+    "TRASH_NAME",
     "WARN_DAYS",
     "DestinationBusy",
     "DestinationConflict",
@@ -87,6 +91,8 @@ __all__ = [
     "DriveUsage",
     "DropSettings",
     "DurableFiles",
+    "DurationNs",
+    "FileLook",
     "FileState",
     "FillCheck",
     "FillDay",
@@ -112,6 +118,7 @@ __all__ = [
     "Remote",
     "RemoteKind",
     "RemoteSettings",
+    "RemovalFiles",
     "Scan",
     "ScanDamaged",
     "ScanFailed",

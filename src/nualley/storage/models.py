@@ -107,6 +107,10 @@ MARKER_NAME = ".nualley-drive"
 """A file in a drive's root by which the drive is known again: the empty folder below an unmounted drive lacks it."""
 
 
+TRASH_NAME = ".nualley-trash"
+"""A folder in the root of a drive, or of a drop directory, for what was taken away and can still be put back."""
+
+
 @dataclass(frozen=True, slots=True)
 class DriveMarker:
     """What a drive says it is.
@@ -224,6 +228,33 @@ class FileState:
     def is_same_file(self, other: "FileState") -> bool:
         """Return whether both are names of one file."""
         return (self.device, self.inode) == (other.device, other.inode)
+
+
+@dataclass(frozen=True, slots=True)
+class FileLook:
+    """A name, looked at without following it.
+
+    Parameters
+    ----------
+    device, inode : int
+        Which file it is.
+    size_B : int
+        Size [B].
+    mtime_ns, ctime_ns : int
+        Last change of its bytes and of its inode [ns since 1970 UTC].
+    n_names : int
+        Hard links: with more than one, taking one away frees nothing.
+    is_regular : bool
+        Whether it is a file, no link, folder or pipe.
+    """
+
+    device: int
+    inode: int
+    size_B: int
+    mtime_ns: int
+    ctime_ns: int
+    n_names: int = 1
+    is_regular: bool = True
 
 
 class PublishStep(StrEnum):

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from nualley.storage.models import DriveMarker, FileState, VolumeState
+from nualley.storage.models import DriveMarker, FileLook, FileState, VolumeState
 
 
 class OpenFile(Protocol):
@@ -153,4 +153,34 @@ class ScanRows(Protocol):
 
     def add(self, names: Sequence[str], stats: Sequence[os.stat_result]) -> None:
         """Take entries of the directory that was begun last."""
+        ...
+
+
+class RemovalFiles(Protocol):
+    """Names that are taken away and put back, each step durable. Errors are OSError, as the system names them."""
+
+    def look(self, path: Path) -> FileLook | None:
+        """Return what a name is, without following it; None where nothing is there."""
+        ...
+
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder in one that is there, unless it is, and make its name durable."""
+        ...
+
+    def take(self, path: Path, trash: Path) -> None:
+        """Rename whatever lies at a path into the trash of the same file system, and make both folders durable.
+
+        FileExistsError where the name in the trash is taken, never overwriting.
+        """
+        ...
+
+    def give_back(self, trash: Path, path: Path) -> None:
+        """Give a file in the trash its place again, durably; FileExistsError where that is taken, never overwriting.
+
+        Done again after a kill in between, it comes to the same.
+        """
+        ...
+
+    def delete(self, trash: Path) -> None:
+        """Delete a file for good, and make that durable."""
         ...

@@ -204,7 +204,28 @@ class PurgeSettings(_Table):
     """When the DAQ's own copy in a drop directory may go, ``purge`` of ``[[drop]]``."""
 
     copies: int = Field(default=2, ge=2, description="Re-read, verified replicas on other drives, at least.")
-    min_age_ns: DurationNs = Field(alias="min_age", description="Age since the end of the run [ns], such as '7d'.")
+    min_age_ns: DurationNs = Field(
+        alias="min_age",
+        description="Age since the end of the run [ns], such as '7d'; only time that nualley saw pass counts.",
+    )
+    dry_run_ns: DurationNs = Field(
+        default=30 * DAY_NS,
+        alias="dry_run",
+        description="So long after it was first seen, or changed, it is only told what would go [ns].",
+    )
+    daily_B: SizeB = Field(
+        default=2**40, alias="daily", description="Most bytes that go to the trash in 24 hours [B], such as '1 TiB'."
+    )
+    trash_ns: DurationNs = Field(
+        default=7 * DAY_NS,
+        alias="trash",
+        description="Time in the trash, from which a file can be put back, before it is deleted for good [ns].",
+    )
+    enabled: bool = Field(
+        default=True,
+        description="False: nothing goes and nothing is deleted, as with a file nualley-no-purge in the directory or "
+        "in the store.",
+    )
 
 
 class DropSettings(_Table):

@@ -82,7 +82,7 @@ def find_files(connection: Connection, asked: FilesAsked, limit: int | None) -> 
     if asked.digest is not None:
         conditions.append((file.adler32 if len(asked.digest) == _ADLER32_DIGITS else file.xxh3_128) == asked.digest)
     if asked.drive is not None:
-        is_there = (replica.drive == asked.drive) & (replica.state != str(ReplicaState.MISSING))
+        is_there = (replica.drive == asked.drive) & replica.state.not_in(tables.NOT_THERE)
         conditions.append(file.file_id.in_(select(replica.file_id).where(is_there)))
     if asked.name is not None:
         conditions.append(file.name.like(_like(asked.name), escape="!"))
@@ -173,7 +173,7 @@ def _replica_counts(run_id: str | None) -> Any:
     query = (
         select(
             file.c.run_id,
-            func.count().label("n_replicas"),
+            func.sum(case((replica.c.state == str(ReplicaState.REMOVED), 0), else_=1)).label("n_replicas"),
             func.sum(is_verified).label("n_verified_replicas"),
         )
         .select_from(replica.join(file))

@@ -167,6 +167,13 @@ def load_replica(connection: Connection, replica_id: int) -> Replica:
     return rows.to_replica(connection.execute(select(table).where(table.c.replica_id == replica_id)).mappings().one())
 
 
+def is_removed(connection: Connection, replica_id: int) -> bool:
+    """Return whether a replica was taken away on purpose."""
+    table = tables.replica
+    state = connection.execute(select(table.c.state).where(table.c.replica_id == replica_id)).scalar()
+    return state == str(ReplicaState.REMOVED)
+
+
 def set_replica_state(connection: Connection, replica_id: int, *, state: ReplicaState, verified_ns: int | None) -> None:
     """Set how a replica stands, and when it was last proven if that is new."""
     values: dict[str, Any] = {"state": str(state)}

@@ -12,6 +12,7 @@ from nualley.catalog.adapters import queries, records, rows, tables, usage
 from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, open_database
 from nualley.catalog.adapters.guarded import GuardedDatabase
 from nualley.catalog.adapters.mounts import file_system_type
+from nualley.catalog.adapters.removals import SqlRemovals
 from nualley.catalog.adapters.run_lists import SqlRunLists
 from nualley.catalog.adapters.transfers import SqlTransfers
 from nualley.catalog.decide import check_correction, correction_note
@@ -54,6 +55,7 @@ class SqlCatalog:
         self._write, self._reading = guarded.write, guarded.reading
         self.run_lists = SqlRunLists(database, clock)
         self.transfers = SqlTransfers(database, clock)
+        self.removals = SqlRemovals(database)
 
     def __enter__(self) -> Self:
         return self
@@ -178,9 +180,13 @@ class SqlCatalog:
 
     def update_replica(self, replica_id: int, *, state: ReplicaState, verified_ns: int | None = None) -> None:
         """Set the state of a replica; ``verified_ns`` None leaves the time of the last proof as it is."""
-        self._write(
-            lambda connection: records.set_replica_state(connection, replica_id, state=state, verified_ns=verified_ns)
-        )
+
+        def work(connection: Connection) -> None:
+            # who read it before it was removed must not call it good again; that something lies there he may say
+            if state is ReplicaState.UNVERIFIED or not records.is_removed(connection, replica_id):
+                records.set_replica_state(connection, replica_id, state=state, verified_ns=verified_ns)
+
+        self._write(work)
 
     def add_note(self, run_id: str, text: str, *, author: str = "") -> Note:
         """Write a note to a run."""

@@ -16,6 +16,8 @@ from sqlalchemy import (
     false,
 )
 
+from nualley.catalog.models import ReplicaState
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -24,6 +26,9 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+NOT_THERE = tuple(str(state) for state in ReplicaState if not state.is_there)
+"""States of replicas that take no room."""
 
 # SQLite numbers rows by itself only in a column of type INTEGER
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")

@@ -10,7 +10,7 @@ from nualley.catalog.adapters import records, rows, tables
 from nualley.catalog.adapters.database import Database
 from nualley.catalog.adapters.guarded import GuardedDatabase
 from nualley.catalog.errors import TransferNotFound
-from nualley.catalog.models import Activity, Replica, ReplicaState
+from nualley.catalog.models import Activity, Replica
 from nualley.catalog.transfers import CopyState, Transfer, TransferCount, TransferFile
 from nualley.core import Clock, strict_text
 
@@ -130,7 +130,7 @@ class SqlTransfers:
         table, folder = tables.replica, path.rstrip("/")
         with self._reading() as connection:
             text: Any = collate(table.c.path, "C") if connection.dialect.name == "postgresql" else table.c.path
-            is_there = (table.c.drive == drive) & (table.c.state != str(ReplicaState.MISSING))
+            is_there = (table.c.drive == drive) & table.c.state.not_in(tables.NOT_THERE)
             is_below = (text == folder) | ((text >= f"{folder}/") & (text < f"{folder}{_AFTER_SLASH}"))
             found = connection.execute(select(table).where(is_there, is_below)).mappings()
             return sorted(map(rows.to_replica, found), key=lambda replica: replica.path)

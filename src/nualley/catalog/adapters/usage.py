@@ -50,8 +50,8 @@ def count_replica(connection: Connection, file_id: int, drive: str, *, n: int) -
 
 
 def count_change(connection: Connection, file_id: int, drive: str, states: tuple[str, str]) -> None:
-    """Count a file on a drive that goes from a state to another: what is missing takes no room."""
-    before, after = (state != ReplicaState.MISSING for state in states)
+    """Count a file on a drive that goes from a state to another: what is not there takes no room."""
+    before, after = (ReplicaState(state).is_there for state in states)
     if before != after:
         count_replica(connection, file_id, drive, n=1 if after else -1)
 
@@ -76,7 +76,7 @@ def run_changes(connection: Connection, run_id: str) -> Iterator[None]:
     query = (
         select(file.c.stage, replica.c.drive, func.count(), func.sum(file.c.size_B))
         .select_from(replica.join(file))
-        .where(file.c.run_id == run_id, replica.c.state != str(ReplicaState.MISSING))
+        .where(file.c.run_id == run_id, replica.c.state.not_in(tables.NOT_THERE))
         .group_by(file.c.stage, replica.c.drive)
     )
     for stage, drive, n_files, size_B in connection.execute(query).all():

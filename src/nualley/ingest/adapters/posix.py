@@ -7,6 +7,7 @@ from pathlib import Path
 from nualley.core import NualleyError, escape_name, reason
 from nualley.ingest.errors import DropProblem, Skipped
 from nualley.ingest.models import Found, FoundFile, Stamp, make_stamp
+from nualley.storage import TRASH_NAME
 
 _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a device", stat.S_IFCHR: "a device"}
 
@@ -100,7 +101,8 @@ class _Walk:
         if entry.is_symlink():
             self._look_at_link(entry.path)
         elif entry.is_dir(follow_symlinks=False):
-            self._look_below(entry.path, depth)
+            if entry.name != TRASH_NAME:  # what was taken in and then taken away is not taken in again
+                self._look_below(entry.path, depth)
         else:
             status = entry.stat(follow_symlinks=False)
             if not stat.S_ISREG(status.st_mode):

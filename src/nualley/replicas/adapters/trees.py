@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nualley.core import escape_name, reason
 from nualley.replicas.models import Listing, Refused, Seen
-from nualley.storage import MARKER_NAME
+from nualley.storage import MARKER_NAME, TRASH_NAME
 
 _PART_SUFFIX = ".nualley.part"
 _KINDS = {
@@ -105,6 +105,9 @@ class _Walk:
             self._unreadable.append(Refused(escape_name(path), reason(error)))
             return None
         if stat.S_ISDIR(found.st_mode):
+            if entry.name == TRASH_NAME:
+                self._skipped.append(Refused(escape_name(path), "nualley's own"))
+                return None
             if found.st_dev == self._device:
                 return path
             self._skipped.append(Refused(escape_name(path), "another file system"))
