@@ -264,6 +264,29 @@ def with_remote(patch: pytest.MonkeyPatch) -> None:
     patch.setenv("RCLONE_CONFIG_LAB_NAS_TYPE", "local")
 
 
+def untouched_for_years(_: pytest.MonkeyPatch) -> None:
+    """Begin with an empty trash and one old file of a user on data1."""
+    alley = Path("alley/experiment")
+    drives = alley / "drives.toml"
+    if "users/{owner}" not in drives.read_text():
+        drives.write_text(drives.read_text() + '\n[[ownership]]\npath = "users/{owner}"\nstage = "user"\n')
+    shutil.rmtree(alley / "store" / "trash", ignore_errors=True)
+    root = open_site().configuration.storage.to_drives()[0].path
+    shutil.rmtree(root / ".nualley-trash", ignore_errors=True)
+    old = root / "users" / "ada" / "old.root"
+    old.parent.mkdir(parents=True, exist_ok=True)
+    old.write_bytes(bytes(5000))
+    os.utime(old, (1.7e9, 1.7e9))
+    main(["drives", "scan"])
+
+
+def purged(_: pytest.MonkeyPatch) -> None:
+    drives = Path("alley/experiment/drives.toml")
+    text = drives.read_text()
+    if "purge" not in text:
+        drives.write_text(text.replace("[[drop]]\n", '[[drop]]\npurge = {min_age = "7d"}\n', 1))
+
+
 def history() -> str:
     lines = (f"{date(2026, 1, 1) + timedelta(days=day)},{day * 1000},1000,99000\n" for day in range(90))
     return "day,used_B,written_B,capacity_B\n" + "".join(lines)
@@ -299,6 +322,12 @@ _BEFORE: dict[str, tuple[Step, ...]] = {
     r"archive restore-index": (gone("alley/experiment/store/archive/index.sqlite"),),
     r"drives (usage|unowned|scans|consistency)|report": (scanned,),
     r"files adopt": (dark,),
+    r"drives (reclaim|trash|untrash|empty-trash)": (untouched_for_years, gone("plan.jsonl")),
+    r"drives (trash|untrash)": (
+        called("drives", "reclaim", "--drive", "data1", "--out", "plan.jsonl"),
+        called("drives", "reclaim", "--apply", "plan.jsonl", "--yes"),
+    ),
+    r"drives purges": (purged,),
     r"files checksum": (written("cenns.dat", "text\n"),),
     r"transfer": (kept, called("transfer", "copy", "kept", "kept2/")),
     r"drives remotes": (with_remote,),

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from nualley.cli.options import Output
 from nualley.cli.output import print_error, print_json, print_note, print_table, print_text, shown_time
 from nualley.core import (
+    SECOND_NS,
     ExitCode,
     NualleyError,
     UsageError,
@@ -214,9 +215,8 @@ def _apply(parts: "Reclaim", path: Path, *, yes: bool, trusts_clock: bool, outpu
     else:
         _show_done(done, "went to the trash")
         if any(each.error is None for each in done):
-            print_note(
-                f"back again: nualley drives untrash {plan.plan_id}; room there is after: drives empty-trash --yes"
-            )
+            print_note(f"back again: nualley drives untrash {plan.plan_id}")
+            print_note("they still take their room, until: nualley drives empty-trash --yes")
     return _code(done)
 
 
@@ -339,7 +339,11 @@ def empty_trash(
         else:
             size_B = _size_B(item.removal for item in items)
             print_text(f"{len(items)} files, {format_size(size_B)}, would be deleted for good")
-            print_note("nothing was touched: --yes deletes them")
+            n_young = len(parts.reclaimer.items()) - len(items)
+            if n_young:
+                kept_for = format_duration(parts.trash_ns / SECOND_NS)
+                print_note(f"{n_young} more stay: replicas.reclaim.trash is {kept_for}, and purges go by themselves")
+            print_note("nothing was touched: --yes deletes them" if items else "nothing may be deleted yet")
         return ExitCode.DONE
     done = []
     for each in parts.reclaimer.empty(trusts_clock=trust_clock):

@@ -100,12 +100,12 @@ class ReclaimWorld(World):
         self.drop.mkdir(exist_ok=True)
         self.away: set[str] = set()
         self.looks = looks or PosixRemovalFiles()
-        self.purge: PurgeSettings | None = None
+        self.volumes = words.get("volumes") or SeparateVolumes()
         self._wire(folder, journal or JournalFile(folder / "trash"), reclaim or ReclaimSettings())
 
     def _wire(self, folder: Path, journal: Journal, settings: ReclaimSettings) -> None:
         self.journal = journal
-        drives = RegisteredDrives(self.drives, SeparateVolumes(), self.catalog)
+        drives = RegisteredDrives(self.drives, self.volumes, self.catalog)
         origin, files = self.service._origin, self.machine.files
         rules = Rules(
             policy=lambda _stage: Policy(self.n_copies, (DriveRole.ANY,)),

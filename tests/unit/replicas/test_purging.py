@@ -12,6 +12,7 @@ from nualley.catalog import Replica, ReplicaState, SourceState
 from nualley.core import DAY_NS, HOUR_NS, CheckState
 from nualley.replicas import KILL_FILE, PurgeCheck, PurgeReport, TrashStage
 from nualley.replicas.adapters.purge_file import PurgeFile
+from nualley.storage.adapters.posix import PosixVolumes
 from tests.unit.replicas.reclaim_world import ReclaimWorld, SetClock
 from tests.unit.replicas.world import FOLDER
 
@@ -224,6 +225,14 @@ def test_so_many_proven_copies_or_it_stays(tmp_path: Path, loss: str) -> None:
         assert stays(world)
         assert PurgeCheck(lambda: [report])()[0].state is CheckState.WARNING
         assert world.watch(HOUR_NS).problems == (), "what did not go is not read again at each look"
+
+
+def test_drives_of_the_drop_directorys_own_device_hold_no_copy(world: ReclaimWorld, tmp_path: Path) -> None:
+    with ReclaimWorld(tmp_path, set_clock=world.set_clock, volumes=PosixVolumes()) as shared:
+        report = shared.watch(8 * DAY_NS)
+        assert (report.n_due, report.n_moved) == (1, 0)
+        assert "0 verified replicas of it are on other devices" in report.problems[0]
+    assert stays(world)
 
 
 def test_more_copies_where_more_are_asked_for(world: ReclaimWorld) -> None:

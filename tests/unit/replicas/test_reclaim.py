@@ -20,6 +20,10 @@ from nualley.replicas import (
     TransferStopped,
     TrashStage,
 )
+from nualley.replicas.judging import is_fresh
+from nualley.storage import FileLook, VolumeState
+from nualley.storage.adapters.posix import PosixVolumes
+from tests.unit.ingest.site import SeparateVolumes
 from tests.unit.replicas.reclaim_world import ReclaimWorld
 from tests.unit.replicas.world import DETECTOR, FOLDER, RUN
 
@@ -269,6 +273,41 @@ def test_a_copy_elsewhere_that_is_none_keeps_the_other(world: ReclaimWorld, loss
     assert first.read_bytes() == b"data"
 
 
+def test_copies_on_one_device_are_one(world: ReclaimWorld, tmp_path: Path) -> None:
+    first = world.put_copies("wave0.dat", on=("data1", "data2", "data3"))[0]
+    plan = world.propose(drive="data1").plan
+    assert len(plan.removals) == 1
+    with ReclaimWorld(tmp_path, volumes=PosixVolumes()) as shared:
+        assert shared.propose().plan.removals == ()
+        assert "0 verified replicas of it are on other devices" in refusal(shared, plan).what
+    assert first.exists()
+
+
+def test_two_copies_on_one_other_device_are_one(tmp_path: Path) -> None:
+    class OneDevice(SeparateVolumes):
+        """Volumes of which ``data2`` and ``data3`` are one device."""
+
+        def state(self, path: Path) -> VolumeState:
+            return replace(super().state(path), device=1 if path.name == "data1" else 2)
+
+    with ReclaimWorld(tmp_path, n_copies=2) as world:
+        world.put_copies("wave0.dat", on=("data1", "data2", "data3"))
+        plan = world.propose(drive="data1").plan
+        assert len(plan.removals) == 1
+    with ReclaimWorld(tmp_path, n_copies=2, volumes=OneDevice()) as shared:
+        assert shared.propose().plan.removals == ()
+        assert "1 verified replicas of it are on other devices that are there, 2 are" in refusal(shared, plan).what
+
+
+def test_a_proof_of_the_time_to_come_proves_nothing() -> None:
+    look = FileLook(1, 1, 10, 100, 100)
+    assert is_fresh(200, look, 250, 100)
+    assert not is_fresh(300, look, 250, 100), "the clock went back since"
+    assert not is_fresh(99, look, 150, 100), "it changed since"
+    assert not is_fresh(200, look, 300, 100), "too old"
+    assert not is_fresh(None, look, 250, 100)
+
+
 def test_a_proof_is_read_again_when_it_is_old_and_believed_while_it_is_young(tmp_path: Path) -> None:
     with ReclaimWorld(tmp_path, reclaim=ReclaimSettings(proof="10d")) as world:
         world.put_copies("wave0.dat")
@@ -297,6 +336,16 @@ def test_a_list_that_is_wrong_is_not_believed(world: ReclaimWorld, change: dict[
         removals=(replace(removal, **change),),  # type: ignore[arg-type]
     )
     refusal(world, plan)
+
+
+def test_a_run_that_was_frozen_and_a_transfer_that_was_begun_since_keep_it(world: ReclaimWorld) -> None:
+    world.put_copies("wave0.dat")
+    plan = world.propose(drive="data1").plan
+    world.frozen[RUN.run_id] = ["argon", "veto"]
+    assert "its run is in the frozen selection argon, veto" in refusal(world, plan).what
+    world.frozen.clear()
+    world.service.begin(world.source, world.folder / "data3" / FOLDER)
+    assert "a transfer that is not finished" in refusal(world, plan).what
 
 
 def test_a_list_of_other_files_is_not_believed(world: ReclaimWorld) -> None:
