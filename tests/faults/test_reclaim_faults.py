@@ -18,13 +18,14 @@ import pytest
 
 from nualley.catalog import CatalogUnreachable, ReplicaState
 from nualley.catalog.adapters.sql import open_catalog
-from nualley.core import DAY_NS, HOUR_NS, NualleyError
+from nualley.core import DAY_NS, HOUR_NS, CheckState, NualleyError
 from nualley.replicas import (
     ClockJumped,
     Done,
     JournalDamaged,
     JournalUnwritable,
     RemovalFailed,
+    TrashCheck,
     TrashStage,
     WatchedTime,
 )
@@ -294,6 +295,51 @@ def test_killed_before_every_step_of_deleting_for_good(
         if not is_killed:
             break
     assert step > 5
+
+
+def killed_before_the_rename(job: Job) -> None:
+    """Leave a file on record as one that is moving, in its place."""
+
+    def child() -> None:
+        def before(name: str) -> None:
+            if name == "rename_exclusively":
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        with ReclaimWorld(job.folder) as world, before_each_call(world, before):
+            job.work(world)
+
+    assert os.WIFSIGNALED(run_in_child(child))
+
+
+def test_what_a_kill_left_on_a_place_that_is_away_is_not_called_lost(job: Job) -> None:
+    """Below an unmounted drive or drop directory there is a bare folder: nothing in it says what became of a file."""
+    killed_before_the_rename(job)
+    root = job.folder / ("drop" if job.name == "purge" else "data1")
+    root.rename(job.folder / "away")
+    root.mkdir()
+    with ReclaimWorld(job.folder) as world:
+        (problem,) = world.reclaimer.recover()
+        assert isinstance(problem, RemovalFailed)
+        assert "was moving when a process died, and cannot be settled" in problem.what
+        assert [each.stage for each in world.in_trash()] == [TrashStage.MOVING]
+        (result,) = TrashCheck(world.trash.items)()
+        assert (result.state, result.do) == (CheckState.WARNING, "nualley drives trash --recover")
+    root.rmdir()
+    (job.folder / "away").rename(root)
+    job.finish()
+
+
+def test_while_something_is_not_settled_nothing_more_goes(tmp_path: Path, empty_catalog: bytes) -> None:
+    job = Job(tmp_path / "job", "reclaim")
+    job.make(empty_catalog)
+    killed_before_the_rename(job)
+    with ReclaimWorld(job.folder) as world:
+        world.away.add("data1")
+        for work in (lambda: world.apply(drive="data2"), lambda: list(world.reclaimer.restore(["1"]))):
+            with pytest.raises(RemovalFailed, match="its drive is not there"):
+                work()
+        assert world.trash_files() == {}
+    job.finish()
 
 
 CHILD = """

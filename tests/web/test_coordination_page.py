@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 Look = Callable[..., Watched]
-PARTS = ("drives", "usage", "unowned", "copies", "transfers", "problems", "run-lists", "week")
+PARTS = ("drives", "usage", "unowned", "copies", "transfers", "removed", "problems", "run-lists", "week")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "dark"), (390, "light")])

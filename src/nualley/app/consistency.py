@@ -17,7 +17,7 @@ from nualley.storage import MARKER_NAME, NOBODY, TRASH_NAME, DriveMissing, Drive
 from nualley.storage.adapters.scan_rows import reading_scan
 
 _OURS = (b".nualley.part",)
-_TRASH = f"{TRASH_NAME}/".encode()
+_TRASH = f"/{TRASH_NAME}/".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ def _found_files(scan: Path, usage: DriveUsage, store: Path) -> Iterator[FoundFi
                 directories, names, sizes_B, table["mtime_ns"].to_pylist(), strict=True
             ):
                 below = b"/".join((directory, name)) if directory else name
-                if name.endswith(_OURS) or below == MARKER_NAME.encode() or below.startswith(_TRASH):
+                if name.endswith(_OURS) or below == MARKER_NAME.encode() or _TRASH in b"/" + below:
                     continue
                 if (real_root + b"/" + below).startswith(own):
                     continue

@@ -76,6 +76,9 @@ def reclaim(
         print_json(_proposal_json(found, out))
     else:
         _show_proposal(found, free_B, out)
+        waiting_B = _size_B(item.removal for item in parts.reclaimer.items())
+        if waiting_B:
+            print_note(f"{format_size(waiting_B)} are in the trash already: nualley drives empty-trash")
     return ExitCode.DONE
 
 

@@ -97,6 +97,8 @@ class Judge:
         CatalogError, CatalogUnreachable, CatalogDamaged
             Where the record cannot be used.
         """
+        if removal.ground is Ground.PURGE:
+            raise _refused(removal, "no plan of a person says so: it is a drop directory's own", _ANEW)
         usages = {usage.drive.name: usage for usage in self._drives.usages()}
         usage = usages.get(removal.drive)
         if usage is None or not usage.is_mounted:

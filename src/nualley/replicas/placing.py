@@ -85,6 +85,8 @@ class Placer:
             for file in self._held(run_id):
                 if decide.count_copies(file.replicas, usages) >= self._settings.policy(file.stage).n_copies:
                     continue
+                if file.replicas and all(replica.state is ReplicaState.REMOVED for replica in file.replicas):
+                    continue  # it went on purpose, for it can be made again
                 n_lacking[file.stage] += 1
                 source = decide.choose_source(file, usages, self._remotes)
                 if source is None:

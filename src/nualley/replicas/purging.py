@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from nualley.catalog import Catalog, FileRecord, Source, SourceState, TimeSource
+from nualley.catalog import Catalog, FileRecord, Run, Source, SourceState, TimeSource
 from nualley.core import DAY_NS, SECOND_NS, Clock, escape_name, format_duration, reason, unescape_name
 from nualley.replicas.errors import (
     ClockJumped,
@@ -307,6 +307,7 @@ class Purger:
             f"{_shown(look.root)}/{each.path} cannot be read: {each.reason}" for each in listing.unreadable
         ]
         sources = {source.path: source for source in self._catalog.sources(drop.detector)}
+        runs = {run.run_id: run for run in self._catalog.runs(detector=drop.detector)}
         for seen in listing.files:
             path = _shown(look.root / unescape_name(seen.path))
             source = sources.get(path)
@@ -315,8 +316,11 @@ class Purger:
             ):
                 continue  # not taken in, or another file than that
             assert drop.purge is not None
+            run = runs.get(source.run_id or "")
+            if run is None or not self._is_old(run, source, drop.purge):
+                continue
             file = self._file(source, path)
-            if file is not None and self._is_old(source, drop.purge):
+            if file is not None:
                 yield self._removal(look.report.path, path, source, file), file
 
     def _file(self, source: Source, path: str) -> FileRecord | None:
@@ -330,13 +334,11 @@ class Purger:
             return None  # a replica itself
         return self._catalog.find_file(source.run_id, path.rpartition("/")[2])
 
-    def _is_old(self, source: Source, purge: PurgeSettings) -> bool:
+    def _is_old(self, run: Run, source: Source, purge: PurgeSettings) -> bool:
         """Return whether so much time was seen to pass since the end of the run, the last change and the taking in.
 
         The last one is of this machine's clock, as what was seen to pass is; the first ones may be of another.
         """
-        assert source.run_id is not None
-        run = self._catalog.run(source.run_id)
         if run.stop_ns is None or run.time_source is TimeSource.UNKNOWN:
             return False
         since_ns = max(run.stop_ns, source.mtime_ns, source.time_ns)

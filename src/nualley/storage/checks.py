@@ -115,9 +115,8 @@ def _check(usage: DriveUsage) -> CheckResult:
         f"{format_size(usage.available_B)} free"
     )
     if usage.fill_fraction > drive.limit_fraction:
-        return CheckResult(
-            name, CheckState.WARNING, filled, "move files elsewhere, raise the limit or add a drive in drives.toml"
-        )
+        do = f"nualley drives reclaim --drive {drive.name} proposes what could go; or add a drive in drives.toml"
+        return CheckResult(name, CheckState.WARNING, filled, do)
     if not usage.is_writable:
         return CheckResult(
             name,

@@ -56,6 +56,7 @@ def test_propose_review_apply_and_back(experiment, old, capsys):
     assert main(["drives", "reclaim", "--apply", "plan.jsonl", "--yes"]) == 0
     assert "1 files, 4.9 KiB, went to the trash" in capsys.readouterr().out
     assert not old.exists()
+    assert answer(capsys, "drives", "consistency")["dark"] == [], "what lies in the trash is known"
     (item,) = answer(capsys, "drives", "trash")
     assert (item["stage"], item["owner"], item["until_ns"] - item["moved_ns"]) == ("in trash", "ada", 14 * DAY_NS)
     assert main(["drives", "trash", "--recover"]) == 0

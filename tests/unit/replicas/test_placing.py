@@ -81,6 +81,17 @@ def test_a_copy_that_is_damaged_is_none(world: World) -> None:
     assert placer(world).plan([RUN.run_id]).n_lacking_by_stage == {"raw": 1}
 
 
+def test_what_went_on_purpose_is_not_asked_for_again(world: World) -> None:
+    world.copy()
+    for path, replica in world.replicas_on("data1").items():
+        if path.endswith("wave0.dat"):
+            (other,) = [each for each in world.catalog.replicas(replica.file_id) if each.drive == "data2"]
+            world.catalog.removals.remove(replica.replica_id, kept=[other.replica_id])
+    assert placer(world).plan([RUN.run_id]).n_lacking_by_stage == {"raw": 1}, "one copy is left, two are wanted"
+    world.catalog.removals.remove(other.replica_id, kept=[])
+    assert placer(world).plan([RUN.run_id]).n_lacking_by_stage == {}
+
+
 def test_a_tape_counts(world: World) -> None:
     for file in world.catalog.files(RUN.run_id):
         (replica,) = world.catalog.replicas(file.file_id)

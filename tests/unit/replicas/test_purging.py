@@ -10,8 +10,10 @@ import pytest
 
 from nualley.catalog import Replica, ReplicaState, SourceState
 from nualley.core import DAY_NS, HOUR_NS, CheckState
+from nualley.ingest.adapters.posix import PosixDropFiles
 from nualley.replicas import KILL_FILE, PurgeCheck, PurgeReport, TrashStage
 from nualley.replicas.adapters.purge_file import PurgeFile
+from nualley.replicas.adapters.trees import PosixTrees
 from nualley.storage.adapters.posix import PosixVolumes
 from tests.unit.replicas.reclaim_world import ReclaimWorld, SetClock
 from tests.unit.replicas.world import FOLDER
@@ -47,7 +49,9 @@ def test_it_goes_once_so_much_time_was_seen_to_pass_since_the_end_of_the_run(wor
 def test_it_is_deleted_after_its_time_in_the_trash_and_can_come_back_before(world: ReclaimWorld) -> None:
     world.watch(8 * DAY_NS)
     assert world.watch(6 * DAY_NS).n_deleted == 0
+    world.set_clock.passes(15 * DAY_NS)
     assert list(world.reclaimer.empty()) == [], "a person empties what persons put there"
+    world.set_clock.passes(-15 * DAY_NS)
     (done,) = world.reclaimer.restore(["1"])
     assert done.error is None
     assert (world.drop / "wave0.dat").read_bytes() == b"bytes"
@@ -290,6 +294,16 @@ def test_a_file_whose_bytes_are_others_under_the_same_stamp_stays(world: Reclaim
     assert (report.n_due, report.n_moved) == (1, 0)
     assert "does not hold what was taken in of it" in report.problems[0]
     assert stays(world)
+
+
+def test_what_lies_in_a_trash_is_no_file_of_its_directory(world: ReclaimWorld) -> None:
+    world.watch(8 * DAY_NS)
+    assert world.trash_files() == {"wave0.dat": b"bytes"}
+    assert PosixDropFiles().walk(world.drop).files == (), "it would be taken in again"
+    listing = PosixTrees().look(world.drop)
+    assert listing is not None
+    assert listing.files == (), "it would be copied"
+    assert [each.reason for each in listing.skipped] == ["nualley's own"]
 
 
 def test_a_replica_that_lies_in_a_drop_directory_is_none_of_it(world: ReclaimWorld) -> None:

@@ -195,6 +195,24 @@ def test_a_frozen_run_keeps_what_was_made_of_it(world: ReclaimWorld) -> None:
     assert "frozen selection argon" in refusal(world, plan).what
 
 
+def test_what_can_no_longer_be_made_again_or_was_frozen_is_not_deleted(world: ReclaimWorld) -> None:
+    derived(world)
+    world.apply()
+    world.set_clock.passes(15 * DAY_NS)
+    world.frozen[RUN.run_id] = ["argon"]
+    (done,) = world.reclaimer.empty()
+    assert done.error is not None
+    assert "frozen selection argon" in done.error.what
+    world.frozen.clear()
+    number = world.replica("wave0.dat", "data1").replica_id
+    world.catalog.update_replica(number, state=ReplicaState.DAMAGED)
+    (done,) = world.reclaimer.empty()
+    assert done.error is not None
+    assert world.trash_files() == {"hits.parquet": b"hits"}
+    world.catalog.update_replica(number, state=ReplicaState.VERIFIED)
+    assert [each.error for each in world.reclaimer.empty()] == [None]
+
+
 # ---------------------------------------------------------------- what changed since
 def test_a_file_that_went_is_in_the_trash_and_no_replica(world: ReclaimWorld) -> None:
     path = world.put_copies("wave0.dat", b"bytes")[0]
@@ -361,6 +379,8 @@ def test_a_list_of_other_files_is_not_believed(world: ReclaimWorld) -> None:
         ctime_ns=found.st_ctime_ns,
         inode=found.st_ino,
     )
+    own = replace(removal, ground=Ground.PURGE)
+    assert "no plan of a person" in refusal(world, replace(world.propose(drive="data1").plan, removals=(own,))).what
     wrongs = [wrong, replace(wrong, ground=Ground.STALE), replace(wrong, ground=Ground.DERIVABLE, file_id=2)]
     for each in [*wrongs, replace(wrong, ground=Ground.PURGE), replace(wrong, ground=Ground.DERIVABLE)]:
         refusal(world, RemovalPlan(plan_id="p", experiment="e", created_ns=1, removals=(each,)))
@@ -389,6 +409,12 @@ def stale(path: Path, drive: str = "data1") -> RemovalPlan:
         inode=found.st_ino,
     )
     return RemovalPlan(plan_id="p", experiment="e", created_ns=1, removals=(removal,))
+
+
+def test_one_of_two_names_frees_nothing_and_stays(world: ReclaimWorld) -> None:
+    old = world.put_user("old.root")
+    os.link(old, old.with_name("kept.root"))
+    assert "has 2 names: nothing becomes free" in refusal(world, stale(old)).what
 
 
 def test_a_young_file_and_one_of_nobody_stay_whatever_the_list_says(world: ReclaimWorld) -> None:
