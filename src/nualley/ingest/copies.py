@@ -12,6 +12,7 @@ from nualley.ingest.errors import CopiesMissing
 from nualley.ingest.ports import Claims, Drives
 from nualley.ingest.proof import Finding, examine
 from nualley.storage import (
+    Demand,
     DestinationConflict,
     DestinationRefused,
     Drive,
@@ -31,6 +32,7 @@ from nualley.storage import (
 )
 
 # the drive's fault, not the file's: another drive may take it
+_ROLES = (DriveRole.RAW, DriveRole.ANY)
 _DRIVE_REFUSALS = (DriveFull, DriveReadOnly, DriveFailing, DestinationRefused, VerifyFailed)
 
 
@@ -247,16 +249,16 @@ class Copies:
                 destination = self._place(usage.drive, work.target)
                 if self._is_taken(destination):
                     return usage, destination
+        demand = Demand(work.size_B, _ROLES)
         try:
-            drive = choose_drive(usages, work.size_B, DriveRole.RAW, exclude=work.tried)
+            usage = choose_drive(usages, demand, exclude=work.tried)
         except NoDriveFits as error:
             # the drive of a damaged replica comes last, and once
             try:
-                drive = choose_drive(usages, work.size_B, DriveRole.RAW, exclude=work.tried - work.damaged.keys())
+                usage = choose_drive(usages, demand, exclude=work.tried - work.damaged.keys())
             except NoDriveFits:
                 raise error from None
-        usage = next(usage for usage in usages if usage.drive.name == drive.name)
-        return usage, self._place(drive, work.target)
+        return usage, self._place(usage.drive, work.target)
 
     def _clear_way(self, work: "_Work", drive: Drive, destination: Path) -> None:
         """Give a damaged replica that lies under the final name another one, which says so."""
@@ -320,7 +322,7 @@ class _Work:
 
 
 def _takes_raw(usage: DriveUsage) -> bool:
-    return usage.is_mounted and usage.is_writable and usage.drive.role in (DriveRole.RAW, DriveRole.ANY)
+    return usage.is_mounted and usage.is_writable and usage.drive.role in _ROLES
 
 
 def _shortfall(refusals: Sequence[NualleyError], n_copies: int, n_wanted: int) -> NualleyError | None:

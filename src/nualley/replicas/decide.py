@@ -1,13 +1,13 @@
 """Policies of replicas as pure functions: what is to be copied, how many copies there are, which drive is next."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from nualley.catalog import CopyState, Replica, ReplicaState, Transfer, TransferFile
-from nualley.core import Digests, format_size
+from nualley.core import Digests
 from nualley.replicas.errors import NotEnoughCopies
 from nualley.replicas.models import Difference, HeldFile, Listing, Policy, Seen
-from nualley.storage import DriveUsage, NoDriveFits
+from nualley.storage import DriveUsage
 
 
 def reconcile(files: Sequence[TransferFile], listing: Listing) -> Difference:
@@ -149,69 +149,6 @@ def choose_source(file: HeldFile, usages: Sequence[DriveUsage], remotes: Collect
     good = [replica for replica in file.replicas if replica.state is ReplicaState.VERIFIED]
     reached = [replica for replica in good if replica.drive in there or replica.drive in remotes]
     return min(reached, key=lambda replica: (replica.drive not in there, replica.replica_id), default=None)
-
-
-def choose_place(
-    usages: Sequence[DriveUsage],
-    size_B: int,
-    policy: Policy,
-    *,
-    exclude: Collection[str],
-    n_held_by_drive: Mapping[str, int],
-) -> DriveUsage:
-    """Return the drive that takes one more copy.
-
-    Parameters
-    ----------
-    usages : sequence of DriveUsage
-        How full the drives are now.
-    size_B : int
-        What will be written [B].
-    policy : Policy
-        Roles, and what has to stay free.
-    exclude : collection of str
-        Drives that hold a copy; nor are those on the same devices.
-    n_held_by_drive : mapping of str to int
-        How many files of the same directory each drive holds already: such a one comes first.
-
-    Returns
-    -------
-    DriveUsage
-        The chosen one.
-
-    Raises
-    ------
-    NoDriveFits
-        Where none does; says why.
-    """
-    refusals = {usage.drive.name: _refusal(usage, size_B, policy, exclude) for usage in usages}
-    fitting = [usage for usage in usages if not refusals[usage.drive.name]]
-    if fitting:
-        return max(fitting, key=lambda usage: (n_held_by_drive.get(usage.drive.name, 0), usage.available_B))
-    said = "; ".join(f"{name} {refusal}" for name, refusal in refusals.items())
-    raise NoDriveFits(
-        f"no drive takes {format_size(size_B)} more: {said or 'drives.toml names none'}",
-        where="storage.drives",
-        do="mount what is missing, free room, or add a drive in drives.toml",
-    )
-
-
-def _refusal(usage: DriveUsage, size_B: int, policy: Policy, exclude: Collection[str]) -> str:
-    drive, keep_free_B = usage.drive, policy.keep_free_B
-    filled = usage.fill_fraction_after(size_B)
-    reasons = (
-        (drive.role not in policy.roles, f"is for {drive.role} data"),
-        (drive.name in exclude, "holds a copy"),
-        (bool(set(usage.shares_with) & set(exclude)), "is on one device with a copy"),
-        (not usage.is_mounted, f"is missing: {usage.error}"),
-        (not usage.is_writable, "is read-only"),
-        (
-            usage.available_B - size_B < keep_free_B,
-            f"has {format_size(usage.available_B)} free, {format_size(keep_free_B)} are kept",
-        ),
-        (filled > drive.limit_fraction, f"would be filled to {100 * filled:.1f} %"),
-    )
-    return next((reason for applies, reason in reasons if applies), "")
 
 
 def not_enough(n_files: int, stage: str, policy: Policy, why: str) -> NotEnoughCopies:

@@ -14,7 +14,7 @@ from nualley.replicas.models import HeldFile, Placement, PlacementPlan, Policy
 from nualley.replicas.places import RemotePlace, split_remote
 from nualley.replicas.ports import Drives
 from nualley.replicas.settings import ReplicasSettings
-from nualley.storage import DriveUsage, NoDriveFits
+from nualley.storage import Demand, DriveUsage, NoDriveFits, choose_drive
 
 _Group = tuple[str, str, str]  # stage, drive and directory that is copied from
 
@@ -73,7 +73,7 @@ class Placer:
                     placements.append(Placement(source_drive, drive, directory, len(more), size_B, run_ids_of))
                     usages = _filled(usages, drive, size_B)
             except NoDriveFits as error:
-                problems.append(decide.not_enough(len(files), stage, policy, error.what))
+                problems.append(decide.not_enough(len(files), stage, policy, f"{error.what} ({error.where})"))
         return PlacementPlan(tuple(placements), dict(n_lacking), tuple(problems))
 
     def _lacking(
@@ -121,8 +121,8 @@ def _spread(
         exclude.add(remote)
         yield remote, [file for file, names in zip(files, held, strict=True) if remote not in names]
     for _ in range(n_more - len(remotes)):
-        size_B = sum(file.size_B for file in files)
-        drive = decide.choose_place(usages, size_B, policy, exclude=exclude, n_held_by_drive=n_held_by_drive).drive.name
+        demand = Demand(sum(file.size_B for file in files), policy.roles, policy.keep_free_B)
+        drive = choose_drive(usages, demand, exclude=exclude, n_held_by_drive=n_held_by_drive).drive.name
         exclude.add(drive)
         yield drive, [file for file, drives in zip(files, held, strict=True) if drive not in drives]
 

@@ -5,11 +5,12 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 from nualley.core import escape_name, format_size
 from nualley.storage.errors import NoDriveFits, UnsafeName
 from nualley.storage.histories import DirectoryState, FillDay, FillNote
-from nualley.storage.models import MARKER_NAME, Drive, DriveMarker, DriveRole, DriveUsage
+from nualley.storage.models import MARKER_NAME, Demand, Drive, DriveMarker, DriveUsage
 
 
 def place(template: str, drive: Drive, *, detector: str, run: int | str, name: str) -> Path:
@@ -123,23 +124,29 @@ def separate(usages: Sequence[DriveUsage], exclude: Collection[str]) -> list[Dri
     return [usage for usage in usages if usage.drive.name not in exclude and not set(usage.shares_with) & set(exclude)]
 
 
-def choose_drive(usages: Sequence[DriveUsage], size_B: int, role: DriveRole, exclude: Collection[str] = ()) -> Drive:
-    """Return the drive that takes the bytes: of the role, writable, below its limit afterwards, the most free first.
+def choose_drive(
+    usages: Sequence[DriveUsage],
+    demand: Demand,
+    *,
+    exclude: Collection[str] = (),
+    n_held_by_drive: Mapping[str, int] = MappingProxyType({}),
+) -> DriveUsage:
+    """Return the drive that takes the bytes: of a role, writable, below its limit afterwards, the most free first.
 
     Parameters
     ----------
     usages : sequence of DriveUsage
         How full the drives are now.
-    size_B : int
-        What will be written [B].
-    role : DriveRole
-        What it is; a drive of role ``any`` takes everything.
+    demand : Demand
+        What will be written.
     exclude : collection of str
         Names of drives that are not wanted, such as those that hold a copy already; nor are drives on the same device.
+    n_held_by_drive : mapping of str to int
+        How many files that belong together each drive holds already: the one with most of them comes first.
 
     Returns
     -------
-    Drive
+    DriveUsage
         The chosen one.
 
     Raises
@@ -147,25 +154,26 @@ def choose_drive(usages: Sequence[DriveUsage], size_B: int, role: DriveRole, exc
     NoDriveFits
         Says of every drive why not.
     """
-    fitting = [usage for usage in usages if not _refusal(usage, size_B, role, exclude)]
+    fitting = [usage for usage in usages if not _refusal(usage, demand, exclude)]
     if fitting:
-        return max(fitting, key=lambda usage: usage.available_B).drive
-    raise _no_drive_fits(usages, size_B, role, exclude)
+        return max(fitting, key=lambda usage: (n_held_by_drive.get(usage.drive.name, 0), usage.available_B))
+    raise _no_drive_fits(usages, demand, exclude)
 
 
-def _refusal(usage: DriveUsage, size_B: int, role: DriveRole, exclude: Collection[str]) -> str:
-    drive = usage.drive
+def _refusal(usage: DriveUsage, demand: Demand, exclude: Collection[str]) -> str:
+    drive, filled = usage.drive, usage.fill_fraction_after(demand.size_B)
+    kept = f", {format_size(demand.keep_free_B)} are kept" if demand.keep_free_B else ""
     reasons = (
-        (drive.role not in (role, DriveRole.ANY), f"is for {drive.role} data"),
-        (drive.name in exclude, "is not wanted here"),
-        (bool(set(usage.shares_with) & set(exclude)), f"is on one file system with {_listed(usage, exclude)}"),
+        (drive.role not in demand.roles, f"is for {drive.role} data"),
+        (drive.name in exclude, "holds a copy, or is not wanted here"),
+        (bool(set(usage.shares_with) & set(exclude)), f"is on one device with {_listed(usage, exclude)}"),
         (not usage.is_mounted, f"is missing: {usage.error}"),
         (not usage.is_writable, "is read-only"),
-        (usage.available_B < size_B, f"has {format_size(usage.available_B)} free"),
         (
-            usage.fill_fraction_after(size_B) > drive.limit_fraction,
-            f"would be filled to {100 * usage.fill_fraction_after(size_B):.1f} %",
+            usage.available_B < demand.size_B + demand.keep_free_B,
+            f"has {format_size(usage.available_B)} free{kept}",
         ),
+        (filled > drive.limit_fraction, f"would be filled to {100 * filled:.1f} %"),
     )
     return next((reason for applies, reason in reasons if applies), "")
 
@@ -174,26 +182,31 @@ def _listed(usage: DriveUsage, names: Collection[str]) -> str:
     return " and ".join(name for name in usage.shares_with if name in names)
 
 
-def _no_drive_fits(usages: Sequence[DriveUsage], size_B: int, role: DriveRole, exclude: Collection[str]) -> NoDriveFits:
+def _no_drive_fits(usages: Sequence[DriveUsage], demand: Demand, exclude: Collection[str]) -> NoDriveFits:
     usable = [
-        usage for usage in separate(usages, exclude) if usage.is_writable and usage.drive.role in (role, DriveRole.ANY)
+        usage
+        for usage in separate(usages, exclude)
+        if usage.is_mounted and usage.is_writable and usage.drive.role in demand.roles
     ]
     others = "; ".join(
-        f"{usage.drive.name} {_refusal(usage, size_B, role, exclude)}" for usage in usages if usage not in usable
+        f"{usage.drive.name} {_refusal(usage, demand, exclude)}" for usage in usages if usage not in usable
     )
     if not usable:
+        role = demand.roles[0]
         return NoDriveFits(
-            f"no drive takes {format_size(size_B)} of {role} data" + (f": {others}" if others else ""),
+            f"no drive takes {format_size(demand.size_B)} of {role} data: {others or 'drives.toml names none'}",
             where="storage.drives",
             do=f"name a writable drive of role {str(role)!r} in drives.toml, or mount the one that is missing",
         )
     best = max(usable, key=lambda usage: usage.available_B)
-    drive = best.drive
-    lacking_B = max(size_B - best.available_B, best.used_B + size_B - int(drive.limit_fraction * best.capacity_B))
+    drive, needed_B = best.drive, demand.size_B + demand.keep_free_B
+    limit_B = int(drive.limit_fraction * best.capacity_B)
+    lacking_B = max(needed_B - best.available_B, best.used_B + demand.size_B - limit_B)
     standing = ", ".join(_standing(usage) for usage in sorted(usable, key=lambda usage: -usage.available_B))
+    kept = f", {format_size(demand.keep_free_B)} are kept free" if demand.keep_free_B else ""
     return NoDriveFits(
         f"drive {escape_name(os.fspath(drive.path))} has {format_size(best.available_B)} free, "
-        f"{format_size(size_B)} are needed below its limit",
+        f"{format_size(demand.size_B)} are needed below its limit{kept}",
         where=standing + (f"; {others}" if others else ""),
         do=f"free {format_size(lacking_B)} on {drive.name}, raise its limit or add a drive in drives.toml",
     )

@@ -103,6 +103,25 @@ class Drive:
     noted: NotedUsage | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a drive has to take, and what it has to be for.
+
+    Parameters
+    ----------
+    size_B : int
+        What will be written [B].
+    roles : tuple of DriveRole
+        Roles of the drives that take it.
+    keep_free_B : int
+        Bytes that stay free [B], beside the drive's limit.
+    """
+
+    size_B: int
+    roles: tuple[DriveRole, ...]
+    keep_free_B: int = 0
+
+
 MARKER_NAME = ".nualley-drive"
 """A file in a drive's root by which the drive is known again: the empty folder below an unmounted drive lacks it."""
 

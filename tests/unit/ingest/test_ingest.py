@@ -415,7 +415,7 @@ def test_two_drives_on_one_file_system_hold_one_copy(world: World) -> None:
     path = world.put("run1/wave0.dat")
     (found,) = world.ingest.ingest_paths([path], "cenns-10").files
     assert isinstance(found.error, CopiesMissing)
-    assert "data2 is on one file system with data1" in found.error.what
+    assert "data2 is on one device with data1" in found.error.what
     assert world.copies_of("wave0.dat") == [str(FIRST)]
 
 

@@ -7,9 +7,9 @@ import pytest
 from nualley.catalog import CopyState, Replica, ReplicaState, TransferFile
 from nualley.core import UsageError
 from nualley.replicas import Listing, PlacementSettings, Policy, Refused, ReplicasSettings, Seen, count_copies
-from nualley.replicas.decide import choose_place, choose_source, is_in, pause_s, reconcile
+from nualley.replicas.decide import choose_source, is_in, pause_s, reconcile
 from nualley.replicas.models import HeldFile
-from nualley.storage import Drive, DriveRole, DriveUsage, NoDriveFits
+from nualley.storage import Demand, Drive, DriveRole, DriveUsage, NoDriveFits, choose_drive
 
 SEEN = Seen("a", 1, 2, 3)
 
@@ -94,11 +94,11 @@ def test_a_source_is_verified_and_there() -> None:
     assert choose_source(file, []) is None
 
 
-RAW = Policy(2, (DriveRole.RAW, DriveRole.ANY), 100)
+RAW = Demand(500, (DriveRole.RAW, DriveRole.ANY), 100)
 
 
 def choose(*usages: DriveUsage, exclude: tuple[str, ...] = (), held: dict[str, int] | None = None) -> str:
-    return choose_place(usages, 500, RAW, exclude=exclude, n_held_by_drive=held or {}).drive.name
+    return choose_drive(usages, RAW, exclude=exclude, n_held_by_drive=held or {}).drive.name
 
 
 def test_the_drive_with_most_room_takes_it_unless_one_has_files_of_the_directory() -> None:
@@ -113,14 +113,15 @@ def test_the_drive_with_most_room_takes_it_unless_one_has_files_of_the_directory
         ({"role": DriveRole.USER}, "a is for user data"),
         ({"is_mounted": False, "error": "nothing is mounted there"}, "a is missing: nothing is mounted there"),
         ({"is_writable": False}, "a is read-only"),
-        ({"available_B": 599}, "100 B are kept"),
-        ({"used_B": 9000}, "a would be filled to 95.0 %"),
-        ({"shares_with": ("b",)}, "a is on one device with a copy"),
+        ({"available_B": 599}, "drive /a has 599 B free, 500 B are needed below its limit, 100 B are kept free"),
+        ({"used_B": 9000}, "storage.drives.a (limit 90 %, now 90.0 %)"),
+        ({"shares_with": ("b",)}, "a is on one device with b"),
     ],
 )
 def test_a_drive_that_does_not_take_it_says_why(changes: dict[str, object], text: str) -> None:
-    with pytest.raises(NoDriveFits, match=text):
+    with pytest.raises(NoDriveFits) as caught:
         choose(usage("a", **changes), exclude=("b",))
+    assert text in str(caught.value)
     with pytest.raises(NoDriveFits, match="a holds a copy"):
         choose(usage("a"), exclude=("a",))
     with pytest.raises(NoDriveFits, match="names none"):
