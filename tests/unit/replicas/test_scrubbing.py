@@ -123,6 +123,15 @@ def test_one_that_came_back_rotten_is_no_replica(world: World, copied: Path) -> 
     assert copied.read_bytes() == rotten
 
 
+def test_what_was_removed_on_purpose_is_neither_read_nor_made_anew(world: World, copied: Path) -> None:
+    replica = world.catalog.replica_at("data2", os.fspath(copied))
+    assert replica is not None
+    world.catalog.removals.remove(replica.replica_id, kept=())
+    copied.unlink()
+    assert scrub(world, repairs=True) == []
+    assert (state(world, copied), copied.exists()) == (ReplicaState.REMOVED, False)
+
+
 def test_what_is_missing_is_made_anew_first_and_what_is_lost_takes_no_budget(world: World) -> None:
     for name in ("a.dat", "b.dat", "lost.dat"):
         world.put(name, name.encode() * 500)

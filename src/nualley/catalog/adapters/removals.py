@@ -1,14 +1,12 @@
 """`catalog.ports.Removals` on SQLite or PostgreSQL."""
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, func, select
 
 from nualley.catalog.adapters import records, tables
 from nualley.catalog.adapters.database import Database
-from nualley.catalog.adapters.moves import write_unless_moved
-from nualley.catalog.adapters.refusals import decoded
+from nualley.catalog.adapters.guarded import GuardedDatabase
 from nualley.catalog.errors import ReplicaNeeded
 from nualley.catalog.models import Activity, ReplicaState
 
@@ -23,12 +21,8 @@ class SqlRemovals:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self._database.reading() as connection, decoded(self._database.where):
-            yield connection
+        guarded = GuardedDatabase(database)
+        self._write, self._reading = guarded.write, guarded.reading
 
     def remove(self, replica_id: int, *, kept: Collection[int], activity: Activity | None = None) -> None:
         """Enter that a verified replica is one no longer, and what was done, in one transaction.
@@ -47,7 +41,7 @@ class SqlRemovals:
             if activity is not None:
                 records.put_activity(connection, activity)
 
-        write_unless_moved(self._database, work)
+        self._write(work)
 
     def put_back(self, replica_id: int, *, state: ReplicaState, activity: Activity | None = None) -> None:
         """Enter that a replica which was removed is there again, in the state that it had."""
@@ -58,7 +52,7 @@ class SqlRemovals:
                 if activity is not None:
                     records.put_activity(connection, activity)
 
-        write_unless_moved(self._database, work)
+        self._write(work)
 
     def stages(self, drive: str) -> Mapping[int, str]:
         """Return the stages of all files of which a replica is or was on a drive, by the number of the file."""
