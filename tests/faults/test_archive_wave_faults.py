@@ -31,13 +31,14 @@ writer = open_archive_writer(Path(sys.argv[1]), rules={"T": TraceRule()})
 last = writer.recorder.registry.by_name.get("T")
 stamp = last.last.time_ns if last and last.last else time.time_ns() - 172_800_000_000_000
 random = np.random.default_rng()
-sys.stdout.write("begun\\n"); sys.stdout.flush()
 for round in range(10_000):
     for _ in range(5):
         stamp += 1_700_000_000
         trace = (random.normal(1, 0.1) * np.arange(1, 9)).astype(np.float32)
         writer.recorder.receive(Sample("T", stamp, trace, ValueType.FLOAT32_ARRAY, 0, 0, "ca", time.time_ns()))
     writer.recorder.commit()
+    if round == 0:  # something is there, however soon it is killed
+        sys.stdout.write("begun\\n"); sys.stdout.flush()
     if round % 3 == 2:
         writer.sealer.seal(writer.recorder.rotate())
 """
