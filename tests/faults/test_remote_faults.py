@@ -286,6 +286,9 @@ def test_a_part_that_was_left_is_used_where_it_reads_back_right(tmp_path: Path, 
         report = world.service.work(1)
         assert report.is_finished, report.problems
         assert counting.n_uploads == (2 if is_damaged else 1)
+        again = world.service.begin(world.source, TO)
+        assert world.service.work(again.transfer_id).is_finished
+        assert counting.n_uploads == (2 if is_damaged else 1), "what is there already is not sent"
         assert contents(there.folder / FOLDER) == {"wave0.dat": DATA["wave0.dat"]}
 
 
@@ -386,6 +389,7 @@ def test_a_folder_without_room_is_told_and_gone_on_with(tmp_path: Path) -> None:
         there.remote.capacity_B = 10_000
         report = world.service.work(1)
         assert [type(problem) for problem in report.problems] == [RemoteFull]
+        assert world.states()["wave1.dat"] is CopyState.QUEUED, "after the first that found no room none is tried"
         check(world, there)
         there.remote.capacity_B = None
         finish(world, there)

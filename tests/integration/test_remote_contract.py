@@ -1,6 +1,7 @@
 """Every remote does the same: the folder of the tests, rclone over real sftp, WebDAV and S3 servers, and XRootD."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,8 +146,42 @@ def test_an_upload_ends_when_it_is_asked_to(there: There, source: Path) -> None:
 
     with pytest.raises(Stopped):
         there.remote.upload(source, "stop/a.part", rate_B_per_s=2**20, progress=stop)
+    if there.daemon is not None:
+        assert "transferring" not in there.daemon.call("core/stats", {}), "nothing goes on writing to that name"
     send(there, source, "stop/a.part")
     assert there.remote.digests("stop/a.part", lambda _: None).xxh3_128 == digest_file(source).xxh3_128
+
+
+def test_a_name_that_is_taken_in_the_last_moment_is_not_written_over(
+    there: There, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at a name and the move rclone looks once more."""
+    if there.daemon is None:
+        return
+    other = tmp_path / "other"
+    other.write_bytes(b"other")
+    send(there, source, "late/a.dat")
+    send(there, other, "late/b.part")
+    real = there.remote._stat  # type: ignore[attr-defined]  # of rclone's
+    monkeypatch.setattr(there.remote, "_stat", lambda path: None if path == "late/a.dat" else real(path))
+    with pytest.raises(FileExistsError):
+        there.remote.move("late/b.part", "late/a.dat")
+    monkeypatch.undo()
+    assert there.remote.sizes(["late/a.dat", "late/b.part"]) == {"late/a.dat": SIZE_B, "late/b.part": 5}
+
+
+def test_bytes_that_end_early_are_no_file(tmp_path: Path) -> None:
+    with remote_of("local", tmp_path / "there") as there:
+        (there.folder / "large.dat").write_bytes(bytes(64 * 2**20))
+        buffer = memoryview(bytearray(2**20))
+        with there.remote.open("large.dat") as reader:
+            reader.read_into(buffer)
+            assert there.daemon is not None
+            assert there.daemon.pid is not None
+            os.kill(there.daemon.pid, signal.SIGKILL)
+            with pytest.raises(RemoteUnreachable, match=r"remote nas went away with \d+ B to read"):
+                while reader.read_into(buffer):
+                    pass
 
 
 def test_room_is_a_number_or_not_known(there: There) -> None:
@@ -162,8 +197,6 @@ def test_a_server_that_is_away_is_told(kind: str, tmp_path: Path, source: Path) 
         there.server.kill()
         for ask in (
             lambda: there.remote.look("any"),
-            lambda: there.remote.sizes(["a.part"]),
-            lambda: there.remote.digests("a.part", lambda _: None),
             lambda: send(there, source, "b.part"),
         ):
             with pytest.raises(RemoteUnreachable, match="remote nas"):

@@ -98,3 +98,28 @@ def test_two_commands_share_a_device_and_refuse_the_same_transfer(experiment: Pa
                 assert json.loads(said)["is_finished"]
     for folder in ("copy", "other"):
         assert sorted(path.name for path in (experiment / folder).iterdir()) == ["a.dat", "b.dat"]
+
+
+def test_what_was_left_to_the_worker_survives_it(experiment: Path) -> None:
+    left = call(experiment, "copy", "usb", "./copy", "--rate", "2 MB/s", "--queue")
+    assert left.returncode == 0, left
+    assert [each["is_left"] for each in json.loads(left.stdout)] == [True]
+    assert not (experiment / "copy").exists()
+    worker = [sys.executable, "-m", "nualley.cli", "up", "worker"]
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("NUALLEY_")}
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(worker, cwd=experiment, env=environ, **streams) as child:  # type: ignore[call-overload]  # as it takes them
+        part_of(experiment, child)
+        child.kill()
+        child.communicate(timeout=LONGEST_S)
+    with subprocess.Popen(worker, cwd=experiment, env=environ, **streams) as child:  # type: ignore[call-overload]  # as it takes them
+        until_s = time.monotonic() + LONGEST_S
+        while json.loads(call(experiment, "list", "--unfinished").stdout):
+            assert child.poll() is None, child.communicate()
+            assert time.monotonic() < until_s
+            time.sleep(0.2)
+        child.send_signal(signal.SIGTERM)
+        _, errors = child.communicate(timeout=LONGEST_S)
+    assert child.returncode == 0, errors
+    assert "transfer finished" in errors
+    assert (experiment / "copy" / "b.dat").read_bytes() == (experiment / "usb" / "b.dat").read_bytes()

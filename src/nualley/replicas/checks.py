@@ -42,7 +42,8 @@ class TransfersCheck:
 
 def _told(transfer: Transfer) -> str:
     why = f" ({transfer.problem})" if transfer.problem else ""
-    return f"transfer {transfer.transfer_id} to {transfer.destination}{why}"
+    who = ", left to the worker" if transfer.is_left else ""
+    return f"transfer {transfer.transfer_id} to {transfer.destination}{who}{why}"
 
 
 class TrashCheck:

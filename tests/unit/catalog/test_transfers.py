@@ -127,3 +127,15 @@ def test_transfers_survive_the_process(location: Path, clock: FakeClock) -> None
     with open_catalog(location, clock=clock) as catalog:
         assert catalog.transfers.transfers() == [begun]
         assert catalog.transfers.count(1).n_files == 3
+
+
+def test_a_transfer_is_left_to_the_worker_and_taken_back(any_catalog: SqlCatalog) -> None:
+    transfers = any_catalog.transfers
+    transfers.begin(TRANSFER, [])
+    left = transfers.begin(replace(TRANSFER, is_left=True), [])
+    assert left.is_left
+    assert transfers.leave(1, is_left=True) == replace(transfers.transfer(1), is_left=True)
+    assert [each.is_left for each in transfers.transfers()] == [True, True]
+    assert not transfers.leave(2, is_left=False).is_left
+    with pytest.raises(TransferNotFound):
+        transfers.leave(3, is_left=True)

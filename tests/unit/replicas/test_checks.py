@@ -1,5 +1,7 @@
 """Unfinished transfers are told."""
 
+from dataclasses import replace
+
 from nualley.catalog import Transfer
 from nualley.core import CheckState
 from nualley.replicas import TransfersCheck
@@ -21,3 +23,8 @@ def test_what_is_not_finished_is_named_with_its_reason() -> None:
     assert "5 unfinished: transfer 1 to /data2/42 (the drive is full); transfer 2" in result.detail
     assert "and 2 more" in result.detail
     assert "nualley transfer resume" in result.do
+
+
+def test_what_is_left_to_the_worker_says_so() -> None:
+    (result,) = TransfersCheck(lambda: [replace(transfer(1), is_left=True)])()
+    assert "transfer 1 to /data2/42, left to the worker" in result.detail

@@ -160,16 +160,14 @@ class RcloneRemote:
         if self._stat(destination) is not None:
             raise FileExistsError(destination)
         places = {"srcFs": self._fs, "srcRemote": path, "dstFs": self._fs, "dstRemote": destination}
-        # Immutable: what came there since is not written over
-        asked = {**places, "_config": {"Immutable": True, "IgnoreChecksum": True}}
+        # what came there since is let be, and so is the part then: rclone has no more to say about it
+        asked = {**places, "_config": {"IgnoreExisting": True}}
         try:
             self._daemon.work("operations/movefile", asked, remote=self.name, progress=lambda _: None)
         except FileNotFoundError as error:
             raise _as_remote_error(str(error), self.name) from None
-        except RemoteError as error:
-            if "immutable file modified" in error.what:
-                raise FileExistsError(destination) from error
-            raise
+        if self._stat(path) is not None:
+            raise FileExistsError(destination)
         return bool(self._features["Features"]["Move"])
 
     def remove(self, path: str) -> None:
