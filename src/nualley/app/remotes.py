@@ -127,7 +127,7 @@ def remote_states(site: Site, *, asks: bool = True) -> list[RemoteState]:
 
 
 def _state(site: Site, remotes: ExperimentRemotes, remote: Remote, *, asks: bool) -> RemoteState:
-    placed = [each for each in site.catalog().placed_files(remote.name) if each.state is not ReplicaState.MISSING]
+    placed = [each for each in site.catalog().placed_files(remote.name) if each.state.is_there]
     n_verified = sum(each.state is ReplicaState.VERIFIED for each in placed)
     known = RemoteState(remote, len(placed), sum(each.size_B for each in placed), n_verified)
     if not asks:

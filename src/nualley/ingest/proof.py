@@ -49,11 +49,14 @@ def examine(
     Returns
     -------
     Finding
-        Of a drive that is missing nothing is known: there the state stays as it was.
+        Of a drive that is missing, and of a remote, nothing is known: there the state stays as it was.
     """
     if usage is None or not usage.is_mounted:
         why = usage.error if usage else "drives.toml names no such drive"
-        return Finding(replica.state, problem=_unproven(replica, known, f"the drive is missing: {why}"))
+        # a remote is read back by transfers; here nothing is asked over a network
+        is_remote = usage is None and not replica.path.startswith("/")
+        problem = None if is_remote else _unproven(replica, known, f"the drive is missing: {why}")
+        return Finding(replica.state, problem=problem)
     path = Path(unescape_name(replica.path))
     try:
         state = files.state(path)

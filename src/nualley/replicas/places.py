@@ -187,14 +187,20 @@ def find_remote(word: str, remotes: Sequence[str], *, is_path: bool) -> RemotePl
     if ".." in parts:
         raise UsageError(f"{word} leaves the remote", where=word, do="name a directory below it")
     path = "/".join(parts)
-    return RemotePlace(found[1], path if _is_escaped(path) else escape_name(path))
+    return RemotePlace(found[1], path if is_escaped(path) else escape_name(path))
 
 
-def _is_escaped(text: str) -> bool:
-    """Return whether a text is one that `escape_name` wrote: files on remotes have such names."""
+def is_escaped(text: str) -> bool:
+    r"""Return whether a text is one that `core.escape_name` wrote: files on remotes have such names.
+
+    Examples
+    --------
+    >>> is_escaped("wave0.dat"), is_escaped("\\x0a.dat"), is_escaped("a\\b.dat")
+    (True, True, False)
+    """
     try:
         return escape_name(unescape_name(text)) == text
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, ValueError):
         return False
 
 

@@ -1,5 +1,6 @@
 """Files taken in by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -338,6 +339,17 @@ def test_a_replica_on_a_missing_drive_is_not_called_verified_anew(world: World) 
     del world.volumes["data1"]
     report = world.ingest.ingest_paths([path], "cenns-10")
     assert "drives.toml names no such drive" in report.problems[0].what
+
+
+def test_a_replica_on_a_remote_is_nobody_elses_problem(world: World) -> None:
+    path = taken(world)
+    (known,) = world.catalog.replica_by_id.values()
+    remote = replace(known, replica_id=99, drive="nas", path="nas:/cenns-10/raw/1/wave0.dat")
+    world.catalog.replica_by_id[99] = remote
+    report = world.ingest.ingest_paths([path], "cenns-10")
+    assert report.problems == ()
+    assert report.exit_code is ExitCode.DONE
+    assert world.catalog.replica_by_id[99] == remote
 
 
 def test_a_replica_that_the_drive_does_not_give_back_is_not_verified(world: World) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from nualley.core import UsageError
-from nualley.replicas import RemotePlace, UnknownRemote, find_remote, split_remote
+from nualley.replicas import RemotePlace, Seen, UnknownRemote, find_remote, split_remote
 from nualley.replicas.adapters.rclone_refusals import error_of
+from nualley.replicas.adapters.remote_names import listing
 from nualley.replicas.errors import RemoteError, RemoteFull, RemoteNotSetUp, RemoteRefused, RemoteUnreachable
 
 
@@ -72,3 +73,14 @@ def test_what_rclone_says_has_a_meaning(text: str, kind: type[Exception]) -> Non
     error = error_of(text, "nas")
     assert type(error) is kind
     assert text in str(error)
+
+
+def test_what_no_catalog_would_write_is_left_out_of_a_look() -> None:
+    names = ("a.dat", r"b\x0a.dat", r"c\d.dat", "e\n.dat", ".0f.nualley.part")
+    found = listing("raw", [Seen(name, 1, 2, 0) for name in names])
+    assert [seen.path for seen in found.files] == ["a.dat", r"b\x0a.dat"]
+    assert {refused.path: refused.reason for refused in found.skipped} == {
+        r"c\x5cd.dat": "a name that no file of a catalog has",
+        r"e\x0a.dat": "a name that no file of a catalog has",
+        ".0f.nualley.part": "nualley's own",
+    }

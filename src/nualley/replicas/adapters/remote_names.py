@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from nualley.core import UsageError, escape_name, unescape_name
+from nualley.core import escape_name
+from nualley.replicas.carrying import PART_SUFFIX
 from nualley.replicas.models import Listing, Refused, Seen
+from nualley.replicas.places import is_escaped
 from nualley.storage import SourceVanished
-
-PART_SUFFIX = ".nualley.part"
 
 
 def listing(root: str, found: Iterable[Seen | Refused]) -> Listing:
@@ -26,20 +26,13 @@ def listing(root: str, found: Iterable[Seen | Refused]) -> Listing:
         name = each.path.rpartition("/")[2]
         if isinstance(each, Refused):
             skipped.append(each)
-        elif not _is_escaped(each.path):
+        elif not is_escaped(each.path):
             skipped.append(Refused(escape_name(each.path), "a name that no file of a catalog has"))
         elif name.startswith(".") and name.endswith(PART_SUFFIX):
             skipped.append(Refused(each.path, "nualley's own"))
         else:
             files.append(each)
     return Listing(Path("/", root), tuple(sorted(files, key=lambda seen: seen.path)), skipped=tuple(skipped))
-
-
-def _is_escaped(text: str) -> bool:
-    try:
-        return escape_name(unescape_name(text)) == text
-    except (UnicodeEncodeError, UsageError, ValueError):
-        return False
 
 
 def vanished(remote: str, path: str) -> SourceVanished:
