@@ -81,8 +81,7 @@ class JournalFile:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             whole_B = _whole_B(descriptor)
-            os.ftruncate(descriptor, whole_B)  # what a kill or a power cut left of an entry is none
-            try:
+            try:  # over what a kill or a power cut left of an entry, which is none
                 _write_all(descriptor, line, whole_B)
                 os.fsync(descriptor)
             except OSError:
