@@ -129,13 +129,13 @@ class RcloneDaemon:
 
         threading.Thread(target=keep, daemon=True, name="nualley-rclone").start()
         started.wait()
-        self._await_answer()
+        self._await_answer(folder)
 
-    def _await_answer(self) -> None:
+    def _await_answer(self, folder: Path) -> None:
         until_s = time.monotonic() + _START_S
         while True:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                self._request("rc/noop", {}, 5.0)
+                self._request(folder, "rc/noop", {}, 5.0)
                 return
             if self.pid is None or time.monotonic() > until_s:
                 said = self._last_words()
@@ -158,9 +158,10 @@ class RcloneDaemon:
     def _connection(self, folder: Path, timeout_s: float) -> _UnixConnection:
         return _UnixConnection(os.fspath(folder / "rc.sock"), timeout_s)
 
-    def _request(self, method: str, parameters: Mapping[str, Any], timeout_s: float) -> tuple[int, dict[str, Any]]:
-        assert self._folder is not None
-        connection = self._connection(self._folder, timeout_s)
+    def _request(
+        self, folder: Path, method: str, parameters: Mapping[str, Any], timeout_s: float
+    ) -> tuple[int, dict[str, Any]]:
+        connection = self._connection(folder, timeout_s)
         with contextlib.closing(connection):
             headers = {"Content-Type": "application/json", "Authorization": f"Basic {self._login}"}
             connection.request("POST", f"/{method}", json.dumps(parameters).encode(), headers)
@@ -184,9 +185,12 @@ class RcloneDaemon:
         RemoteError
             What it means that it did not do it; FileNotFoundError where something is not there.
         """
-        self._ensure()
+        return self._ask(self._ensure(), method, parameters, remote)
+
+    def _ask(self, folder: Path, method: str, parameters: Mapping[str, Any], remote: str) -> dict[str, Any]:
+        """Call a function of the one with this folder: after its end it does not answer, whatever was started since."""
         with self._alive(remote):
-            status, answer = self._request(method, parameters, _CALL_S)
+            status, answer = self._request(folder, method, parameters, _CALL_S)
         if status != http.client.OK:
             raise error_of(str(answer.get("error", answer)), remote)
         return answer
@@ -212,28 +216,30 @@ class RcloneDaemon:
         """
         group = f"nualley-{secrets.token_hex(8)}"
         asked = {**parameters, "_async": True, "_group": group}
-        job = int(self.call(method, asked, remote=remote)["jobid"])
+        folder = self._ensure()
+        job = int(self._ask(folder, method, asked, remote)["jobid"])
         wait_s = _FIRST_LOOK_S  # small files take milliseconds
         try:
-            while not (state := self.call("job/status", {"jobid": job}, remote=remote))["finished"]:
-                progress(int(self.call("core/stats", {"group": group, "short": True}, remote=remote).get("bytes", 0)))
+            while not (state := self._ask(folder, "job/status", {"jobid": job}, remote))["finished"]:
+                moved = self._ask(folder, "core/stats", {"group": group, "short": True}, remote)
+                progress(int(moved.get("bytes", 0)))
                 time.sleep(wait_s)
                 wait_s = min(2 * wait_s, _LOOK_S)
         except BaseException:
-            self._stop(job)
+            self._stop(folder, job)
             raise
         with contextlib.suppress(RemoteUnreachable):
-            self.call("core/stats-delete", {"group": group}, remote=remote)
+            self._ask(folder, "core/stats-delete", {"group": group}, remote)
         if not state["success"]:
             raise error_of(str(state["error"]), remote)
         return dict(state["output"] or {})
 
-    def _stop(self, job: int) -> None:
+    def _stop(self, folder: Path, job: int) -> None:
         """Stop a job, and wait until it has: what comes next may write to the same name."""
-        until_s = time.monotonic() + _END_S
-        with contextlib.suppress(OSError, http.client.HTTPException, ValueError, AssertionError):
-            self._request("job/stop", {"jobid": job}, _END_S)
-            while time.monotonic() < until_s and not self._request("job/status", {"jobid": job}, _END_S)[1]["finished"]:
+        until_s, asked = time.monotonic() + _END_S, {"jobid": job}
+        with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+            self._request(folder, "job/stop", asked, _END_S)
+            while time.monotonic() < until_s and not self._request(folder, "job/status", asked, _END_S)[1]["finished"]:
                 time.sleep(_LOOK_S)
 
     # ------------------------------------------------------------ bytes
