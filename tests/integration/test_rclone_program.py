@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -126,26 +126,23 @@ def test_one_that_was_killed_is_told_and_started_again(tmp_path: Path) -> None:
     pid = daemon.pid
     assert pid is not None
 
-    def kill(_done_B: int) -> None:
-        os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: daemon.pid is None)
-        daemon.call("rc/noop", {})  # somebody else's call starts the next one
+    (tmp_path / "source").write_bytes(bytes(2**20))
 
-    source, there = tmp_path / "source", tmp_path / "there"
-    source.mkdir()
-    (source / "large").write_bytes(bytes(50_000_000))
-    asked = {"srcFs": f"{source}", "dstFs": f"{there}", "_config": {"BwLimit": "1M"}}
-    with pytest.raises(RemoteUnreachable, match="rclone (does not answer|ended in the middle)"):
-        daemon.work("sync/copy", asked, remote="nas", progress=kill)
+    def kill(_done_B: int) -> None:
+        """Kill it, and have another one do a job of the same number."""
+        os.kill(pid, signal.SIGKILL)
+        until_s = time.monotonic() + 30
+        while daemon.pid == pid:
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+        daemon.call("operations/stat", {"fs": str(tmp_path), "remote": "source", "_async": True})
+
+    copied = {"srcFs": str(tmp_path), "srcRemote": "source", "dstFs": str(tmp_path / "there"), "dstRemote": "copy"}
+    slowly = {**copied, "_config": {"BwLimitFile": "1K"}}
+    with pytest.raises(RemoteUnreachable, match="rclone"):
+        daemon.work("operations/copyfile", slowly, remote="nas", progress=kill)
     assert daemon.pid not in (None, pid)
     daemon.close()
-
-
-def wait_for(is_so: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < until_s
-        time.sleep(0.01)
 
 
 CHILD = """
@@ -159,8 +156,11 @@ time.sleep(60)
 """
 
 
-def test_it_ends_when_this_process_is_killed() -> None:
-    with subprocess.Popen([sys.executable, "-c", CHILD, RCLONE], stdout=subprocess.PIPE, text=True) as child:
+def test_it_ends_when_this_process_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    words = [sys.executable, "-c", CHILD, RCLONE]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environ) as child:
         assert child.stdout is not None
         pid = int(child.stdout.readline())
         assert is_alive(pid)
@@ -169,6 +169,17 @@ def test_it_ends_when_this_process_is_killed() -> None:
     while is_alive(pid):
         assert time.monotonic() < until_s
         time.sleep(0.01)
+    (left,) = tmp_path.iterdir()
+    daemon = RcloneDaemon(lambda: RCLONE)
+    daemon.call("rc/noop", {})
+    assert not left.exists(), "the next one puts in order what a kill left"
+    other = RcloneDaemon(lambda: RCLONE)
+    other.call("rc/noop", {})
+    assert len(list(tmp_path.iterdir())) == 2, "and leaves alone what is in use"
+    daemon.call("rc/noop", {})
+    daemon.close()
+    other.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def is_alive(pid: int) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 from nualley.replicas.adapters.rclone_refusals import error_of
 from nualley.replicas.errors import RemoteNotSetUp, RemoteUnreachable
 
+_FOLDER = "nualley-rclone-"
 _START_S = 30.0
 _CALL_S = 300.0
 _FIRST_LOOK_S, _LOOK_S = 0.002, 0.1
@@ -44,6 +45,15 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes of this user left that were killed."""
+    for path in folder.glob(f"{_FOLDER}*-*"):
+        pid = path.name.removeprefix(_FOLDER).partition("-")[0]
+        with contextlib.suppress(OSError):  # another one sweeps too
+            if pid.isdecimal() and path.stat().st_uid == os.geteuid() and not Path("/proc", pid).exists():
+                shutil.rmtree(path)
 
 
 class RcloneDaemon:
@@ -102,7 +112,8 @@ class RcloneDaemon:
 
     def _start(self) -> None:
         program = self._find()
-        folder = self._folder = Path(tempfile.mkdtemp(prefix="nualley-rclone-"))  # for this user alone
+        _sweep(Path(tempfile.gettempdir()))
+        folder = self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))  # for this user alone
         user, password = secrets.token_hex(16), secrets.token_hex(32)
         self._login = base64.b64encode(f"{user}:{password}".encode()).decode()
         # in the environment: a command line can be read by anybody
@@ -115,7 +126,7 @@ class RcloneDaemon:
         def keep() -> None:  # its thread lives as long as the process: see _SHIM
             try:
                 with (folder / "log").open("wb") as log:
-                    self._process = subprocess.Popen(  # noqa: S603 - rclone, as it was found and tried
+                    process = self._process = subprocess.Popen(  # noqa: S603 - rclone, as it was found and tried
                         [sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid()), *words],
                         stdin=subprocess.DEVNULL,
                         stdout=log,
@@ -125,7 +136,7 @@ class RcloneDaemon:
                     )
             finally:
                 started.set()
-            self._process.wait()
+            process.wait()
 
         threading.Thread(target=keep, daemon=True, name="nualley-rclone").start()
         started.wait()
@@ -185,10 +196,10 @@ class RcloneDaemon:
         RemoteError
             What it means that it did not do it; FileNotFoundError where something is not there.
         """
-        return self._ask(self._ensure(), method, parameters, remote)
+        return self._ask(self._ensure(), method, parameters, remote=remote)
 
-    def _ask(self, folder: Path, method: str, parameters: Mapping[str, Any], remote: str) -> dict[str, Any]:
-        """Call a function of the one with this folder: after its end it does not answer, whatever was started since."""
+    def _ask(self, folder: Path, method: str, parameters: Mapping[str, Any], *, remote: str) -> dict[str, Any]:
+        """Call a function of the one that has this folder, and of no other that was started since."""
         with self._alive(remote):
             status, answer = self._request(folder, method, parameters, _CALL_S)
         if status != http.client.OK:
@@ -214,32 +225,33 @@ class RcloneDaemon:
 
         What ``progress`` raises stops it, and is raised again once it has stopped.
         """
-        group = f"nualley-{secrets.token_hex(8)}"
-        asked = {**parameters, "_async": True, "_group": group}
-        folder = self._ensure()
-        job = int(self._ask(folder, method, asked, remote)["jobid"])
+        folder, group = self._ensure(), f"nualley-{secrets.token_hex(8)}"
+
+        def ask(asked_for: str, **named: Any) -> dict[str, Any]:
+            return self._ask(folder, asked_for, named, remote=remote)  # the numbers of jobs are those of one process
+
+        job = int(ask(method, **parameters, _async=True, _group=group)["jobid"])
         wait_s = _FIRST_LOOK_S  # small files take milliseconds
         try:
-            while not (state := self._ask(folder, "job/status", {"jobid": job}, remote))["finished"]:
-                moved = self._ask(folder, "core/stats", {"group": group, "short": True}, remote)
-                progress(int(moved.get("bytes", 0)))
+            while not (state := ask("job/status", jobid=job))["finished"]:
+                progress(int(ask("core/stats", group=group, short=True).get("bytes", 0)))
                 time.sleep(wait_s)
                 wait_s = min(2 * wait_s, _LOOK_S)
         except BaseException:
             self._stop(folder, job)
             raise
         with contextlib.suppress(RemoteUnreachable):
-            self._ask(folder, "core/stats-delete", {"group": group}, remote)
+            ask("core/stats-delete", group=group)
         if not state["success"]:
             raise error_of(str(state["error"]), remote)
         return dict(state["output"] or {})
 
     def _stop(self, folder: Path, job: int) -> None:
         """Stop a job, and wait until it has: what comes next may write to the same name."""
-        until_s, asked = time.monotonic() + _END_S, {"jobid": job}
-        with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
-            self._request(folder, "job/stop", asked, _END_S)
-            while time.monotonic() < until_s and not self._request(folder, "job/status", asked, _END_S)[1]["finished"]:
+        until_s, named = time.monotonic() + _END_S, {"jobid": job}
+        with contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError):
+            self._request(folder, "job/stop", named, _END_S)
+            while time.monotonic() < until_s and not self._request(folder, "job/status", named, _END_S)[1]["finished"]:
                 time.sleep(_LOOK_S)
 
     # ------------------------------------------------------------ bytes

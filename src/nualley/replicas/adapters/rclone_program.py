@@ -125,7 +125,7 @@ def _unfit(program: Path) -> str:
 
 
 def _partial(program: Path) -> str:
-    with tempfile.TemporaryDirectory(prefix="nualley-rclone-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="nualley-trial-") as temporary:
         source, target = Path(temporary, "source"), Path(temporary, "target")
         target.mkdir()
         with source.open("wb") as file:
