@@ -25,7 +25,7 @@ import xxhash
 
 from nualley import __version__
 from nualley.app.site import open_site
-from nualley.app.transfers import make_transfers
+from nualley.app.transfers import open_transfers
 from nualley.cli.main import main as nualley
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "copy-faults.md"
@@ -466,7 +466,8 @@ def list_is_wrong(tool: Tool, bench: Bench, _chance: random.Random, _n_tries: in
 def _nualley_by_wrong_list(bench: Bench, destination: Path) -> int:
     """Begin a transfer, spoil its list in the catalog, and go on with it."""
     site = open_site(bench.experiment)
-    begun = make_transfers(site).begin(bench.source, destination)
+    with open_transfers(site) as transfers:
+        begun = transfers.begin(bench.source, destination)
     with contextlib.closing(sqlite3.connect(site.configuration.store / "catalog.sqlite")) as connection:
         connection.execute("DELETE FROM transfer_file WHERE transfer_id = ? AND path = ?", (begun.transfer_id, BIG))
         connection.execute(

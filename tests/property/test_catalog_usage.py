@@ -69,7 +69,7 @@ def recount(catalog: SqlCatalog) -> list[FileUsage]:
         month = datetime.fromtimestamp(moment_ns // 10**9, UTC).strftime("%Y-%m")
         for file in catalog.files(run.run_id):
             for replica in catalog.replicas(file.file_id):
-                if replica.state is not ReplicaState.MISSING:
+                if replica.state.is_there:
                     key = run.detector, file.stage, month, replica.drive
                     n_files[key] += 1
                     size_B[key] += file.size_B
