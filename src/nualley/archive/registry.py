@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -161,8 +162,13 @@ class Registry:
             Names of the PVs that have a new last sample, state or metadata.
         """
         changed = self._fold_note(commit)
+        mixed = _mixed_codes(commit.rows)
+        if mixed.size:
+            changed |= self._fold_mixed({value_type: _only(batch, mixed) for value_type, batch in commit.rows.items()})
         for value_type, batch in commit.rows.items():
-            changed |= self._fold_rows(value_type, batch)
+            rest = _only(batch, mixed, is_in=False) if mixed.size else batch
+            if rest.num_rows:
+                changed |= self._fold_rows(value_type, rest)
         for batch in commit.quarantined.values():
             for code, count in zip(*np.unique(batch["pv"].to_numpy(), return_counts=True), strict=True):
                 self._by_code[int(code)].n_quarantined += int(count)
@@ -173,7 +179,8 @@ class Registry:
         rows = zip(*(batch[name].to_pylist() for name in ("pv", "seq", "reason")), strict=True)
         for code, seq, reason in rows:
             if reason.startswith(Reason.UNREADABLE):
-                self._by_code[code].unreadable_seq = seq
+                record = self._by_code[code]
+                record.unreadable_seq = max(seq, record.unreadable_seq)  # those of another type may be newer
 
     def _fold_note(self, commit: Commit) -> set[str]:
         note = commit.note
@@ -218,6 +225,29 @@ class Registry:
             record.protocol = batch["protocol"][int(rows[len(rows) - 1 - from_behind])].as_py()
         return {self._by_code[int(code)].name for code in np.unique(codes)}
 
+    def _fold_mixed(self, rows: Mapping[ValueType, pa.RecordBatch]) -> set[str]:
+        """Take in PVs that changed their type within a commit: row by row, in the order of receipt over all types."""
+        self._catch_up()
+        newest: dict[int, tuple[ValueType, pa.RecordBatch, int]] = {}
+        found = [
+            (seq, code, RowKind(kind), (value_type, batch, row))
+            for value_type, batch in rows.items()
+            for row, (seq, code, kind) in enumerate(
+                zip(*(batch[name].to_pylist() for name in ("seq", "pv", "kind")), strict=True)
+            )
+        ]
+        for _, code, kind, (value_type, batch, row) in sorted(found, key=itemgetter(0)):
+            if kind is RowKind.SAMPLE:
+                self._by_code[code].n_stored += 1
+                newest[code] = value_type, batch, row
+            else:
+                self._fold_connection(batch, row, kind)
+        for code, (value_type, batch, row) in newest.items():
+            record = self._by_code[code]
+            record.value_type, record.last = value_type, _last_sample(batch, row)
+            record.protocol = batch["protocol"][row].as_py()
+        return {self._by_code[code].name for _, code, *_ in found}
+
     def _fold_connection(self, batch: pa.RecordBatch, row: int, kind: RowKind) -> None:
         record = self._by_code[batch["pv"][row].as_py()]
         record.protocol = batch["protocol"][row].as_py()
@@ -228,6 +258,20 @@ class Registry:
         record.n_gaps += kind in _GAP_KINDS
         if kind is not RowKind.GAP:  # what was refused leaves a gap
             record.linked_seq = batch["seq"][row].as_py()
+
+
+def _mixed_codes(rows: Mapping[ValueType, pa.RecordBatch]) -> NDArray[np.int32]:
+    """Return the PVs that have rows of several types."""
+    if len(rows) < 2:
+        return np.zeros(0, dtype=np.int32)
+    codes, counts = np.unique(
+        np.concatenate([np.unique(batch["pv"].to_numpy()) for batch in rows.values()]), return_counts=True
+    )
+    return codes[counts > 1]
+
+
+def _only(batch: pa.RecordBatch, codes: NDArray[np.int32], *, is_in: bool = True) -> pa.RecordBatch:
+    return batch.filter(pa.array(np.isin(batch["pv"].to_numpy(), codes, invert=not is_in)))
 
 
 def _state(record: PvRecord, heard_ns: int, now_ns: int) -> PvState:

@@ -120,14 +120,20 @@ class Replay:
         if not in_doubt:
             return []
         by_code = self.registry.by_code
-        rows = []
+        firsts: dict[int, tuple[int, pa.RecordBatch, int]] = {}
         for batch in commit.rows.values():
-            codes = batch["pv"].to_numpy()
-            found, firsts = np.unique(codes, return_index=True)
-            for code, first in zip(found.tolist(), firsts.tolist(), strict=True):
-                if code in in_doubt and batch["kind"][first].as_py() == RowKind.SAMPLE:
-                    rows.append(_reconnect(by_code[code], batch, first))
-        return [self._fold_rows(rows)] if rows else []
+            found, rows = np.unique(batch["pv"].to_numpy(), return_index=True)
+            for code, row in zip(found.tolist(), rows.tolist(), strict=True):
+                seq = batch["seq"][row].as_py()
+                # a PV may have changed its type: what came first counts
+                if code in in_doubt and (code not in firsts or seq < firsts[code][0]):
+                    firsts[code] = seq, batch, row
+        back = [
+            _reconnect(by_code[code], batch, row)
+            for code, (_, batch, row) in firsts.items()
+            if batch["kind"][row].as_py() == RowKind.SAMPLE
+        ]
+        return [self._fold_rows(back)] if back else []
 
     def _fold_rows(self, rows: Iterable[tuple[PvRecord, ConnectionRow]]) -> Commit:
         by_type: dict[ValueType, list[tuple[int, ConnectionRow]]] = {}
