@@ -135,9 +135,13 @@ class Aliases:
 
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
-        """The names of each PV that has several, by time, given any of them or an alias."""
+        """The names of each PV that has several, the present one last, given any of them or an alias.
+
+        A name that was given back stands once, where it is newest.
+        """
         known = {*self._names, *self._pv_by_alias}
-        return {name: tuple(dict.fromkeys(part.name for part in self.resolve(name))) for name in known}
+        newest_first = {name: dict.fromkeys(part.name for part in reversed(self.resolve(name))) for name in known}
+        return {name: tuple(reversed(found)) for name, found in newest_first.items()}
 
     def target(self, name: str) -> str:
         """Return the PV that an alias stands for; any other name itself."""

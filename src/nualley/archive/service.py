@@ -173,10 +173,17 @@ class Recorder:
             self._pv(pv).is_paused = True
 
     def follow(self, pv: str, earlier: str) -> None:
-        """Let a PV go on where it had another name: its first sample is judged by the last one of that name."""
+        """Let a PV go on where it had another name: its first sample is judged by the last one of that name.
+
+        One that is given a name back has samples under it, of before.
+        """
         live, before = self._pv(pv), self._live.get(earlier)
-        if live.tail is None and before is not None:
-            live.tail = self._fast.tail(before.code) or before.tail
+        if before is None:
+            return
+        self._leave_fast_lane(live)
+        tail = self._fast.tail(before.code) or before.tail
+        if tail is not None and (live.tail is None or live.tail.time_ns < tail.time_ns):
+            live.tail = tail
 
     def rule(self, pv: str, rule: Rule | None) -> None:
         """Store of a PV what a rule says from now on; None: every sample.

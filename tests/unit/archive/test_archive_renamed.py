@@ -96,3 +96,51 @@ def test_a_renamed_pv_is_listed_once_with_one_account(renamed):
     assert [value.pv for value in reader.last()] == [NEW]
     (found,) = reader.summaries()
     assert (found.now.pv, found.now.value, found.ledger.stored) == (NEW, 19.0, 20)
+
+
+BACK = [
+    Change(verb=Verb.RENAME, pv=NEW, name=OLD, time_ns=START_NS + 20 * SECOND_NS, who="zoe", policy=PvPolicy()),
+    # removed under the new name, and added under the old one
+    Change(verb=Verb.REMOVE, pv=NEW, time_ns=START_NS + 20 * SECOND_NS, who="zoe"),
+    Change(verb=Verb.ADD, pv=OLD, time_ns=START_NS + 20 * SECOND_NS, who="zoe", policy=PvPolicy()),
+]
+
+
+@pytest.fixture(params=[BACK[:1], BACK[1:]], ids=["rename", "add"])
+def back(renamed, request):
+    """Return the PV after its old name was given back to it: it is live under that name again."""
+    renamed.writer.recorder.pause(NEW)
+    ChangesFile(renamed.folder).append(request.param)
+    renamed.writer.recorder.follow(OLD, NEW)
+    renamed.writer.recorder.resume(OLD)
+    renamed.emit(renamed.connect(OLD))
+    record(renamed, OLD, range(20, 30))
+    renamed.commit()
+    return renamed
+
+
+@pytest.mark.parametrize("name", [OLD, NEW, "BOTTOM"])
+def test_a_pv_that_got_its_name_back_is_live_under_it(back, name):
+    reader = back.reader()
+    (last,) = reader.last([name])
+    assert (last.pv, last.value, last.state) == (OLD, 29.0, "connected")
+    assert reader.record(name).name == OLD
+    assert [value.pv for value in reader.last()] == [OLD]
+    (found,) = reader.summaries()
+    assert (found.now.pv, found.now.state, found.ledger.stored) == (OLD, "connected", 30)
+    now_ns = back.clock.time_ns
+    assert [gap.kind for gap in reader.gaps(name, now_ns - 5 * SECOND_NS, now_ns)] == []
+    values = reader.read(name, START_NS, now_ns)["value"].drop_null().to_pylist()
+    assert values == [float(number) for number in range(30)]
+
+
+def test_a_pv_that_got_its_name_back_goes_on_where_the_other_name_ended(renamed):
+    recorder, ended_ns = renamed.writer.recorder, renamed.clock.time_ns - SECOND_NS
+    recorder.pause(NEW)
+    recorder.follow(OLD, NEW)
+    recorder.resume(OLD)
+    renamed.emit(renamed.connect(OLD), renamed.sample(OLD, 19.0, time_ns=ended_ns))
+    renamed.emit(renamed.sample(OLD, 5.0, time_ns=ended_ns - SECOND_NS))
+    renamed.commit()
+    record = renamed.reader().registry().by_name[OLD]
+    assert (record.filtered, record.n_quarantined) == ({"repeat": 1}, 1)

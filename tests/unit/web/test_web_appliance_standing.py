@@ -1,0 +1,56 @@
+"""How PVs stand, as an appliance's clients and commands are told: after renames, and where a PV is silent."""
+
+import pytest
+
+from nualley.app.archive import open_archive_writer
+from nualley.app.archive_changes import change_archive
+from nualley.app.finding import is_found
+from nualley.app.site import Site
+from nualley.archive import PvPolicy, Verb
+from nualley.config import load
+from nualley.core import SECOND_NS, parse_time_ns
+from nualley.pv import Connection, Life, Sample, ValueType
+from tests.unit.web.fakes import FakeClock
+from tests.unit.web.test_web_appliance import ask, strict
+from tests.web.bench import write_experiment
+
+NOW_NS = parse_time_ns("2026-01-01T00:00:00Z", 0)
+IOC = "127.0.0.1:5064"
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(load(write_experiment(tmp_path), {"NUALLEY_STORE": str(tmp_path / "store")}), FakeClock(NOW_NS))
+
+
+def hear(emit, pv, value, time_ns):
+    emit(Connection(pv, True, IOC, time_ns, time_ns, "ca"))
+    emit(Sample(pv, time_ns, value, ValueType.FLOAT64, 0, 0, "ca", time_ns))
+    emit(Life(IOC, time_ns))
+
+
+@pytest.mark.parametrize("back", ["rename", "remove and add"])
+async def test_a_pv_that_got_its_name_back_is_found_and_connected(site, back):
+    policy = PvPolicy().model_dump(mode="json", exclude_unset=True)
+    change_archive(site, Verb.ADD, "T:SLOW", policy=policy)
+    site.clock.time_ns += SECOND_NS
+    change_archive(site, Verb.RENAME, "T:SLOW", name="T:SLOWER")
+    site.clock.time_ns += SECOND_NS
+    writer = open_archive_writer(site.archive_folder, clock=site.clock)
+    hear(writer.recorder.receive, "T:SLOWER", 1.0, site.clock.time_ns)
+    writer.recorder.pause("T:SLOWER")
+    writer.close()
+    site.clock.time_ns += SECOND_NS
+    if back == "rename":
+        change_archive(site, Verb.RENAME, "T:SLOWER", name="T:SLOW")
+    else:
+        change_archive(site, Verb.REMOVE, "T:SLOWER")
+        change_archive(site, Verb.ADD, "T:SLOW", policy=policy)
+    writer = open_archive_writer(site.archive_folder, clock=site.clock)
+    hear(writer.recorder.receive, "T:SLOW", 2.0, site.clock.time_ns)
+    writer.close()
+    (last,) = site.last_values(["T:SLOW"])
+    assert (last.pv, last.value, last.state) == ("T:SLOW", 2.0, "connected")
+    (status,) = strict(await ask(site, "/mgmt/bpl/getPVStatus?pv=T:SLOW"))
+    assert (status["status"], status["connectionState"]) == ("Being archived", "true")
+    assert is_found(site, "T:SLOW", sleep=lambda _: pytest.fail("it is there"))
