@@ -117,6 +117,13 @@ class PvRecord:
     unreadable_seq, linked_seq : int
         Receipt numbers of what last could not be read, and of the last change of the connection, since the last sealed
         segment; -1 where there is none.
+    synced_seq : int
+        Receipt number of its last durable row: a sample, a quarantined one, or a change of the connection; -1 where
+        there is none.
+    is_silent : bool
+        Whether it is connected, and its last value counts no longer all the same.
+    refused : Tail or None
+        The sample of it that was quarantined last.
     """
 
     code: int
@@ -135,6 +142,9 @@ class PvRecord:
     n_gaps: int = 0
     unreadable_seq: int = -1
     linked_seq: int = -1
+    synced_seq: int = -1
+    is_silent: bool = False
+    refused: Tail | None = None
     filtered: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -566,6 +576,9 @@ class SealedState:
         Whether the log ever began: where it is not there then, it was taken away.
     imported : tuple of PvRecord
         What was taken in beside the log: a PV may be in both.
+    is_by_receipt : bool
+        Whether the records are in the order of receipt also where a PV changed its type within a commit: an older
+        nualley folded them type by type.
     """
 
     segment: int = -1
@@ -574,6 +587,7 @@ class SealedState:
     life_by_ioc: Mapping[str, int] = field(default_factory=dict)
     has_log: bool = False
     imported: tuple[PvRecord, ...] = ()
+    is_by_receipt: bool = True
 
 
 @dataclass(frozen=True, slots=True)

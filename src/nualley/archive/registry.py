@@ -60,11 +60,8 @@ class Registry:
         for codes, counts, value_type, batch, rows in self._late.take():
             protocols = batch["protocol"].take(rows).to_pylist()
             for code, count, last, protocol in zip(codes, counts, _last_samples(batch, rows), protocols, strict=True):
-                record = self._by_code[code]
-                record.value_type = value_type
-                record.n_stored += count
-                record.last = last
-                record.protocol = protocol
+                self._by_code[code].n_stored += count
+                _note_last(self._by_code[code], value_type, last, protocol)
 
     def sealed(self, segment: int) -> SealedState:
         """Return all of it as the state up to ``segment``, for the index."""
@@ -172,14 +169,15 @@ class Registry:
         for batch in commit.quarantined.values():
             for code, count in zip(*np.unique(batch["pv"].to_numpy(), return_counts=True), strict=True):
                 self._by_code[int(code)].n_quarantined += int(count)
-            self._note_unreadable(batch)
+            self._note_refused(batch)
         return changed
 
-    def _note_unreadable(self, batch: pa.RecordBatch) -> None:
+    def _note_refused(self, batch: pa.RecordBatch) -> None:
         rows = zip(*(batch[name].to_pylist() for name in ("pv", "seq", "reason")), strict=True)
         for code, seq, reason in rows:
+            record = self._by_code[code]
+            record.synced_seq = max(record.synced_seq, seq)
             if reason.startswith(Reason.UNREADABLE):
-                record = self._by_code[code]
                 record.unreadable_seq = max(seq, record.unreadable_seq)  # those of another type may be newer
 
     def _fold_note(self, commit: Commit) -> set[str]:
@@ -218,11 +216,9 @@ class Registry:
         # the last row of each PV: the first one seen from behind
         found, first_from_behind, counts = np.unique(sample_codes[::-1], return_index=True, return_counts=True)
         for code, from_behind, count in zip(found, first_from_behind, counts, strict=True):
-            record = self._by_code[int(code)]
-            record.value_type = value_type
+            record, newest = self._by_code[int(code)], int(rows[len(rows) - 1 - from_behind])
             record.n_stored += int(count)
-            record.last = _last_sample(batch, int(rows[len(rows) - 1 - from_behind]))
-            record.protocol = batch["protocol"][int(rows[len(rows) - 1 - from_behind])].as_py()
+            _note_last(record, value_type, last_sample(batch, newest), batch["protocol"][newest].as_py())
         return {self._by_code[int(code)].name for code in np.unique(codes)}
 
     def _fold_mixed(self, rows: Mapping[ValueType, pa.RecordBatch]) -> set[str]:
@@ -243,9 +239,7 @@ class Registry:
             else:
                 self._fold_connection(batch, row, kind)
         for code, (value_type, batch, row) in newest.items():
-            record = self._by_code[code]
-            record.value_type, record.last = value_type, _last_sample(batch, row)
-            record.protocol = batch["protocol"][row].as_py()
+            _note_last(self._by_code[code], value_type, last_sample(batch, row), batch["protocol"][row].as_py())
         return {self._by_code[code].name for _, code, *_ in found}
 
     def _fold_connection(self, batch: pa.RecordBatch, row: int, kind: RowKind) -> None:
@@ -256,6 +250,7 @@ class Registry:
         record.has_connected = record.has_connected or record.is_connected
         record.last_heard_ns = max(record.last_heard_ns, batch["last_heard_ns"][row].as_py() or 0)
         record.n_gaps += kind in _GAP_KINDS
+        record.synced_seq = max(record.synced_seq, batch["seq"][row].as_py())
         if kind is not RowKind.GAP:  # what was refused leaves a gap
             record.linked_seq = batch["seq"][row].as_py()
 
@@ -329,6 +324,11 @@ class _LateSamples:
             yield codes[is_here].tolist(), counts[is_here].tolist(), *batches[number], pa.array(rows[is_here])
 
 
+def _note_last(record: PvRecord, value_type: ValueType, last: LastSample, protocol: str) -> None:
+    record.value_type, record.last, record.protocol = value_type, last, protocol
+    record.synced_seq = max(record.synced_seq, last.seq)
+
+
 def _join_imported(record: PvRecord, imported: PvRecord) -> None:
     record.n_stored += imported.n_stored
     record.n_quarantined += imported.n_quarantined
@@ -344,7 +344,7 @@ def _join_imported(record: PvRecord, imported: PvRecord) -> None:
 
 def _last_samples(batch: pa.RecordBatch, rows: pa.Array) -> list[LastSample]:
     if pa.types.is_list(batch["value"].type):
-        return [_last_sample(batch, row) for row in rows.to_pylist()]
+        return [last_sample(batch, row) for row in rows.to_pylist()]
     names = ("time_ns", "seq", "value", "severity", "status")
     columns = (batch[name].take(rows).to_pylist() for name in names)
     return [
@@ -360,7 +360,16 @@ def _last_samples(batch: pa.RecordBatch, rows: pa.Array) -> list[LastSample]:
     ]
 
 
-def _last_sample(batch: pa.RecordBatch, row: int) -> LastSample:
+def last_sample(batch: pa.RecordBatch, row: int) -> LastSample:
+    """Return a row as the newest sample of its PV.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+        Of the log, or of a sealed file.
+    row : int
+        Which of its rows.
+    """
     column = batch["value"]
     value = column[row].as_py()
     severity, status = batch["severity"][row].as_py(), batch["status"][row].as_py()
@@ -368,7 +377,7 @@ def _last_sample(batch: pa.RecordBatch, row: int) -> LastSample:
     seen = column[row].values.to_numpy() if is_numeric_array else value
     return LastSample(
         time_ns=batch["time_ns"][row].as_py(),
-        seq=batch["seq"][row].as_py(),
+        seq=batch["seq"][row].as_py() or 0,  # what is kept for good has none
         value=value,
         severity=severity,
         status=status,

@@ -11,7 +11,18 @@ from nualley.archive.columns import table_from_log
 from nualley.archive.commits import Commit
 from nualley.archive.errors import LogDamagedError
 from nualley.archive.layouts import NUMBERS, WAVES
-from nualley.archive.models import TIERS, ConnectionRow, Level, Loss, Mark, RowKind, SealedContents, SealedFile
+from nualley.archive.mending import mended
+from nualley.archive.models import (
+    TIERS,
+    ConnectionRow,
+    Level,
+    Loss,
+    Mark,
+    RowKind,
+    SealedContents,
+    SealedFile,
+    SealedState,
+)
 from nualley.archive.ports import ColumnFiles, Index, LogReader, Manifest
 from nualley.archive.registry import Registry
 from nualley.archive.replay import Replay
@@ -79,7 +90,10 @@ class Sealer:
         list of SealedFile
             The files that took over its rows.
         """
-        return self._seal(segment, Replay(Registry(self._index.load())), mark=None)
+        return self._seal(segment, Replay(Registry(self._state())), mark=None)
+
+    def _state(self) -> SealedState:
+        return mended(self._index.load(), self._index, self._files)
 
     def _seal(self, segment: int, replay: Replay, mark: Mark | None, lost: Sequence[Commit] = ()) -> list[SealedFile]:
         # the account is taken from what can be read, not from what was once written
@@ -135,7 +149,7 @@ class Sealer:
         Registry
             Up to the last whole commit of the log.
         """
-        registry = Registry(state := self._index.load())
+        registry = Registry(state := self._state())
         replay, mark = Replay(registry), self._mark_or_none()
         segments = self._log.segments()
         for segment in segments:

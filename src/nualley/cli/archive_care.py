@@ -27,7 +27,7 @@ def stats(*pv: str, output: Output = Output()) -> int:
     site = open_site(output.experiment)
     reader = site.archive()
     registry = reader.registry()
-    sealed_B, synced_seq = reader.sealed_B(), registry.account.seq
+    sealed_B = reader.sealed_B()
     found: list[dict[str, Any]] = []
     for name in pv or sorted(registry.by_name):
         record, rate = reader.record(name), reader.rate(name)
@@ -44,7 +44,7 @@ def stats(*pv: str, output: Output = Output()) -> int:
                 "filtered": record.ledger.filtered,
                 "gaps": record.ledger.gaps,
                 "last_heard_ns": registry.last_heard_ns(record) or None,
-                "synced_seq": synced_seq,
+                "synced_seq": record.synced_seq if record.synced_seq >= 0 else None,
             }
         )
     if output.is_json:

@@ -61,6 +61,9 @@ def test_an_index_of_the_version_before_is_brought_up_to_date_by_who_writes(benc
     path = bench.folder / "index.sqlite"
     with sqlite3.connect(path) as connection:
         connection.execute("DROP TABLE metadata")
+        connection.execute("ALTER TABLE state DROP COLUMN is_by_receipt")
+        for name in ("synced_seq", "is_silent", "refused"):
+            connection.execute(f"ALTER TABLE pvs DROP COLUMN {name}")
         connection.execute("PRAGMA user_version=2")
         connection.commit()
         note_digest(connection, path)

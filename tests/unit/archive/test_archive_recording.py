@@ -567,3 +567,29 @@ def test_what_is_known_of_last_samples_does_not_hold_the_samples_before(bench):
     tracemalloc.stop()
     assert held_B < 2**25, "48 samples of 2**20 bytes came"
     assert bench.writer.recorder.registry.by_name["W"].last.value[0] == 47.0
+
+
+@pytest.mark.parametrize("keep", ["log", "sealed", "restarted"])
+def test_each_pv_has_the_receipt_number_of_its_own_last_durable_row(bench, keep):
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0))  # 1, 2 with the row that waited for a type
+    bench.emit(bench.sample("Q", 1.0), bench.sample("Q", 2.0, time_ns=5))  # 3; 4 refused
+    bench.emit(bench.sample("R", 1.0), bench.sample("R", 1.0))  # a repeat is no row
+    bench.emit(bench.sample("S", 1.0), bench.sample("S", "word", ValueType.STRING))
+    bench.emit(bench.sample("T", 1.0), bench.disconnect("T", bench.clock.time_ns), bench.connect("T"))
+    bench.emit(bench.sample("V", 1.0, time_ns=5))  # refused, and there was none before
+    bench.writer.recorder.register(["U"])
+    bench.commit()
+    expected = {
+        pv: max(seq for table in tables for seq in table["seq"].to_pylist())
+        for pv in "PQRSTV"
+        if (tables := [bench.reader().read(pv, 0, 2**62), *bench.reader().quarantined([pv], 0, 2**62).values()])
+    }
+    if keep == "sealed":
+        bench.seal()
+    if keep == "restarted":
+        bench.die()
+        bench.start()
+    found = {pv: record.synced_seq for pv, record in bench.reader().registry().by_name.items()}
+    assert found == {**expected, "U": -1}
+    assert len(set(found.values())) == 7
+    assert max(found.values()) <= bench.reader().account().seq

@@ -1,13 +1,24 @@
 """A PV that changes its type and back within one commit: what was received last is what counts."""
 
-from dataclasses import replace
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import asdict, replace
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
+from nualley.app.archive import open_importer
 from nualley.archive import PvState
+from nualley.archive.adapters.column_files import ParquetFolder
+from nualley.archive.adapters.index_digest import note_digest
+from nualley.archive.importing import ImportedRows
+from nualley.archive.models import LastSample
 from nualley.archive.registry import Registry
 from nualley.core import SECOND_NS
 from nualley.pv import ValueType
+from tests.unit.archive.conftest import StandingClock
 
 BURST = [(1.5, ValueType.FLOAT64), ("word", ValueType.STRING), (3.5, ValueType.FLOAT64)]
 
@@ -127,3 +138,87 @@ def test_pvs_of_one_type_each_wait_for_who_asks(bench, monkeypatch):
     recorder.confirm()
     monkeypatch.undo()
     assert recorder.registry.by_name["Q"].last.value == "word"
+
+
+def old_index(bench, **fields):
+    """Make of the index one that the version before wrote, with what it then held of a PV."""
+    path = bench.folder / "index.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE state DROP COLUMN is_by_receipt")
+        for name in ("synced_seq", "is_silent", "refused"):
+            connection.execute(f"ALTER TABLE pvs DROP COLUMN {name}")
+        for name, value in fields.items():
+            connection.execute(f"UPDATE pvs SET {name} = ? WHERE name = 'P'", (value,))
+        connection.execute("PRAGMA user_version=3")
+        connection.commit()
+        note_digest(connection, path)
+
+
+@pytest.fixture
+def mixed(bench):
+    """Return a sealed archive as the version before left it: it took the word for the last value, and P for lost."""
+    burst(bench, "P", lost_before=2)
+    bench.emit(bench.connect("Q"), bench.sample("Q", 7.0), bench.disconnect("Q", bench.clock.time_ns))
+    bench.emit(bench.connect("R"), bench.sample("R", 1.5), bench.sample("R", "word", ValueType.STRING))
+    bench.commit()
+    bench.seal()
+    right = bench.reader().registry().by_name["P"]
+    word = LastSample(right.last.time_ns - SECOND_NS, right.last.seq - 1, "word", 0, 0, "'word'/0/0")
+    bench.die()
+    old_index(bench, is_connected=0, value_type="string", last=json.dumps(asdict(word)))
+    return bench, right
+
+
+def test_what_the_version_before_kept_is_mended_at_the_next_start(mixed):
+    bench, right = mixed
+    died_ns = bench.clock.time_ns
+    bench.start()
+    record = bench.reader().registry().by_name["P"]
+    assert (record.last, record.value_type, record.is_connected) == (right.last, ValueType.FLOAT64, True)
+    assert record.synced_seq == right.synced_seq
+    lost = bench.reader().registry().by_name["Q"]
+    assert (lost.synced_seq, lost.is_connected) == (lost.last.seq + 1, False)
+    assert bench.reader().last(["R"])[0].value == "word", "of one moment, what was received last"
+    bench.clock.advance(1)
+    bench.emit(bench.connect("P"), bench.sample("P", 3.5, time_ns=right.last.time_ns))
+    bench.clock.advance(1)
+    bench.emit(bench.life())
+    bench.commit()
+    reader = bench.reader()
+    assert reader.registry().by_name["P"].filtered == {"repeat": 1}, "it is judged by what it was"
+    # 3.5 held up to the last proof of life, and does so again; between is a gap, as after every stop
+    gaps = reader.gaps("P", died_ns - 3 * SECOND_NS, bench.clock.time_ns)
+    assert [gap.kind for gap in gaps][-1:] == ["gap"]
+    (row,) = reader.bins("P", died_ns - SECOND_NS, died_ns, 1, is_exact=True).to_pylist()
+    assert row["time_mean"] == 3.5
+
+
+def test_what_is_mended_is_so_for_readers_and_looked_at_once(mixed, monkeypatch):
+    bench, right = mixed
+    bench.start()
+    bench.die()
+    assert bench.reader().last(["P"])[0].value == 3.5
+    monkeypatch.setattr("nualley.archive.mending._mended", lambda *_: pytest.fail("looked at again"))
+    bench.start()
+    assert bench.writer.recorder.registry.by_name["P"].last == right.last
+
+
+def test_of_a_pv_of_one_type_nothing_is_read_to_mend_it(mixed, monkeypatch):
+    bench, _ = mixed
+    read = []
+    before = ParquetFolder.read
+    monkeypatch.setattr(ParquetFolder, "read", lambda *args: read.append(args[1]) or before(*args))
+    bench.start()
+    assert {group.value_type for group in read} == {ValueType.FLOAT64}
+    assert bench.reader().last(["P"])[0].value == 3.5
+
+
+def test_what_was_imported_is_not_taken_for_what_was_received_last(mixed):
+    bench, right = mixed
+    later_ns = bench.clock.time_ns + 3600 * SECOND_NS
+    none = np.zeros(1, dtype=np.int8)
+    rows = ImportedRows("P", ValueType.INT64, np.array([later_ns]), pa.array([9]), none, none.astype(np.int16))
+    with open_importer(bench.folder, clock=StandingClock(later_ns + SECOND_NS)) as importer:
+        importer.store(rows)
+    bench.start()
+    assert bench.writer.recorder.registry.by_name["P"].last == right.last

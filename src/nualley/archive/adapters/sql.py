@@ -36,29 +36,45 @@ from nualley.archive.models import (
     SealedContents,
     SealedFile,
     SealedState,
+    Tail,
 )
 from nualley.archive.ports import Generation
 from nualley.archive.wal import metadata_from_json
 from nualley.core import NualleyError, make_folders, sync_folder
 from nualley.pv import Metadata, ValueType
 
-_VERSION = 3
-_MIGRATED = 2
+_VERSION = 4
+_MIGRATED = (2, 3)
 _BUSY_MS = 30_000
 _METADATA = """
 CREATE TABLE metadata (
     pv TEXT NOT NULL, time_ns INTEGER NOT NULL, said TEXT NOT NULL, shard TEXT NOT NULL,
     PRIMARY KEY (pv, time_ns, shard)) WITHOUT ROWID;
 """
+# an older nualley kept of a PV that changed its type within a commit not what it received last
+_BY_RECEIPT = """
+ALTER TABLE state ADD COLUMN is_by_receipt INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pvs ADD COLUMN synced_seq INTEGER NOT NULL DEFAULT -1;
+ALTER TABLE pvs ADD COLUMN is_silent INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pvs ADD COLUMN refused TEXT;
+"""
+_LINKS = "SELECT {} FROM connections WHERE connections.pv = pvs.name AND connections.shard = pvs.shard"
+_MEND_LINKS = f"""
+UPDATE pvs SET
+    is_connected = COALESCE(({_LINKS.format("kind = :reconnect")} ORDER BY seq DESC, kind DESC LIMIT 1), is_connected),
+    synced_seq = COALESCE(({_LINKS.format("MAX(seq)")}), synced_seq)
+WHERE shard = :shard
+"""  # noqa: S608  # constants
 _SCHEMA = f"""
 CREATE TABLE state (
     shard TEXT PRIMARY KEY, segment INTEGER NOT NULL, number INTEGER NOT NULL, n_received INTEGER NOT NULL,
-    seq INTEGER NOT NULL, time_ns INTEGER NOT NULL, life_by_ioc TEXT NOT NULL);
+    seq INTEGER NOT NULL, time_ns INTEGER NOT NULL, life_by_ioc TEXT NOT NULL, is_by_receipt INTEGER NOT NULL);
 CREATE TABLE pvs (
     shard TEXT NOT NULL, code INTEGER NOT NULL, name TEXT NOT NULL, value_type TEXT, protocol TEXT NOT NULL,
     ioc TEXT NOT NULL, metadata TEXT, has_connected INTEGER NOT NULL, is_connected INTEGER NOT NULL, last TEXT,
     last_heard_ns INTEGER NOT NULL, in_doubt_since_ns INTEGER, n_stored INTEGER NOT NULL,
     n_quarantined INTEGER NOT NULL, n_gaps INTEGER NOT NULL, filtered TEXT NOT NULL,
+    synced_seq INTEGER NOT NULL, is_silent INTEGER NOT NULL, refused TEXT,
     PRIMARY KEY (shard, code), UNIQUE (shard, name)) WITHOUT ROWID;
 CREATE TABLE names (number INTEGER PRIMARY KEY, pv TEXT NOT NULL UNIQUE);
 CREATE TABLE files (
@@ -74,7 +90,7 @@ CREATE TABLE losses (
     shard TEXT NOT NULL, segment INTEGER NOT NULL, n_commits INTEGER NOT NULL, start_ns INTEGER NOT NULL,
     stop_ns INTEGER NOT NULL);
 """
-_PUT_PV = f"INSERT OR REPLACE INTO pvs VALUES ({', '.join('?' * 16)})"  # noqa: S608  # placeholders only
+_PUT_PV = f"INSERT OR REPLACE INTO pvs VALUES ({', '.join('?' * 19)})"  # noqa: S608  # placeholders only
 _PUT_METADATA = "INSERT OR REPLACE INTO metadata VALUES (?, ?, ?, ?)"
 _LAST_METADATA = "SELECT said FROM metadata WHERE pv = ? AND shard = ? ORDER BY time_ns DESC LIMIT 1"
 _HAS_LOG = 1
@@ -147,9 +163,9 @@ class SqliteIndex:
                 where=str(self._path),
                 do="use the nualley that wrote it, or a newer one",
             )
-        if version == _MIGRATED and self._is_writer:
-            self._migrate()
-        elif version == _MIGRATED:
+        if version in _MIGRATED and self._is_writer:
+            self._migrate(version)
+        elif version in _MIGRATED:
             raise ArchiveOlderError(
                 f"the archive's index has version {version}, this nualley writes {_VERSION}",
                 where=str(self._path),
@@ -164,10 +180,14 @@ class SqliteIndex:
         elif version != _VERSION:
             raise self._damaged(f"it has version {version} and {self._path.stat().st_size} B")
 
-    def _migrate(self) -> None:
+    def _migrate(self, version: int) -> None:
         with self._open() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute(_METADATA)
+            if version < 3:
+                connection.execute(_METADATA)
+            for statement in _BY_RECEIPT.split(";"):
+                connection.execute(statement)
+            connection.execute(_MEND_LINKS, {"reconnect": int(RowKind.RECONNECT), "shard": self._shard})
             connection.execute(f"PRAGMA user_version={_VERSION}")
             connection.execute("COMMIT")
             note_digest(connection, self._path)
@@ -249,15 +269,13 @@ class SqliteIndex:
             connection.execute("BEGIN")
             has_log = connection.execute("PRAGMA application_id").fetchone()[0] == _HAS_LOG
             imported = self._records(connection, "shard != ?")
-            row = connection.execute(
-                "SELECT segment, number, n_received, seq, time_ns, life_by_ioc FROM state WHERE shard = ?",
-                (self._shard,),
-            ).fetchone()
+            row = connection.execute("SELECT * FROM state WHERE shard = ?", (self._shard,)).fetchone()
             if row is None:
                 return SealedState(has_log=has_log, imported=imported)
             records = self._records(connection, "shard = ?")
-            segment, *account, life = row
-            return SealedState(segment, records, Account(*account), json.loads(life), has_log, imported)
+            _, segment, *account, life, is_by_receipt = row
+            lives = json.loads(life)
+            return SealedState(segment, records, Account(*account), lives, has_log, imported, bool(is_by_receipt))
 
     def _records(self, connection: sqlite3.Connection, which: str) -> tuple[PvRecord, ...]:
         found = connection.execute(f"SELECT * FROM pvs WHERE {which} ORDER BY code", (self._shard,))  # noqa: S608  # a constant
@@ -302,8 +320,8 @@ class SqliteIndex:
             connection.executemany(_PUT_PV, [(self._shard, *_row(record)) for record in state.records])
             _insert_metadata(connection, contents.metadata, self._shard)
             connection.execute(
-                "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (self._shard, state.segment, *astuple(state.account), json.dumps(state.life_by_ioc)),
+                "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (self._shard, state.segment, *astuple(state.account), json.dumps(state.life_by_ioc), True),
             )
             connection.execute("COMMIT")
             note_digest(connection, self._path)
@@ -479,12 +497,15 @@ def _row(record: PvRecord) -> tuple[object, ...]:
         record.n_quarantined,
         record.n_gaps,
         json.dumps(record.filtered),
+        record.synced_seq,
+        record.is_silent,
+        json.dumps(asdict(record.refused)) if record.refused else None,
     )
 
 
 def _record(row: tuple[Any, ...]) -> PvRecord:
-    code, name, value_type, protocol, ioc, metadata, has_connected, is_connected, last, *counts, filtered = row
-    heard_ns, in_doubt_since_ns, n_stored, n_quarantined, n_gaps = counts
+    code, name, value_type, protocol, ioc, metadata, has_connected, is_connected, last, *counts = row
+    heard_ns, in_doubt_since_ns, n_stored, n_quarantined, n_gaps, filtered, synced_seq, is_silent, refused = counts
     return PvRecord(
         code,
         name,
@@ -500,5 +521,8 @@ def _record(row: tuple[Any, ...]) -> PvRecord:
         n_stored=n_stored,
         n_quarantined=n_quarantined,
         n_gaps=n_gaps,
+        synced_seq=synced_seq,
+        is_silent=bool(is_silent),
+        refused=Tail(**json.loads(refused)) if refused else None,
         filtered=json.loads(filtered),
     )
