@@ -8,7 +8,7 @@ import that goes on in the same stretch takes these rows away again.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from nualley.archive.decide import EARLIEST_NS, EPICS_EPOCH_NS, Reason
 from nualley.archive.models import ConnectionRow, RowKind
 from nualley.pv import PvProtocol, ValueType
+
+LinkKind: TypeAlias = Literal["disconnect", "reconnect"]
 
 BRACKET_SEQ = -1
 """Receipt number of the rows that say where an imported stretch begins and ends."""
@@ -56,7 +58,7 @@ class ImportedRows:
     value: pa.Array
     severity: NDArray[np.int8]
     status: NDArray[np.int16]
-    links: tuple[tuple[int, Literal["disconnect", "reconnect"]], ...] = ()
+    links: tuple[tuple[int, LinkKind], ...] = ()
     unit: str = ""
     precision: int | None = None
     source: str = ""
@@ -204,11 +206,11 @@ def brackets(
         inside = time_ns[(time_ns >= start_ns) & (time_ns < stop_ns)]
         if not inside.size:
             continue
-        if opener is not None and _is_bracket(opener):
+        if opener is not None and is_bracket(opener):
             forgotten.append(opener)
         else:
             added.append(_bracket(pv, int(inside[0]), RowKind.RECONNECT))
-        if closer is not None and _is_bracket(closer):
+        if closer is not None and is_bracket(closer):
             forgotten.append(closer)
         else:
             added.append(_bracket(pv, int(inside[-1]) + 1, RowKind.GAP))
@@ -234,7 +236,8 @@ def _dark_stretches(
     return found
 
 
-def _is_bracket(row: ConnectionRow) -> bool:
+def is_bracket(row: ConnectionRow) -> bool:
+    """Say whether a row is one of `brackets`: no source said it."""
     return row.seq == BRACKET_SEQ and row.protocol == PvProtocol.IMPORT
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nualley.archive.columns import KINDS, file_schema
 from nualley.archive.decide import EARLIEST_NS, fingerprint
-from nualley.archive.importing import ImportCounts, ImportedRows, Sifted, brackets, sift
+from nualley.archive.importing import ImportCounts, ImportedRows, LinkKind, Sifted, brackets, is_bracket, sift
 from nualley.archive.layouts import WAVES
 from nualley.archive.merging import PeriodFiles
 from nualley.archive.models import ConnectionRow, LastSample, Level, PvRecord, RowKind, SealedContents, SealedFile
@@ -124,8 +124,20 @@ class Importer:
         stretch = (int(rows.time_ns.min()), int(rows.time_ns.max()) + 1) if len(rows) else (0, 0)
         limit_ns = self._clock.now_ns() + FUTURE_LIMIT_NS
         is_doubtful = len(rows) and (stretch[0] < EARLIEST_NS or stretch[1] > limit_ns)
+        rows = replace(rows, links=self._new_links(rows))
         aside = self._aside(rows.pv, rows.value_type) if is_doubtful else None
         return sift(rows, self._known(rows.pv, *stretch), limit_ns, aside)
+
+    def _new_links(self, rows: ImportedRows) -> tuple[tuple[int, LinkKind], ...]:
+        """Return what the source says of its connection and nobody said before, each once."""
+        told = set()
+        if rows.links and rows.pv in self._reader.registry().by_name:
+            told = {
+                (link.time_ns, link.kind)
+                for link in self._reader.connections(rows.pv, *_ALL_NS)
+                if not is_bracket(link)  # goes again when an import comes before it
+            }
+        return tuple(link for link in dict.fromkeys(rows.links) if (link[0], RowKind[link[1].upper()]) not in told)
 
     def _aside(self, pv: str, value_type: ValueType) -> pa.Table | None:
         if pv not in self._reader.registry().by_name:

@@ -20,6 +20,7 @@ from nualley.physics import history_from_rows
 from nualley.pv import ValueType
 
 JANUARY_NS = parse_time_ns("2024-01-01T00:00:00Z", 0)
+_ALL_NS = (-(2**62), 2**62)
 
 
 def rows_of(pv, times_ns, values, value_type=ValueType.FLOAT64, links=(), **changes):
@@ -105,6 +106,32 @@ def test_imported_gaps_are_rows(bench):
     assert kinds.count("disconnect") == kinds.count("reconnect") - 1 == 1
     # from the first sample to the last, without the time between: a nanosecond behind and before is the links' own
     assert known_s(reader, "L", at[0], at[9] + 1) == pytest.approx(3 + 3 + 1e-9 * 2, abs=1e-6)
+
+
+def test_a_second_import_says_of_a_lost_connection_nothing_again(bench):
+    at = [JANUARY_NS + i * SECOND_NS for i in range(10)]
+    links = [(at[3] + 1, "disconnect"), (at[6] - 1, "reconnect"), (at[6] - 1, "reconnect")]
+    rows = rows_of("L", [*at[:4], *at[6:]], [0.0] * 8, links=links)
+    take_in(bench.folder, bench.clock, rows)
+    before = bench.reader().read("L", *_ALL_NS).to_pylist(), bench.reader().record("L").n_gaps
+    assert (before[1], [row["kind"] for row in before[0]].count("reconnect")) == (1, 2)
+    for _ in range(2):
+        take_in(bench.folder, bench.clock, rows)
+        assert (bench.reader().read("L", *_ALL_NS).to_pylist(), bench.reader().record("L").n_gaps) == before
+    # of the same source, more came meanwhile: what it says of that alone is new
+    more = rows_of("L", [at[9] + 90], [1.0], links=[*links, (at[9] + 50, "disconnect"), (at[9] + 60, "reconnect")])
+    take_in(bench.folder, bench.clock, more)
+    assert bench.reader().record("L").n_gaps == 2
+    kinds = [row.kind.name for row in bench.reader().connections("L", *_ALL_NS)]
+    assert kinds == ["RECONNECT", *["DISCONNECT", "RECONNECT"] * 2, "GAP"]
+
+
+def test_a_reconnect_that_only_an_import_implied_is_told_by_one_that_says_it(bench):
+    at = [JANUARY_NS + i * SECOND_NS for i in range(10)]
+    take_in(bench.folder, bench.clock, rows_of("L", at[5:], [0.0] * 5))
+    links = [(at[2], "disconnect"), (at[5], "reconnect")]
+    take_in(bench.folder, bench.clock, rows_of("L", at[:2], [0.0] * 2, links=links))
+    assert known_s(bench.reader(), "L", at[0], at[9] + 1) == pytest.approx(2 + 4, abs=1e-6)
 
 
 def test_import_fills_a_gap_and_nothing_else(bench):
