@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from nualley.app.archive import open_importer
 from nualley.app.archive_plan import read_plan
+from nualley.app.released import released_as_ns
 from nualley.app.site import Site
 from nualley.app.trace_rules import trace_rules
 from nualley.archive.decide import Reason
@@ -29,7 +30,7 @@ class Released:
     stored : int
         Those that are among the stored ones now.
     filtered : int
-        Those that were there already, such as from an earlier release.
+        Those that were there already: released before, under their own stamp or their receipt, or stored all along.
     kept : mapping of str to int
         Those that stay aside, by their reason: their stamps are still not to be believed, or no column can hold them.
     n_imported : int
@@ -83,14 +84,16 @@ def release(
         by its release, as an imported one is.
     """
     kept: Counter[str] = Counter()
-    n_imported = 0
+    n_imported, n_released = 0, 0
     limit_ns = site.clock.now_ns() + FUTURE_LIMIT_NS
     tables = quarantined_rows(site, pvs, start_ns, stop_ns)
     rules = trace_rules(read_plan(site).plan)
     with open_importer(site.archive_folder, site.clock, rules=rules) as importer:
         for value_type, table in tables.items():
             for part, is_imported in _by_origin(table):
-                released, left = _split(part, is_none=is_imported and is_stamped_by_receipt)
+                new, n_before = _without_released(site, part)
+                n_released += n_before
+                released, left = _split(new, is_none=is_imported and is_stamped_by_receipt)
                 reasons = [split_reason(reason)[0] for reason in left["reason"].to_pylist()]
                 for rows in _by_pv(released, value_type, is_stamped_by_receipt=is_stamped_by_receipt):
                     good, doubted = _believable(rows, limit_ns)
@@ -100,7 +103,14 @@ def release(
                 kept.update(reasons)
                 n_imported += len(reasons) if is_imported else 0
         counts = importer.flush()
-    return Released(counts.stored, counts.filtered, dict(kept), n_imported)
+    return Released(counts.stored, counts.filtered + n_released, dict(kept), n_imported)
+
+
+def _without_released(site: Site, table: pa.Table) -> tuple[pa.Table, int]:
+    """Return the samples that no release stored yet, under whatever stamp, and how many others there are."""
+    is_new = pa.array([stamp_ns is None for stamp_ns in released_as_ns(site.archive(), table)], pa.bool_())
+    new = table.filter(is_new)
+    return new, table.num_rows - new.num_rows
 
 
 def _by_origin(table: pa.Table) -> list[tuple[pa.Table, bool]]:

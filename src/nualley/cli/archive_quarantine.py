@@ -7,6 +7,7 @@ import pyarrow as pa
 from cyclopts import Parameter
 
 from nualley.app.quarantine import quarantined_rows, receipt_bounds_ns, release, split_reason
+from nualley.app.released import released_as_ns
 from nualley.app.site import Site, open_site
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, Whole, bounds_ns
@@ -58,17 +59,17 @@ def quarantine(
         return told_losses(site)
     tables = quarantined_rows(site, pv, *stretch_ns).values()
     reasons = Counter(split_reason(reason)[0] for table in tables for reason in table["reason"].to_pylist())
-    rows = sorted((row for table in tables for row in _newest(table, limit)), key=lambda row: row["received_ns"])
+    rows = sorted((row for table in tables for row in _newest(site, table, limit)), key=lambda row: row["received_ns"])
     rows = rows[-limit:] if limit else []
     if output.is_json:
-        columns = {name: [row[name] for row in rows] for name in _COLUMNS}
+        columns = {name: [row[name] for row in rows] for name in (*_COLUMNS, "released_as_ns")}
         told = [split_reason(reason) for reason in columns["reason"]]
         columns |= {"reason": [reason for reason, _ in told], "cause": [cause or None for _, cause in told]}
         print_json({"n": reasons.total(), "by_reason": dict(reasons), "columns": columns})
         return told_losses(site)
     if rows:
         print_table(
-            ("received (UTC)", "pv", "stamp (UTC)", "value", "severity", "reason"),
+            ("received (UTC)", "pv", "stamp (UTC)", "value", "severity", "reason", "released as"),
             [
                 [
                     shown_time(row["received_ns"]),
@@ -77,6 +78,7 @@ def quarantine(
                     shown_value(row["value"]),
                     row["severity"],
                     row["reason"],
+                    None if row["released_as_ns"] is None else shown_time(row["released_as_ns"]),
                 ]
                 for row in rows
             ],
@@ -88,9 +90,11 @@ def quarantine(
     return told_losses(site)
 
 
-def _newest(table: pa.Table, limit: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = table.select(_COLUMNS).slice(max(0, table.num_rows - limit)).to_pylist()
-    return found
+def _newest(site: Site, table: pa.Table, limit: int) -> list[dict[str, Any]]:
+    shown = table.slice(max(0, table.num_rows - limit))
+    stamps_ns = released_as_ns(site.archive(), shown)
+    rows = shown.select(_COLUMNS).to_pylist()
+    return [row | {"released_as_ns": stamp_ns} for row, stamp_ns in zip(rows, stamps_ns, strict=True)]
 
 
 def _release(
@@ -100,7 +104,7 @@ def _release(
     if output.is_json:
         print_json({"stored": done.stored, "filtered": done.filtered, "kept": done.kept})
         return
-    print_text(f"{done.stored} samples are stored now, {done.filtered} were already")
+    print_text(f"{done.stored} samples are stored now, {done.filtered} were released already")
     for reason, n in sorted(done.kept.items()):
         hint = (
             ""

@@ -3,10 +3,13 @@
 import json
 import time
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from nualley.app.archive import open_archive_writer
+from nualley.app.archive import open_archive_writer, open_importer
 from nualley.app.site import open_site
+from nualley.archive.importing import ImportedRows
 from nualley.cli.main import main
 from nualley.core import SECOND_NS
 from nualley.pv import Connection, Life, Sample, ValueType
@@ -92,6 +95,53 @@ def test_stamps_that_are_still_not_to_be_believed_stay_aside_until_they_get_thei
     assert "--at-receipt stamps them" in capsys.readouterr().err
     assert answer(capsys, OTHER, "--release", "--at-receipt") == {"stored": 2, "filtered": 0, "kept": {}}
     assert samples(capsys, OTHER) == [1.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    "order", [((), ("--at-receipt",)), (("--at-receipt",), ())], ids=["own-first", "receipt-first"]
+)
+def test_what_was_released_is_released_once_under_whatever_stamp(archived, capsys, order):
+    stamp_ns = archived + (20 if order[0] else 5) * SECOND_NS
+    assert answer(capsys, PV)["columns"]["released_as_ns"] == [None]
+    assert answer(capsys, PV, "--release", *order[0])["stored"] == 1
+    after = samples(capsys, PV)
+    assert after == ([1.0, 2.0] if order[0] else [2.0, 1.0])
+    assert answer(capsys, PV)["columns"]["released_as_ns"] == [stamp_ns]
+    for more in order:
+        assert answer(capsys, PV, "--release", *more) == {"stored": 0, "filtered": 1, "kept": {}}
+        assert main(["archive", "quarantine", PV, "--release", *more]) == 0
+        assert "0 samples are stored now, 1 were released already" in capsys.readouterr().out
+    assert samples(capsys, PV) == after
+    assert main(["archive", "quarantine", PV]) == 0
+    assert "released as" in capsys.readouterr().out
+    # of the others nothing is told that is not so
+    assert answer(capsys, OTHER)["columns"]["released_as_ns"] == [None, None]
+
+
+def test_an_equal_value_that_was_heard_at_the_moment_of_the_receipt_is_no_release(archived, capsys):
+    writer = open_archive_writer(open_site().archive_folder)
+    receipt_ns = archived + 20 * SECOND_NS
+    writer.recorder.receive(Sample(PV, receipt_ns, 2.0, ValueType.FLOAT64, 0, 0, "ca", receipt_ns))
+    writer.close()
+    assert answer(capsys, PV)["columns"]["released_as_ns"] == [None]
+    assert answer(capsys, PV, "--release")["stored"] == 1
+
+
+def test_a_pv_that_became_text_has_its_release_known_all_the_same(archived, capsys):
+    assert answer(capsys, PV, "--release")["stored"] == 1
+    site = open_site()
+    rows = ImportedRows(
+        PV,
+        ValueType.STRING,
+        np.array([archived - 60 * SECOND_NS, archived + 6 * SECOND_NS]),
+        pa.array(["off", "on"]),
+        np.zeros(2, np.int8),
+        np.zeros(2, np.int16),
+    )
+    with open_importer(site.archive_folder) as importer:
+        importer.store(rows)
+    assert answer(capsys, PV)["columns"]["released_as_ns"] == [archived + 5 * SECOND_NS]
+    assert answer(capsys, PV, "--release", "--at-receipt")["stored"] == 0
 
 
 def test_a_pv_that_nobody_knows(archived, refused):
