@@ -316,7 +316,7 @@ _BEFORE: dict[str, tuple[Step, ...]] = {
     r"archive resume": (called("archive", "pause", "DEMO:BEAM:ENERGY"),),
     r"archive import": (written("old.csv", "pv,time,value\nOLD,2025-01-01,1\n"),),
     r"archive quarantine": (
-        written("unset.csv", "pv,time,value\nUNSET,1990-01-01T00:00:00Z,0\n"),
+        written("unset.csv", "pv,time,value\nUNSET,1990-01-01T00:00:00Z,0\nUNSET,yesterday,0\nUNSET,2025-01-01,0\n"),
         called("archive", "import", "unset.csv"),
     ),
     r"archive restore-index": (gone("alley/experiment/store/archive/index.sqlite"),),

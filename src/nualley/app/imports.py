@@ -1,8 +1,9 @@
 """Taking in files of other archives."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
@@ -18,7 +19,11 @@ from nualley.pv import ValueType
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Takes the name of what is done, bytes done and bytes in all [B]."""
 
+NO_SAMPLE = "no-sample"
+"""Why a line of a file is kept aside."""
+
 _SUFFIXES = (".pb", ".csv")
+_LINES = Path("quarantine") / "import-lines.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ class Imported:
         Places of the first lines that could not be read, and why.
     kept_at : Path or None
         Where the refused lines are kept.
+    refused : tuple of Path
+        Files of which nothing is stored, because all that is in them was refused.
     """
 
     n_files: int
@@ -44,6 +51,29 @@ class Imported:
     n_lines: int
     unreadable: tuple[str, ...]
     kept_at: Path | None
+    refused: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedLine:
+    """A line of an imported file that is no sample.
+
+    Parameters
+    ----------
+    file : str
+        Where it is from.
+    line : int
+        Its number.
+    reason : str
+        What is wrong with it.
+    text : str
+        What it says; what is no text, escaped.
+    """
+
+    file: str
+    line: int
+    reason: str
+    text: str
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -95,20 +125,46 @@ def import_files(
     """
     files = find_files(paths)
     damage, refused = Damage(), RefusedLines()
-    values = _count_values(files, progress)
+    values, nothing = _count_values(files, progress), []
     with open_importer(folder, rules=rules) as importer:
         for path in _told(files, "files", progress):
+            n_lines, n_read, n_believed = len(damage.lines) + len(refused.lines), 0, 0
             for rows in _read(path, damage, refused, _types(importer, values)):
-                importer.store(rows)
+                n_read += len(rows)
+                n_believed += importer.store(rows)
+            if not n_believed and (n_read or len(damage.lines) + len(refused.lines) > n_lines):
+                nothing.append(path)
     counts = importer.counts
     texts = [(*where, escape_name(text.encode(errors="surrogateescape"))) for *where, text in refused.lines]
     lines = [*texts, *((*where, escape_name(raw)) for *where, raw in damage.lines)]
     n_kept, kept_at = _keep(folder, lines)
     counts.received += len(lines)
     counts.quarantined += n_kept
+    counts.by_reason.update({NO_SAMPLE: n_kept} if n_kept else {})
     counts.filtered += len(lines) - n_kept
     places = [f"{source}:{line}: {what}" for source, line, what, _ in refused.lines[:20]]
-    return Imported(len(files), counts, len(lines), (*damage.places, *places), kept_at)
+    return Imported(len(files), counts, len(lines), (*damage.places, *places), kept_at, tuple(nothing))
+
+
+def refused_lines(folder: Path) -> list[RefusedLine]:
+    """Return the lines of all imports that are no samples, in the order in which they were kept aside.
+
+    Parameters
+    ----------
+    folder : Path
+        ``store/archive``.
+    """
+    path = folder / _LINES
+    if not path.is_file():
+        return []
+    found = []
+    for number, entry in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            found.append(RefusedLine(**json.loads(entry)))
+        except (ValueError, TypeError):
+            # a kill or a full drive in the middle of it: the next import of that file keeps the line again
+            found.append(RefusedLine(str(path), number, "what was kept of a line is cut short", entry))
+    return found
 
 
 def _told(files: Sequence[Path], name: str, progress: Progress | None) -> Iterator[Path]:
@@ -155,15 +211,19 @@ def _keep(folder: Path, lines: Sequence[tuple[object, ...]]) -> tuple[int, Path 
     """
     if not lines:
         return 0, None
-    path = folder / "quarantine" / "import-lines.jsonl"
+    path = folder / _LINES
     make_folders(path.parent)
     new = dict.fromkeys(
-        json.dumps({"file": str(Path(str(source)).absolute()), "line": line, "reason": reason, "text": text})
+        RefusedLine(str(Path(str(source)).resolve()), int(str(line)), str(reason), str(text))
         for source, line, reason, text in lines
     )
-    with path.open("a+", encoding="utf-8") as file:
-        file.seek(0)
-        for line in file:
-            new.pop(line.rstrip("\n"), None)
-        file.writelines(f"{line}\n" for line in new)
+    for known in refused_lines(folder):
+        # one file has many names, also in what an earlier version kept
+        new.pop(replace(known, file=str(Path(known.file).resolve())), None)
+    with path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.writelines(json.dumps(asdict(line)).encode() + b"\n" for line in new)
     return len(new), path

@@ -140,10 +140,7 @@ def sift(rows: ImportedRows, known: pa.Table | None, future_limit_ns: int, aside
     aside : pyarrow.Table or None
         Samples of the PV that were refused before: columns as ``known``.
     """
-    reasons = np.full(len(rows), "", dtype=object)
-    reasons[rows.time_ns < EARLIEST_NS] = Reason.BEFORE_1991
-    reasons[rows.time_ns == EPICS_EPOCH_NS] = Reason.UNDEFINED_TIME
-    reasons[rows.time_ns > future_limit_ns] = Reason.FUTURE
+    reasons = refusals(rows.time_ns, future_limit_ns)
     is_refused = reasons != ""
     good, bad = (
         part[np.argsort(rows.time_ns[part], kind="stable")]
@@ -157,6 +154,23 @@ def sift(rows: ImportedRows, known: pa.Table | None, future_limit_ns: int, aside
         reasons=tuple(str(reason) for reason in reasons[bad_new]),
         n_filtered=len(rows) - len(good_new) - len(bad_new),
     )
+
+
+def refusals(time_ns: NDArray[np.int64], future_limit_ns: int) -> NDArray[np.object_]:
+    """Return why no archive should believe stamps; empty where one can.
+
+    Parameters
+    ----------
+    time_ns : ndarray of int64, shape (n,)
+        The stamps [ns since 1970 UTC].
+    future_limit_ns : int
+        Those behind it are refused [ns since 1970 UTC].
+    """
+    reasons = np.full(len(time_ns), "", dtype=object)
+    reasons[time_ns < EARLIEST_NS] = Reason.BEFORE_1991
+    reasons[time_ns == EPICS_EPOCH_NS] = Reason.UNDEFINED_TIME
+    reasons[time_ns > future_limit_ns] = Reason.FUTURE
+    return reasons
 
 
 def _is_new(rows: ImportedRows, known: pa.Table | None) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nualley.archive.columns import KINDS, file_schema
 from nualley.archive.decide import EARLIEST_NS, fingerprint
-from nualley.archive.importing import ImportCounts, ImportedRows, LinkKind, Sifted, brackets, is_bracket, sift
+from nualley.archive.importing import ImportCounts, ImportedRows, LinkKind, Sifted, brackets, is_bracket, refusals, sift
 from nualley.archive.layouts import WAVES
 from nualley.archive.merging import PeriodFiles
 from nualley.archive.models import ConnectionRow, LastSample, Level, PvRecord, RowKind, SealedContents, SealedFile
@@ -68,13 +68,18 @@ class Importer:
         self._waiting: dict[str, list[ImportedRows]] = defaultdict(list)
         self._n_waiting = 0
 
-    def store(self, rows: ImportedRows) -> None:
+    def store(self, rows: ImportedRows) -> int:
         """Take samples of a PV; they are written when many wait.
 
         Parameters
         ----------
         rows : ImportedRows
             In any order, of any stretch; in pieces of some million at most.
+
+        Returns
+        -------
+        int
+            How many of them have a stamp that can be believed, stored already or not; the others will be kept aside.
 
         Raises
         ------
@@ -87,8 +92,13 @@ class Importer:
             self.flush()
         self._waiting[rows.pv].append(rows)
         self._n_waiting += len(rows)
+        n_believed = int((refusals(rows.time_ns, self._limit_ns()) == "").sum())
         if self._n_waiting >= _FLUSH_ROWS:
             self.flush()
+        return n_believed
+
+    def _limit_ns(self) -> int:
+        return self._clock.now_ns() + FUTURE_LIMIT_NS
 
     def known_type(self, pv: str) -> ValueType | None:
         """Return what the archive has a PV's values as; None where it has none of it."""
@@ -122,7 +132,7 @@ class Importer:
 
     def _sift(self, rows: ImportedRows) -> Sifted:
         stretch = (int(rows.time_ns.min()), int(rows.time_ns.max()) + 1) if len(rows) else (0, 0)
-        limit_ns = self._clock.now_ns() + FUTURE_LIMIT_NS
+        limit_ns = self._limit_ns()
         is_doubtful = len(rows) and (stretch[0] < EARLIEST_NS or stretch[1] > limit_ns)
         rows = replace(rows, links=self._new_links(rows))
         aside = self._aside(rows.pv, rows.value_type) if is_doubtful else None

@@ -20,7 +20,7 @@ def import_(*path: Path, output: Output = Output()) -> int:
     """Take in files of an Archiver Appliance (.pb) or CSV (pv,time,value[,severity]).
 
     Works beside a running archive or without one. What is stored or kept aside already is filtered: done again, it goes
-    on where it was stopped.
+    on where it was stopped. Exit 1 where nothing of a file is stored because all that is in it was refused.
 
     Example: nualley archive import old/ more.csv
 
@@ -29,7 +29,7 @@ def import_(*path: Path, output: Output = Output()) -> int:
     path : Path
         Files, or folders of them.
     """
-    from nualley.app.imports import import_files  # pyarrow is heavy
+    from nualley.app.imports import NO_SAMPLE, import_files  # pyarrow is heavy
     from nualley.app.trace_rules import trace_rules  # so is NumPy
 
     if not path:
@@ -48,6 +48,7 @@ def import_(*path: Path, output: Output = Output()) -> int:
         "pv_names": sorted(counts.pvs),
         "by_reason": dict(counts.by_reason),
         "unreadable": found.unreadable,
+        "refused_files": [str(file) for file in found.refused],
     }
     if output.is_json:
         print_json(answer)
@@ -57,13 +58,17 @@ def import_(*path: Path, output: Output = Output()) -> int:
         print_text(f"of {_first(sorted(counts.pvs))}" if counts.pvs else "of no PV")
     for place in found.unreadable:
         print_note(f"not read: {place}")
+    if found.n_lines > len(found.unreadable):
+        print_note(f"{found.n_lines - len(found.unreadable)} more lines are no samples")
     if found.kept_at is not None:
-        more = found.n_lines - len(found.unreadable)
-        print_note(f"{f'{more} more lines are no samples; ' if more else ''}refused lines are kept in {found.kept_at}")
-    if counts.by_reason:
-        told = ", ".join(f"{n} {reason}" for reason, n in sorted(counts.by_reason.items()))
+        print_note(f"refused lines are kept in {found.kept_at}: nualley archive quarantine --lines shows them")
+    samples = {reason: n for reason, n in sorted(counts.by_reason.items()) if reason != NO_SAMPLE}
+    if samples:
+        told = ", ".join(f"{n} {reason}" for reason, n in samples.items())
         print_note(f"samples that are kept aside, {told}: nualley archive quarantine shows them")
-    return ExitCode.DONE
+    for file in found.refused:
+        print_note(f"nothing of {file} is stored: all that is in it was refused")
+    return ExitCode.FAILED if found.refused else ExitCode.DONE
 
 
 _NAMED = 10

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 import pyarrow as pa
 from cyclopts import Parameter
 
+from nualley.app.imports import refused_lines
 from nualley.app.quarantine import quarantined_rows, receipt_bounds_ns, release, split_reason
 from nualley.app.released import released_as_ns
 from nualley.app.site import Site, open_site
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, Whole, bounds_ns
 from nualley.cli.output import print_json, print_note, print_table, print_text, shown_time, shown_value
+from nualley.core import ExitCode, UsageError
 
 _COLUMNS = ("pv", "time_ns", "received_ns", "value", "severity", "status", "reason")
 _WHY = {
@@ -31,6 +33,7 @@ def quarantine(
     limit: Whole = 100,
     release_: Annotated[bool, Parameter(name="--release", negative="")] = False,
     at_receipt: Annotated[bool, Parameter(negative="")] = False,
+    lines: Annotated[bool, Parameter(negative="")] = False,
     output: Output = Output(),
 ) -> int:
     """Show samples that were kept aside and why, or put them among the stored ones.
@@ -51,8 +54,19 @@ def quarantine(
         Store those whose stamps can be believed by now: an IOC's clock that was ahead, or went back, was right.
     at_receipt : bool
         With --release: stamp them with the time of their receipt, where the IOC's clock was wrong.
+    lines : bool
+        Show the lines of imported files that are no samples, with file, line and reason.
     """
     site = open_site(output.experiment)
+    if lines:
+        if pv or from_ or to or release_ or at_receipt:
+            raise UsageError(
+                "a line that is no sample has no PV and no time, and cannot be released",
+                where="archive quarantine --lines",
+                do="give --lines alone, or with --limit; mend the lines in their file and import it again",
+            )
+        _show_lines(site, limit, output)
+        return ExitCode.DONE
     stretch_ns = receipt_bounds_ns(*bounds_ns(from_, to))
     if release_:
         _release(site, pv, stretch_ns, at_receipt=at_receipt, output=output)
@@ -61,11 +75,14 @@ def quarantine(
     reasons = Counter(split_reason(reason)[0] for table in tables for reason in table["reason"].to_pylist())
     rows = sorted((row for table in tables for row in _newest(site, table, limit)), key=lambda row: row["received_ns"])
     rows = rows[-limit:] if limit else []
+    n_lines = len(refused_lines(site.archive_folder))
     if output.is_json:
         columns = {name: [row[name] for row in rows] for name in (*_COLUMNS, "released_as_ns")}
         told = [split_reason(reason) for reason in columns["reason"]]
         columns |= {"reason": [reason for reason, _ in told], "cause": [cause or None for _, cause in told]}
-        print_json({"n": reasons.total(), "by_reason": dict(reasons), "columns": columns})
+        print_json(
+            {"n": reasons.total(), "by_reason": dict(reasons), "n_lines": n_lines, "columns": columns},
+        )
         return told_losses(site)
     if rows:
         print_table(
@@ -86,8 +103,26 @@ def quarantine(
     for reason, n in sorted(reasons.items()):
         print_note(f"{n} {reason}: {_WHY.get(reason, '')}")
     if not reasons:
-        print_note("nothing is kept aside")
+        print_note("no sample is kept aside" if n_lines else "nothing is kept aside")
+    if n_lines:
+        print_note(f"{n_lines} lines of imported files are no samples: nualley archive quarantine --lines shows them")
     return told_losses(site)
+
+
+def _show_lines(site: Site, limit: int, output: Output) -> None:
+    found = refused_lines(site.archive_folder)
+    shown = found[-limit:] if limit else []
+    if output.is_json:
+        columns = {name: [getattr(line, name) for line in shown] for name in ("file", "line", "reason", "text")}
+        print_json({"n": len(found), "columns": columns})
+        return
+    if shown:
+        rows = [[line.file, line.line, line.reason, line.text] for line in shown]
+        print_table(("file", "line", "reason", "text"), rows, right=(1,))
+    if len(found) > len(shown):
+        print_note(f"{len(found) - len(shown)} earlier ones are not shown: --limit")
+    if not found:
+        print_note("every line of every imported file was a sample")
 
 
 def _newest(site: Site, table: pa.Table, limit: int) -> list[dict[str, Any]]:

@@ -76,6 +76,79 @@ def test_every_refused_sample_is_told_of_and_every_pv_named(experiment, table, c
     assert (answer["pv_names"], answer["by_reason"]) == (["A:B", "DOOR"], {})
 
 
+def lines_of(capsys, *more):
+    assert main(["archive", "quarantine", "--lines", *more, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_refused_lines_are_shown_with_file_line_and_reason(experiment, table, capsys):
+    assert lines_of(capsys)["n"] == 0
+    answer = json.loads(said(capsys, table, "--json").out)
+    assert answer["by_reason"] == {"before-1991": 1, "no-sample": 6}
+    found = lines_of(capsys)
+    assert (found["n"], found["columns"]["line"]) == (6, [6, 7, 8, 9, 10, 12])
+    assert set(found["columns"]["file"]) == {str(table)}
+    assert found["columns"]["reason"][1] == "'2025-01-01T00:00:00' has no time zone"
+    assert found["columns"]["text"][-1] == "A:B"
+    assert lines_of(capsys, "--limit", "2")["columns"]["line"] == [10, 12]
+    assert main(["archive", "quarantine", "--lines", "--limit", "2"]) == 0
+    told = capsys.readouterr()
+    assert str(table) in told.out.replace("\n", "")
+    assert "4 earlier ones are not shown" in told.err
+    assert main(["archive", "quarantine"]) == 0
+    assert "6 lines of imported files are no samples: nualley archive quarantine --lines" in capsys.readouterr().err
+    assert main(["archive", "quarantine", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_lines"] == 6
+
+
+def test_a_line_cannot_be_released_and_has_no_pv(experiment, table, capsys):
+    said(capsys, table)
+    for more in (["A:B"], ["--release"], ["--from", "-1h"]):
+        assert main(["archive", "quarantine", *more, "--lines"]) == 2
+        assert "give --lines alone" in capsys.readouterr().err
+
+
+def test_a_line_is_kept_once_by_whatever_name_its_file_is_given(experiment, table, tmp_path, monkeypatch, capsys):
+    said(capsys, table)
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "link.csv").symlink_to(table)
+    monkeypatch.chdir(tmp_path / "beside")
+    monkeypatch.setenv("NUALLEY_EXPERIMENT", str(experiment))
+    for name in ("../old.csv", tmp_path / "beside" / ".." / "old.csv", tmp_path / "link.csv"):
+        answer = json.loads(said(capsys, name, "--json").out)
+        assert (answer["quarantined"], answer["filtered"], answer["by_reason"]) == (0, 11, {})
+    assert lines_of(capsys)["n"] == 6
+    # an earlier version kept the name as it was given
+    kept = open_site(experiment).archive_folder / "quarantine" / "import-lines.jsonl"
+    kept.write_text(kept.read_text().replace(str(table), f"{table.parent}/beside/../old.csv"))
+    assert json.loads(said(capsys, table, "--json").out)["quarantined"] == 0
+
+
+def test_a_line_whose_keeping_was_cut_short_is_kept_again(experiment, table, capsys):
+    said(capsys, table)
+    kept = open_site(experiment).archive_folder / "quarantine" / "import-lines.jsonl"
+    kept.write_bytes(kept.read_bytes()[:-20])
+    assert lines_of(capsys)["columns"]["reason"][-1] == "what was kept of a line is cut short"
+    assert json.loads(said(capsys, table, "--json").out)["quarantined"] == 1
+    assert lines_of(capsys)["columns"]["line"] == [6, 7, 8, 9, 10, 6, 12]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["A,yesterday,1\n", "A,1989-01-01T00:00:00Z,1\n", "A,2095-01-01T00:00:00Z,1\nA,x,1\n"],
+    ids=["line", "stamp", "both"],
+)
+def test_a_file_of_which_nothing_is_stored_is_named_and_ends_with_1(experiment, table, tmp_path, capsys, lines):
+    path = tmp_path / "bad.csv"
+    path.write_text("pv,time,value\n" + lines)
+    for _ in range(2):  # it is no better the second time
+        assert json.loads(said(capsys, table, path, "--json", code=1).out)["refused_files"] == [str(path)]
+        assert f"nothing of {path} is stored: all that is in it was refused" in said(capsys, path, code=1).err
+    # what is there already is stored, and nothing in nothing is not refused
+    path.write_text("pv,time,value\n")
+    assert json.loads(said(capsys, table, path, "--json").out)["refused_files"] == []
+
+
 def test_of_many_pvs_and_many_refused_lines_the_first_are_named(experiment, tmp_path, capsys):
     path = tmp_path / "many.csv"
     good = [f"P:{n:02d},2025-01-01T00:00:00Z,1" for n in range(13)]
@@ -83,7 +156,8 @@ def test_of_many_pvs_and_many_refused_lines_the_first_are_named(experiment, tmp_
     told = said(capsys, path)
     assert "of P:00, P:01, P:02, P:03, P:04, P:05, P:06, P:07, P:08, P:09 and 3 more" in told.out
     assert told.err.count("not read: ") == 20
-    assert "7 more lines are no samples; refused lines are kept in" in told.err
+    assert "7 more lines are no samples" in told.err
+    assert "import-lines.jsonl: nualley archive quarantine --lines shows them" in told.err.replace("\n", "")
 
 
 def samples_of(capsys, pv):
@@ -111,7 +185,7 @@ def test_one_word_among_numbers_is_refused_with_its_line_and_the_pv_stays_numeri
 def test_what_most_values_are_is_counted_over_all_files_of_an_import(experiment, tmp_path, capsys):
     first = a_csv(tmp_path / "1.csv", ("P", "abc"))
     second = a_csv(tmp_path / "2.csv", ("Q", "1"), ("P", "1"), ("P", "2"))
-    assert json.loads(said(capsys, first, second, "--json").out)["quarantined"] == 1
+    assert json.loads(said(capsys, first, second, "--json", code=1).out)["quarantined"] == 1
     assert samples_of(capsys, "P") == [1.0, 2.0]
 
 
