@@ -31,6 +31,8 @@ _MONTH = len("2026-11")
 _FLUSH_ROWS = 4_000_000
 _FLUSH_PVS = 2_000
 _ALL_NS = (-(2**62), 2**62)
+_NOTICED = (RowKind.DISCONNECT, RowKind.GAP)
+"""Rows that stand where a silence was noticed, which began before."""
 
 
 class Importer:
@@ -142,12 +144,12 @@ class Importer:
         """Return what the source says of its connection and nobody said before, each once."""
         told = set()
         if rows.links and rows.pv in self._reader.registry().by_name:
-            told = {
-                (link.time_ns, link.kind)
-                for link in self._reader.connections(rows.pv, *_ALL_NS)
-                if not is_bracket(link)  # goes again when an import comes before it
-            }
-        return tuple(link for link in dict.fromkeys(rows.links) if (link[0], RowKind[link[1].upper()]) not in told)
+            links = self._reader.connections(rows.pv, *_ALL_NS)
+            # a bracket goes again when an import comes before it
+            said = [link for link in links if not is_bracket(link)]
+            told = {(link.time_ns, link.kind is RowKind.RECONNECT) for link in said}
+            told |= {(link.last_heard_ns, False) for link in said if link.kind in _NOTICED}
+        return tuple(link for link in dict.fromkeys(rows.links) if (link[0], link[1] == "reconnect") not in told)
 
     def _aside(self, pv: str, value_type: ValueType) -> pa.Table | None:
         if pv not in self._reader.registry().by_name:

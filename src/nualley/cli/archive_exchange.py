@@ -17,7 +17,7 @@ from nualley.core import ExitCode, UsageError, nearest
 
 
 def import_(*path: Path, output: Output = Output()) -> int:
-    """Take in files of an Archiver Appliance (.pb) or CSV (pv,time,value[,severity]).
+    """Take in files of an Archiver Appliance (.pb) or CSV (pv,time,value[,severity], or what archive get writes).
 
     Works beside a running archive or without one. What is stored or kept aside already is filtered: done again, it goes
     on where it was stopped. Exit 1 where nothing of a file is stored because all that is in it was refused.

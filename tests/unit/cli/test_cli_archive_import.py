@@ -1,18 +1,21 @@
 """``nualley archive import``: files of others, each sample once, what is none kept aside with its reason."""
 
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from nualley.app.archive import open_importer
+from nualley.app.archive import open_archive_reader, open_archive_writer, open_importer
+from nualley.app.imports import import_files
 from nualley.app.site import open_site
+from nualley.archive.columns import VALUE_TYPES
 from nualley.archive.importing import ImportedRows
 from nualley.cli.main import main
 from nualley.core import SECOND_NS, parse_time_ns
-from nualley.pv import ValueType
+from nualley.pv import Connection, Sample, ValueType
 
 BEGIN_NS = parse_time_ns("2025-01-01T00:00:00Z", 0)
 
@@ -199,6 +202,122 @@ def test_the_type_that_the_archive_knows_decides(experiment, tmp_path, capsys):
     assert [place.split("2.csv:")[1][:2] for place in answer["unreadable"]] == ["2:", "3:"]
     assert samples_of(capsys, "N") == [1.0]
     assert samples_of(capsys, "W") == ["on", "7.50"]
+
+
+KINDS = {
+    "NUM": (ValueType.FLOAT64, [1.5, float("nan"), -1e300]),
+    "TEXT": (ValueType.STRING, [' on, "ν"\n', "", "[1"]),
+    "WAVE": (ValueType.FLOAT64_ARRAY, [[1.0, 2.5], [], [float("inf")]]),
+    "WORDS": (ValueType.STRING_ARRAY, [["a", "ν,"], [""], ["["]]),
+}
+
+
+def rows_of(pv, times_s, values, value_type, links=()):
+    return ImportedRows(
+        pv,
+        value_type,
+        BEGIN_NS + np.array(times_s) * SECOND_NS,
+        pa.array(values, VALUE_TYPES[value_type]),
+        np.array([0, 1, 2], dtype=np.int8)[: len(times_s)],
+        np.array([0, -3, 17], dtype=np.int16)[: len(times_s)],
+        links=tuple((BEGIN_NS + second * SECOND_NS, kind) for second, kind in links),
+    )
+
+
+def exported(capsys, pv, path, *more):
+    stretch = ("--from", "2024-12-31", "--to", "2025-01-02", "--format", "csv")
+    assert main(["archive", "get", pv, *stretch, "--out", str(path), *more]) == 0
+    capsys.readouterr()
+    return path
+
+
+def history(folder, pv):
+    columns = ["time_ns", "value", "severity", "status", "kind"]
+    reader = open_archive_reader(folder)
+    return repr(reader.read(pv, 0, 2**62).select(columns).to_pylist()), reader.record(pv).n_gaps
+
+
+@pytest.mark.parametrize("pv", KINDS)
+def test_our_own_csv_is_imported_as_it_was(experiment, tmp_path, capsys, pv):
+    value_type, values = KINDS[pv]
+    links = [(15, "disconnect"), (20, "reconnect")]
+    archive = open_site(experiment).archive_folder
+    with open_importer(archive) as importer:
+        importer.store(rows_of(pv, [0, 10, 20], values, value_type, links))
+    path, before = exported(capsys, pv, tmp_path / "own.csv"), history(archive, pv)
+    # it is there already
+    again = json.loads(said(capsys, path, "--json").out)
+    assert (again["stored"], again["filtered"], again["quarantined"]) == (0, 3, 0)
+    assert history(archive, pv) == before
+    # and elsewhere it is the same
+    elsewhere = tmp_path / "elsewhere"
+    assert import_files(elsewhere, [path]).counts.stored == 3
+    assert history(elsewhere, pv) == before
+    assert open_archive_reader(elsewhere).record(pv).value_type is value_type
+
+
+def test_of_our_own_csv_a_silence_begins_with_the_last_proof_of_life(experiment, tmp_path, capsys):
+    archive = open_site(experiment).archive_folder
+    writer = open_archive_writer(archive)
+    now_ns = time.time_ns() - 3600 * SECOND_NS
+    for second, is_connected in ((0, True), (100, False), (200, True)):
+        at_ns = now_ns + second * SECOND_NS
+        heard_ns = at_ns if is_connected else now_ns + 50 * SECOND_NS
+        writer.recorder.receive(Connection("P", is_connected, "ioc", at_ns, heard_ns, "ca"))
+        if is_connected:
+            writer.recorder.receive(Sample("P", at_ns, float(second), ValueType.FLOAT64, 0, 0, "ca", at_ns))
+    writer.close()
+    path = tmp_path / "own.csv"
+    assert main(["archive", "get", "P", "--from", "-2h", "--format", "csv", "--out", str(path)]) == 0
+    capsys.readouterr()
+    before = history(archive, "P")
+    assert json.loads(said(capsys, path, "--json").out)["stored"] == 0
+    assert history(archive, "P") == before, "what was heard says it already"
+    import_files(tmp_path / "elsewhere", [path])
+    links = open_archive_reader(tmp_path / "elsewhere").connections("P", 0, 2**62)
+    lost = [(row.time_ns - now_ns) // SECOND_NS for row in links if row.kind.name == "DISCONNECT"]
+    assert lost == [50]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('A,1735689610000000000,"[1, true]",0,0,sample', "is no array"),
+        ('A,1735689610000000000,"[1e400]",0,0,sample', "is no array"),
+        ('A,1735689610000000000,"[""a""]",0,0,sample', "is no array"),
+        ("A,1735689610000000000,7,0,0,sample", "is no array"),
+        ('A,1735689610000000000,"[1]",0,40000,sample', "'40000' is no alarm status"),
+        ('A,1735689610000000000,"[1]",0,NO_ALARM,sample', "'NO_ALARM' is no alarm status"),
+        ("A,1735689610000000000,,,,lost", "'lost' is no kind of row"),
+        ("A,1735689610000000000,,0,0,sample", "is no array"),
+    ],
+)
+def test_what_is_none_of_our_own_rows_is_refused(experiment, tmp_path, capsys, line, reason):
+    path = tmp_path / "own.csv"
+    good = [f'A,173568960000000000{n},"[{n}.5, {n}]",0,0,sample' for n in range(3)]
+    path.write_text("\n".join(["pv,time_ns,value,severity,status,kind", *good, line]) + "\n")
+    answer = json.loads(said(capsys, path, "--json").out)
+    assert (answer["stored"], answer["quarantined"]) == (3, 1)
+    assert reason in answer["unreadable"][0]
+
+
+@pytest.mark.parametrize(
+    ("value_type", "good", "bad"),
+    [
+        (ValueType.FLOAT32_ARRAY, "[1.5, NaN]", "[1e39]"),
+        (ValueType.INT32_ARRAY, "[-7, 2147483647]", "[2147483648]"),
+        (ValueType.INT32_ARRAY, "[]", "[1.5]"),
+    ],
+)
+def test_an_array_is_what_the_archive_has_it_as(experiment, tmp_path, capsys, value_type, good, bad):
+    archive = open_site(experiment).archive_folder
+    with open_importer(archive) as importer:
+        importer.store(rows_of("A", [0], [[1]], value_type))
+    path = tmp_path / "own.csv"
+    path.write_text(f'pv,time,value\nA,2025-01-01T00:01:00Z,"{good}"\nA,2025-01-01T00:02:00Z,"{bad}"\n')
+    answer = json.loads(said(capsys, path, "--json").out)
+    assert (answer["stored"], answer["quarantined"]) == (1, 1)
+    assert open_archive_reader(archive).read("A", 0, 2**62)["value"].type == VALUE_TYPES[value_type]
 
 
 def test_real_files_of_an_appliance(experiment, shared_data, capsys):
