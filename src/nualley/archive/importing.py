@@ -2,7 +2,9 @@
 
 Where nothing was heard live, an imported value holds to the next sample or imported disconnect. That is said by two
 connection rows: a reconnect with the first imported row of such a stretch, and a gap behind its last one. A later
-import that goes on in the same stretch takes these rows away again.
+import that goes on in the same stretch takes these rows away again: imports of a PV are one recording, in whatever
+pieces and order they come, and the time between two of them is told as bridged. Between an import and what was heard
+live nobody vouches for the value: the gap stays, from behind the last imported row to the reconnect.
 """
 
 from collections import Counter
@@ -82,6 +84,23 @@ class ImportedRows:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Bridged:
+    """Time between an earlier import and this one that counts as known from now on: the value before it holds.
+
+    Parameters
+    ----------
+    pv : str
+        Name of the PV.
+    start_ns, stop_ns : int
+        From behind the last row of the one to the first row of the other [ns since 1970 UTC].
+    """
+
+    pv: str
+    start_ns: int
+    stop_ns: int
+
+
 @dataclass(slots=True)
 class ImportCounts:
     """The account of an import: ``received = stored + quarantined + filtered``.
@@ -94,6 +113,8 @@ class ImportCounts:
         PVs that something was received of.
     by_reason : collections.Counter
         Samples that were quarantined, by their reason.
+    bridged : list of Bridged
+        Where it went on from earlier imports.
     """
 
     received: int = 0
@@ -102,6 +123,7 @@ class ImportCounts:
     filtered: int = 0
     pvs: set[str] = field(default_factory=set)
     by_reason: Counter[str] = field(default_factory=Counter)
+    bridged: list[Bridged] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,17 @@ from numpy.typing import NDArray
 
 from nualley.archive.columns import KINDS, file_schema
 from nualley.archive.decide import EARLIEST_NS, fingerprint
-from nualley.archive.importing import ImportCounts, ImportedRows, LinkKind, Sifted, brackets, is_bracket, refusals, sift
+from nualley.archive.importing import (
+    Bridged,
+    ImportCounts,
+    ImportedRows,
+    LinkKind,
+    Sifted,
+    brackets,
+    is_bracket,
+    refusals,
+    sift,
+)
 from nualley.archive.layouts import WAVES
 from nualley.archive.merging import PeriodFiles
 from nualley.archive.models import ConnectionRow, LastSample, Level, PvRecord, RowKind, SealedContents, SealedFile
@@ -69,6 +80,7 @@ class Importer:
         self.counts = ImportCounts()
         self._waiting: dict[str, list[ImportedRows]] = defaultdict(list)
         self._n_waiting = 0
+        self._brackets: set[ConnectionRow] = set()  # of this import: where it goes on behind them, nothing is bridged
 
     def store(self, rows: ImportedRows) -> int:
         """Take samples of a PV; they are written when many wait.
@@ -163,16 +175,20 @@ class Importer:
         return table.filter(pc.equal(table["kind"].cast(pa.string()), "sample"))
 
     def _links(self, sifted: Sequence[Sifted]) -> tuple[list[ConnectionRow], list[ConnectionRow]]:
-        added, forgotten = [], []
+        added: list[ConnectionRow] = []
+        forgotten: list[ConnectionRow] = []
         known = self._reader.registry().by_name
-        for found in sifted:
-            rows = found.stored
-            own = _link_rows(rows)
-            added += own
-            times_ns = np.sort(np.concatenate([rows.time_ns, np.array([row.time_ns for row in own], dtype=np.int64)]))
-            links = self._reader.connections(rows.pv, *_ALL_NS) if rows.pv in known else []
-            more, gone = brackets(rows.pv, links, times_ns)
-            added += more
+        for pv, parts in groupby(sifted, lambda found: found.stored.pv):  # several where its type changed
+            stored = [found.stored for found in parts]
+            own = [row for rows in stored for row in _link_rows(rows)]
+            own_ns = np.array([row.time_ns for row in own], dtype=np.int64)
+            times_ns = np.sort(np.concatenate([*(rows.time_ns for rows in stored), own_ns]))
+            links = self._reader.connections(pv, *_ALL_NS) if pv in known else []
+            more, gone = brackets(pv, links, times_ns)
+            bridges = [_bridge(row, times_ns) for row in gone if row not in self._brackets]
+            self.counts.bridged += [part for part in bridges if part.start_ns < part.stop_ns]
+            self._brackets.update(more)
+            added += [*own, *more]
             forgotten += gone
         return added, forgotten
 
@@ -242,6 +258,14 @@ def _joined(parts: Sequence[ImportedRows]) -> list[ImportedRows]:
         )
         for found in by_type.values()
     ]
+
+
+def _bridge(row: ConnectionRow, times_ns: NDArray[np.int64]) -> Bridged:
+    """Return the time between a bracket of an earlier import, which goes, and the next row of this one."""
+    at = int(np.searchsorted(times_ns, row.time_ns))
+    if row.kind is RowKind.RECONNECT:
+        return Bridged(row.pv, int(times_ns[at - 1]) + 1, row.time_ns)
+    return Bridged(row.pv, row.time_ns, int(times_ns[at]))
 
 
 def _link_rows(rows: ImportedRows) -> list[ConnectionRow]:
@@ -315,6 +339,8 @@ def _records(sifted: Iterable[Sifted], known: dict[str, PvRecord], now_ns: int) 
             record.metadata = Metadata(
                 rows.pv, now_ns, rows.value_type, rows.unit, rows.precision, protocol=PvProtocol.IMPORT
             )
+        regained_ns = [time_ns for time_ns, kind in rows.links if kind == "reconnect"]
+        record.last_heard_ns = max(record.last_heard_ns, *(time_ns + 1 for time_ns in regained_ns), 0)
         if len(rows) and (record.last is None or int(rows.time_ns[-1]) > record.last.time_ns):
             record.last = _last(rows)
             record.last_heard_ns = max(record.last_heard_ns, record.last.time_ns + 1)

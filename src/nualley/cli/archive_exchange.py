@@ -13,7 +13,7 @@ from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, stretch_ns
 from nualley.cli.output import print_json, print_note, print_table, print_text
 from nualley.cli.progress import copy_progress, row_progress
-from nualley.core import ExitCode, UsageError, nearest
+from nualley.core import ExitCode, UsageError, format_time, nearest
 
 
 def import_(*path: Path, output: Output = Output()) -> int:
@@ -49,6 +49,7 @@ def import_(*path: Path, output: Output = Output()) -> int:
         "by_reason": dict(counts.by_reason),
         "unreadable": found.unreadable,
         "refused_files": [str(file) for file in found.refused],
+        "bridged": [{"pv": part.pv, "start_ns": part.start_ns, "stop_ns": part.stop_ns} for part in counts.bridged],
     }
     if output.is_json:
         print_json(answer)
@@ -66,6 +67,11 @@ def import_(*path: Path, output: Output = Output()) -> int:
     if samples:
         told = ", ".join(f"{n} {reason}" for reason, n in samples.items())
         print_note(f"samples that are kept aside, {told}: nualley archive quarantine shows them")
+    for part in counts.bridged[:_NAMED]:
+        begin, end = format_time(part.start_ns), format_time(part.stop_ns)
+        print_note(f"{part.pv} counts as known from {begin} to {end}, between an earlier import and this one")
+    if len(counts.bridged) > _NAMED:
+        print_note(f"{len(counts.bridged) - _NAMED} more stretches between imports count as known: --json names all")
     for file in found.refused:
         print_note(f"nothing of {file} is stored: all that is in it was refused")
     return ExitCode.FAILED if found.refused else ExitCode.DONE

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from nualley.app.archive import open_archive_reader, open_compactor, open_importer
 from nualley.archive import reader as reader_module
+from nualley.archive import taking_in
 from nualley.archive.columns import VALUE_TYPES
 from nualley.archive.errors import ShardTakenError
-from nualley.archive.importing import ImportedRows
+from nualley.archive.importing import Bridged, ImportedRows
 from nualley.archive.reader import ArchiveReader
 from nualley.core import DAY_NS, SECOND_NS, UsageError, parse_time_ns
 from nualley.exposure.adapters.archive import rows_from_table
@@ -152,6 +153,53 @@ def test_import_fills_a_gap_and_nothing_else(bench):
     assert known_s(bench.reader(), "P", *span) == pytest.approx(50 + 500)
     take_in(bench.folder, bench.clock, rows_of("P", [t0 + 200 * SECOND_NS], [4.0]))
     assert known_s(bench.reader(), "P", *span) == pytest.approx(50 + 600)
+
+
+def gaps_of(reader, pv, start_ns, stop_ns):
+    return [(gap.start_ns, gap.stop_ns, gap.kind) for gap in reader.gaps(pv, start_ns, stop_ns)]
+
+
+def test_between_an_import_and_what_was_heard_live_the_value_is_unknown(bench):
+    t0 = bench.clock.time_ns
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0), bench.life())
+    bench.commit()
+    first, second = ([JANUARY_NS + day * DAY_NS for day in days] for days in ((0, 1), (30, 31)))
+    assert take_in(bench.folder, bench.clock, rows_of("P", first, [1.0, 2.0])).bridged == []
+    assert gaps_of(bench.reader(), "P", JANUARY_NS, t0) == [(first[1] + 1, t0, "gap")]
+    # a later import goes on: the gap moves behind it, and that is said
+    counts = take_in(bench.folder, bench.clock, rows_of("P", second, [3.0, 4.0]))
+    assert counts.bridged == [Bridged("P", first[1] + 1, second[0])]
+    assert gaps_of(bench.reader(), "P", JANUARY_NS, t0) == [(second[1] + 1, t0, "gap")]
+    again = take_in(bench.folder, bench.clock, rows_of("P", [*first, *second], [1.0, 2.0, 3.0, 4.0]))
+    assert again.bridged == []
+    # and one that comes before
+    counts = take_in(bench.folder, bench.clock, rows_of("P", [JANUARY_NS - DAY_NS], [0.0]))
+    assert counts.bridged == [Bridged("P", JANUARY_NS - DAY_NS + 1, JANUARY_NS)]
+    assert gaps_of(bench.reader(), "P", JANUARY_NS - DAY_NS, t0) == [(second[1] + 1, t0, "gap")]
+    # what follows at once bridges nothing
+    assert take_in(bench.folder, bench.clock, rows_of("P", [second[1] + 1], [5.0])).bridged == []
+
+
+def test_one_import_in_pieces_bridges_nothing(bench, monkeypatch):
+    monkeypatch.setattr(taking_in, "_FLUSH_ROWS", 2)
+    parts = [rows_of("P", [JANUARY_NS + 2 * n, JANUARY_NS + 2 * n + 1], [1.0, 2.0]) for n in (0, 2, 1)]
+    assert take_in(bench.folder, bench.clock, *parts).bridged == []
+    assert gaps_of(bench.reader(), "P", JANUARY_NS, JANUARY_NS + 7) == [(JANUARY_NS + 6, JANUARY_NS + 7, "gap")]
+
+
+def test_a_pv_whose_type_changed_within_an_import_is_one_recording(bench):
+    at = [JANUARY_NS + i * SECOND_NS for i in range(4)]
+    words = rows_of("P", at[2:], ["on", "off"], ValueType.STRING)
+    take_in(bench.folder, bench.clock, rows_of("P", at[:2], [0.0, 1.0]), words)
+    assert gaps_of(bench.reader(), "P", at[0], at[3] + 1) == []
+
+
+def test_behind_an_imported_reconnect_without_a_later_sample_there_is_one_gap(bench):
+    at = [JANUARY_NS + i * SECOND_NS for i in range(10)]
+    links = [(at[3], "disconnect"), (at[6], "reconnect")]
+    take_in(bench.folder, bench.clock, rows_of("L", at[:3], [0.0] * 3, links=links))
+    gaps = gaps_of(bench.reader(), "L", at[0], at[9])
+    assert gaps == [(at[3], at[6], "disconnect"), (at[6] + 1, at[9], "gap")]
 
 
 @given(cut=st.integers(1, 19), order=st.permutations(range(3)))

@@ -79,6 +79,22 @@ def test_every_refused_sample_is_told_of_and_every_pv_named(experiment, table, c
     assert (answer["pv_names"], answer["by_reason"]) == (["A:B", "DOOR"], {})
 
 
+def test_time_between_two_imports_that_counts_as_known_is_named(experiment, tmp_path, capsys):
+    paths = [tmp_path / f"{number}.csv" for number in range(2)]
+    for month, path in zip((1, 3), paths, strict=True):
+        path.write_text(
+            "\n".join(["pv,time,value", *(f"P:{n:02d},2025-{month:02d}-01T00:00:00Z,1" for n in range(12))])
+        )
+    assert json.loads(said(capsys, paths[0], "--json").out)["bridged"] == []
+    told = said(capsys, paths[1]).err.replace("\n", " ")
+    assert (
+        "P:09 counts as known from 2025-01-01T00:00:00.000000001Z to 2025-03-01T00:00:00.000000000Z, "
+        "between an earlier import and this one" in told
+    )
+    assert "P:10" not in told
+    assert "2 more stretches between imports count as known" in told
+
+
 def lines_of(capsys, *more):
     assert main(["archive", "quarantine", "--lines", *more, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
