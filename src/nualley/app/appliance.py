@@ -1,6 +1,6 @@
 """The archive as an Archiver Appliance shows it: data, names and what is known of a PV."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,11 +16,11 @@ from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError, PvNotArchivedError, Verb, is_valid_pv_name
 from nualley.archive.appliance.answers import FORMS, History, headers
 from nualley.archive.changes import Plan
-from nualley.archive.operators.calls import Operator, parse_call
+from nualley.archive.operators.calls import Operator, parse_call, parse_operator
 from nualley.archive.operators.quick import work
 from nualley.archive.operators.stretch import COLUMNS, Stretch, samples_of
 from nualley.archive.reader import ArchiveReader
-from nualley.core import UsageError, nearest
+from nualley.core import UsageError
 
 PIECE_ROWS = 200_000
 """Of a long answer so many rows are in memory at once."""
@@ -34,6 +34,8 @@ LONGEST_CALL = 400
 MOST_PVS = 1000
 """A question is about so many PVs at most."""
 
+
+_VALUE = ".VAL"  # the field that a name without one means
 
 __all__ = ["Appliance", "DataQuestion", "Stretch", "checked_name"]
 
@@ -57,6 +59,11 @@ class DataQuestion:
     operator: str = ""
 
 
+def without_protocol(pv: str) -> str:
+    """Return a PV's name without the protocol before it."""
+    return pv.removeprefix("ca://").removeprefix("pva://")
+
+
 def checked_name(pv: str) -> str:
     """Return a PV's name without the protocol before it.
 
@@ -65,10 +72,31 @@ def checked_name(pv: str) -> str:
     UsageError
         Where it cannot be one.
     """
-    name = pv.removeprefix("ca://").removeprefix("pva://")
+    name = without_protocol(pv)
     if len(name) > LONGEST_NAME or not is_valid_pv_name(name):
         raise UsageError(f"{pv[:40]!r} cannot be the name of a PV", where="pv", do="nualley archive pvs lists all")
     return name
+
+
+def check_form(form: str, forms: Iterable[str], call: str) -> None:
+    """Check that an answer can be had in a form.
+
+    Parameters
+    ----------
+    form : str
+        The ending of the address.
+    forms : iterable of str
+        Those that there are.
+    call : str
+        Which call has them.
+
+    Raises
+    ------
+    UsageError
+        Where it is none of them.
+    """
+    if form not in forms:
+        raise UsageError(f"{form[:20]!r} is no form of answers of {call}", where=call, do=f"one of {', '.join(forms)}")
 
 
 class Appliance:
@@ -113,6 +141,24 @@ class Appliance:
             stored = []
         return sorted({*plan.archived(), *stored, *plan.aliases.pv_by_alias})
 
+    def known_names(self, pvs: Iterable[str]) -> dict[str, str]:
+        """Return the name by which each PV that is asked for is known here; a name that nobody knows is itself.
+
+        Parameters
+        ----------
+        pvs : iterable of str
+            Names as they are asked for: ``PV.VAL`` is ``PV`` where that alone is archived.
+        """
+        found = {pv: without_protocol(pv) for pv in pvs}
+        if any(name.endswith(_VALUE) for name in found.values()):  # of all names a set is made for them alone
+            known = set(self.names())
+            found |= {
+                pv: name.removesuffix(_VALUE)
+                for pv, name in found.items()
+                if name not in known and name.removesuffix(_VALUE) in known
+            }
+        return found
+
     def matching(self, pattern: str, *, is_glob: bool, most: int | None = None) -> list[str]:
         """Return the names that a pattern matches; see `nualley.app.appliance_names.matching`."""
         return matching(self.names(), pattern, is_glob=is_glob, most=most)
@@ -135,13 +181,7 @@ class Appliance:
         PvNotArchivedError
             Where there is no such PV; before the first part.
         """
-        if form not in FORMS:
-            near = nearest(form, FORMS)
-            raise UsageError(
-                f"{form[:20]!r} is no form of answers",
-                where="getData",
-                do=f"did you mean {near}?" if near else f"one of {', '.join(FORMS)}",
-            )
+        check_form(form, FORMS, "getData")
         if form == "csv" and len(question.pvs) > 1:
             raise UsageError(f"{len(question.pvs)} PVs as csv", where="pv", do="ask for one at a time, or for json")
         return FORMS[form].parts(self._histories(question))
@@ -149,26 +189,22 @@ class Appliance:
     def _histories(self, question: DataQuestion) -> list[History]:
         if not 1 <= len(question.pvs) <= MOST_PVS:
             raise UsageError(f"{len(question.pvs)} PVs", where="pv", do=f"ask for 1 to {MOST_PVS}")
-        asked = [self._called(text, question.operator) for text in question.pvs]
-        start_ns = question.stretches[0].start_ns
-        return [self._history(pv, operator, question.stretches, start_ns) for operator, pv in asked]
+        default = parse_operator(question.operator) if question.operator else None
+        calls = [parse_call(text[: LONGEST_CALL + 1]) for text in question.pvs]
+        asked = [(operator or default, checked_name(pv)) for operator, pv in calls]
+        known = self.known_names([pv for _, pv in asked])
+        return [self._history(pv, known[pv], operator, question.stretches) for operator, pv in asked]
 
-    def _called(self, text: str, default: str) -> tuple[Operator | None, str]:
-        operator, name = parse_call(text[: LONGEST_CALL + 1])
-        pv = checked_name(name)
-        if operator is None and default:
-            operator, _ = parse_call(f"{default}({pv})")
-        return operator, pv
-
-    def _history(self, pv: str, operator: Operator | None, stretches: Sequence[Stretch], start_ns: int) -> History:
+    def _history(self, asked: str, pv: str, operator: Operator | None, stretches: Sequence[Stretch]) -> History:
+        start_ns = stretches[0].start_ns
         try:
             metadata = self.reader.record(pv).metadata
         except (PvNotArchivedError, ArchiveMissingError):
             # what is to be archived and was never heard has no samples yet; who is not archived is refused
             if self.plan().policy(pv) is None:
                 raise
-            return History(pv, {}, (), start_ns)
-        return History(pv, headers(metadata), self._tables(pv, operator, stretches), start_ns)
+            return History(asked, {}, (), start_ns)
+        return History(asked, headers(metadata), self._tables(pv, operator, stretches), start_ns)
 
     def _tables(self, pv: str, operator: Operator | None, stretches: Sequence[Stretch]) -> Iterator[pa.Table]:
         last_ns: int | None = None
@@ -197,8 +233,7 @@ class Appliance:
         """
         found: dict[str, dict[str, object]] = {}
         known = set(self.names())
-        for pv in pvs:
-            name = pv.removeprefix("ca://").removeprefix("pva://")
+        for pv, name in self.known_names(pvs).items():
             if name not in known:
                 continue
             try:

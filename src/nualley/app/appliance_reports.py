@@ -35,8 +35,10 @@ class Facts:
 
     Parameters
     ----------
-    pv : str
+    asked : str
         The name that was asked for.
+    pv : str
+        The name by which it is known here.
     record : PvRecord or None
         What the archive knows; None where it never heard of it.
     last : LastValue or None
@@ -49,6 +51,7 @@ class Facts:
         When that was changed at run time [ns since 1970 UTC]; 0 where it was not.
     """
 
+    asked: str
     pv: str
     record: PvRecord | None
     last: LastValue | None
@@ -88,7 +91,7 @@ def facts(appliance: Appliance, names: Iterable[str] | None = None) -> Iterator[
     appliance : Appliance
         The archive.
     names : iterable of str, optional
-        Which; by default all but those that are only other names.
+        Which, each once; by default all but those that are only other names.
     """
     plan = appliance.plan()
     try:
@@ -96,17 +99,19 @@ def facts(appliance: Appliance, names: Iterable[str] | None = None) -> Iterator[
     except ArchiveMissingError:
         records = {}
     changes = {pending.pv: pending.change.time_ns for pending in plan.pending()}
-    for name in names if names is not None else sorted({*records, *plan.archived()}):
+    every = sorted({*records, *plan.archived()})
+    asked = {name: name for name in every} if names is None else appliance.known_names(names)
+    for text, name in asked.items():
         pv = plan.aliases.current(name)
         known = name if name in records else pv
         last = appliance.reader.last([known])[0] if known in records else None
-        yield Facts(name, records.get(known), last, plan.policy(pv), plan.is_paused(pv), changes.get(pv, 0))
+        yield Facts(text, name, records.get(known), last, plan.policy(pv), plan.is_paused(pv), changes.get(pv, 0))
 
 
 # ------------------------------------------------------------------ one PV
 def status(found: Facts) -> Row:
     """Return how a PV stands, as getPVStatus says it."""
-    row = {"pvName": found.pv, "pvNameOnly": found.pv}
+    row = {"pvName": found.asked, "pvNameOnly": found.pv}
     if found.policy is None:
         return row | {"status": "Not being archived"}
     row |= {"appliance": INSTANCE, "lastRotateLogs": _NEVER}

@@ -1,7 +1,7 @@
 """``/mgmt``: what is archived and how it stands; with a token, also changing it."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,13 +13,12 @@ from nualley.archive import ChangeRefusedError, Verb
 from nualley.core import NualleyError, UsageError
 from nualley.web.answers import StrictJsonResponse
 from nualley.web.appliance_retrieval import VERSION, known_info, matching_names
-from nualley.web.appliance_service import ApplianceService, body_of, refusal
+from nualley.web.appliance_service import ApplianceService, asked_or_posted, body_of, refusal
 from nualley.web.appliance_words import names_of, number_of
 from nualley.web.errors import NotAllowedError
 from nualley.web.ports import Site
 from nualley.web.tokens import Tokens
 
-Handler = Callable[[Request], Awaitable[Response]]
 _MOST_ROWS = 1_000_000
 
 
@@ -40,7 +39,7 @@ def add_mgmt_routes(app: FastAPI, service: ApplianceService, site: Site) -> None
     async def get_all(request: Request) -> Response:
         return await service.ask(lambda appliance: matching_names(appliance, request))
 
-    @_asked_or_posted(app, "/mgmt/bpl/getPVStatus", summary="How PVs stand")
+    @asked_or_posted(app, "/mgmt/bpl/getPVStatus", summary="How PVs stand")
     async def get_status(request: Request) -> Response:
         try:
             names = names_of(await body_of(request), request.query_params.get("pv", ""))
@@ -72,17 +71,6 @@ def add_mgmt_routes(app: FastAPI, service: ApplianceService, site: Site) -> None
     _add_changes(app, service, Tokens(site.configuration.web.manage_tokens_file))
 
 
-def _asked_or_posted(app: FastAPI, path: str, **described: Any) -> Callable[[Handler], Handler]:
-    """Register what answers to GET, and to POST, with which many names can come."""
-
-    def register(answer: Handler) -> Handler:
-        app.post(path, include_in_schema=False)(answer)
-        app.get(path, **described)(answer)
-        return answer
-
-    return register
-
-
 def _add_report(app: FastAPI, service: ApplianceService, name: str) -> None:
     @app.get(f"/mgmt/bpl/{name}", summary=f"Report {name}", name=name)
     async def report(limit: str = "-1") -> Response:
@@ -112,7 +100,7 @@ def _add_changes(app: FastAPI, service: ApplianceService, tokens: Tokens) -> Non
             return refusal(error)
         return await service.ask(lambda appliance: answer(appliance, body, f"over HTTP by {who}"))
 
-    @_asked_or_posted(app, "/mgmt/bpl/archivePV", summary="Archive PVs; needs a token")
+    @asked_or_posted(app, "/mgmt/bpl/archivePV", summary="Archive PVs; needs a token")
     async def archive(request: Request) -> Response:
         def answer(appliance: Appliance, body: bytes, note: str) -> object:
             return [_archive(appliance, wish, note) for wish in _wishes(request, body)]
@@ -120,7 +108,7 @@ def _add_changes(app: FastAPI, service: ApplianceService, tokens: Tokens) -> Non
         return await changed(request, answer)
 
     def add_pausing(path: str, verb: Verb, done: str) -> None:
-        @_asked_or_posted(app, path, summary=f"{verb.capitalize()} archiving PVs; needs a token")
+        @asked_or_posted(app, path, summary=f"{verb.capitalize()} archiving PVs; needs a token")
         async def change(request: Request) -> Response:
             def answer(appliance: Appliance, body: bytes, note: str) -> object:
                 text = request.query_params.get("pv", "")

@@ -1,23 +1,24 @@
 """``/retrieval``: samples and names, as the Archiver Appliance's retrieval answers them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fastapi import FastAPI, Request
 from starlette.responses import PlainTextResponse, Response
 
 from nualley import __version__
-from nualley.app.appliance import Appliance
+from nualley.app.appliance import Appliance, check_form
 from nualley.app.appliance_reports import facts, type_info
 from nualley.archive import PvNotArchivedError
 from nualley.core import NualleyError, UsageError
 from nualley.web.answers import StrictJsonResponse
-from nualley.web.appliance_service import ApplianceService, body_of, refusal
+from nualley.web.appliance_service import ApplianceService, asked_or_posted, body_of, refusal
 from nualley.web.appliance_words import names_of, number_of, period_ns, question_of, time_of
 from nualley.web.ports import Site
 
 VERSION = f"nualley {__version__}, answering as an Archiver Appliance"
 MOST_NAMES = 1_000_000
 _FEW_NAMES = 500
+_FORMS_OF_SEVERAL = ("json", "qw", "raw")
 _MEDIA = {
     "json": "application/json",
     "qw": "application/json",
@@ -40,12 +41,25 @@ def add_retrieval_routes(app: FastAPI, service: ApplianceService, site: Site) ->
         Its clock says what now is.
     """
 
-    @app.get("/retrieval/data/getData.{form}", summary="Samples, as an Archiver Appliance gives them")
-    async def get_data(request: Request, form: str) -> Response:
+    async def data(request: Request, form: str, posted: Sequence[str] = ()) -> Response:
         def answer(appliance: Appliance) -> Iterator[bytes]:
-            return appliance.data(question_of(request.query_params, site.clock.now_ns()), form)
+            return appliance.data(question_of(request.query_params, site.clock.now_ns(), posted), form)
 
         return await service.stream(answer, _MEDIA.get(form, "application/json"))
+
+    @app.get("/retrieval/data/getData.{form}", summary="Samples, as an Archiver Appliance gives them")
+    async def get_data(request: Request, form: str) -> Response:
+        return await data(request, form)
+
+    @asked_or_posted(app, "/retrieval/data/getDataForPVs.{form}", summary="The same of several PVs, or of a list")
+    async def get_data_for_pvs(request: Request, form: str) -> Response:
+        try:
+            # the appliance's forms of several PVs; the others are of one
+            check_form(form, _FORMS_OF_SEVERAL, "getDataForPVs")
+            posted = names_of(await body_of(request))
+        except NualleyError as error:
+            return refusal(error)
+        return await data(request, form, posted)
 
     @app.post("/retrieval/data/getDataAtTime", summary="What PVs were at a moment")
     async def get_data_at_time(request: Request) -> Response:

@@ -1,10 +1,11 @@
 """Questions of Archiver Appliance clients, answered in a thread; long answers part by part, in turn with others."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import structlog
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -25,6 +26,7 @@ MOST_BODY_B = 2**20
 """A question that is posted has so many bytes at most [B]."""
 
 T = TypeVar("T")
+_Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[Response]])
 _log = structlog.get_logger()
 
 
@@ -147,3 +149,14 @@ async def body_of(request: Request) -> bytes:
         if len(raw) > MOST_BODY_B:
             raise UsageError(f"more than {MOST_BODY_B} B", where="body", do="ask for fewer PVs at a time")
     return bytes(raw)
+
+
+def asked_or_posted(app: FastAPI, path: str, **described: Any) -> Callable[[_Handler], _Handler]:
+    """Register what answers to GET, and to POST, with which many names can come."""
+
+    def register(answer: _Handler) -> _Handler:
+        app.post(path, include_in_schema=False)(answer)
+        app.get(path, **described)(answer)
+        return answer
+
+    return register

@@ -13,6 +13,7 @@ from nualley.core import DAY_NS, SECOND_NS, UsageError, parse_time_ns
 _LONGEST = 64
 _MOST_STRETCHES = 100
 _PLUS = re.compile(r"([^ ]*T[^ ]*) (\d\d:?\d\d)")
+_NAME = re.compile(r"(?:[^,(]|\([^)]*\)?)+")  # between commas, but for those of a call: mean(PV,600)
 _PERIOD = re.compile(r"P(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,8})M)?(?:(\d{1,9})S)?)?")
 
 
@@ -44,27 +45,30 @@ def time_of(text: str, now_ns: int, where: str = "") -> int:
     return parse_time_ns(f"{match[1]}+{match[2]}" if match else text, now_ns, where)
 
 
-def question_of(query: QueryParams, now_ns: int) -> DataQuestion:
+def question_of(query: QueryParams, now_ns: int, posted: Sequence[str] = ()) -> DataQuestion:
     """Return what getData is asked for.
 
     Parameters
     ----------
     query : QueryParams
-        ``pv`` (once or more), ``from``, ``to`` (inside), ``timeranges``, ``ca_count``, ``ca_how``; what an appliance
-        needs and this archive does not (donotchunk, fetchLatestMetadata, retiredPVTemplate, usereduced) is passed over.
+        ``pv`` (once or more), ``from``, ``to`` (inside), ``timeranges``, ``pp``, ``ca_count``, ``ca_how``; what an
+        appliance needs and this archive does not (donotchunk, fetchLatestMetadata, retiredPVTemplate, usereduced) is
+        passed over.
     now_ns : int
         The time now [ns since 1970 UTC].
+    posted : sequence of str, optional
+        Further PVs, from a body.
 
     Raises
     ------
     UsageError
         Where a word makes no sense.
     """
-    pvs = tuple(_unspaced(pv) for pv in query.getlist("pv"))
+    pvs = (*posted, *(_unspaced(pv) for pv in query.getlist("pv")))
     if not pvs:
         raise UsageError("no pv", where="getData", do="add ?pv=NAME&from=2026-11-23T04:00:00.000Z&to=...")
     stretches = _ranges(query["timeranges"], now_ns) if query.get("timeranges") else (_stretch(query, now_ns),)
-    return DataQuestion(pvs, stretches, _channel_archiver(query, stretches))
+    return DataQuestion(pvs, stretches, query.get("pp") or _channel_archiver(query, stretches))
 
 
 def _unspaced(pv: str) -> str:
@@ -171,8 +175,8 @@ def names_of(body: bytes, text: str = "") -> list[str]:
         words = found
     elif told:
         listed = parse_qs(told).get("pv", []) if told.startswith("pv=") else [told]
-        words = [word for part in listed for word in part.split(",")]
-    words += text.split(",")
+        words = [word for part in listed for word in _NAME.findall(part)]
+    words += _NAME.findall(text)
     names = [_unspaced(word.strip()) for word in words if word.strip()]
     if len(names) > MOST_PVS:
         raise UsageError(f"{len(names)} PVs", where="pv", do=f"ask for {MOST_PVS} at most")

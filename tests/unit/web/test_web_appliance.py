@@ -244,6 +244,48 @@ async def test_operators_work_as_in_the_command(site):
     assert (mode.value_type, len(mode)) == (ValueType.ENUM, 2)
 
 
+async def test_an_operator_for_all_that_come_without_one(site):
+    meant, raw = [strict(await ask(site, f"{DATA}.json?pv={pv}&{FIRST}"))[0]["data"] for pv in (f"mean_30({PV})", PV)]
+    assert strict(await ask(site, f"{DATA}.json?pv={PV}&{FIRST}&pp=mean_30"))[0]["data"] == meant != raw
+    assert strict(await ask(site, f"{DATA}.json?pv=mean({PV},30)&{FIRST}"))[0]["data"] == meant
+    assert strict(await ask(site, f"{DATA}.json?pv={PV}&{FIRST}&pp="))[0]["data"] == raw
+    assert strict(await ask(site, f"{DATA}.json?pv={PV}&{FIRST}&pp=mean_30&ca_count=2&ca_how=4"))[0]["data"] == meant
+    first, second = strict(await ask(site, f"{DATA}.json?pv=ncount({PV})&pv={PV}&{FIRST}&pp=mean_30"))
+    assert (len(first["data"]), second["data"]) == (1, meant)
+    for wrong in ("meen_30", "mean_30(X)", "mean_30_5"):
+        assert strict(await ask(site, f"{DATA}.json?pv={PV}&pp={wrong}", code=400))["error"]["do"]
+
+
+async def test_the_value_of_a_pv_is_the_pv_where_that_alone_is_archived(site):
+    for form in ("json", "raw"):
+        plain = await ask(site, f"{DATA}.{form}?pv={PV}&{MINUTE}")
+        named = await ask(site, f"{DATA}.{form}?pv={PV}.VAL&{MINUTE}")
+        # who asks finds the name by which it asked
+        assert named.content.replace(b".VAL", b"")[-100:] == plain.content[-100:]
+    (found,) = strict(await ask(site, f"{DATA}.json?pv=mean_30({PV}.VAL)&{FIRST}"))
+    assert (found["meta"]["name"], found["data"][0]["val"]) == (f"{PV}.VAL", 59.0)
+    moment = strict(await ask(site, "/retrieval/data/getDataAtTime", method="POST", json=[f"{PV}.VAL", "NO.VAL"]))
+    assert {pv: row["val"] for pv, row in moment.items()} == {f"{PV}.VAL": 119.0}
+    change_archive(site, Verb.ADD, PV)
+    (row,) = strict(await ask(site, f"/mgmt/bpl/getPVStatus?pv={PV}.VAL"))
+    assert (row["pvName"], row["pvNameOnly"], row["status"]) == (f"{PV}.VAL", PV, "Being archived")
+    assert strict(await ask(site, f"/mgmt/bpl/getPVTypeInfo?pv={PV}.VAL"))["pvName"] == PV
+    assert "'NO.VAL'" in strict(await ask(site, f"{DATA}.json?pv=NO.VAL", code=404))["error"]["what"]
+    await ask(site, f"{DATA}.json?pv={PV}.HIGH", code=404)
+    change_archive(site, Verb.ADD, f"{PV}.VAL")  # a PV of its own from here on
+    assert strict(await ask(site, f"{DATA}.json?pv={PV}.VAL&{MINUTE}"))[0]["data"] == []
+
+
+@pytest.mark.parametrize("form", ["json", "qw", "raw"])
+async def test_several_pvs_by_the_call_of_the_appliance(site, form):
+    several = "/retrieval/data/getDataForPVs"
+    meant = (await ask(site, f"{DATA}.{form}?pv={PV}&pv=mean_30({PV})&pv={BIG}&{FIRST}")).content
+    assert (await ask(site, f"{several}.{form}?pv={PV}&pv=mean({PV},30)&pv={BIG}&{FIRST}")).content == meant
+    for body in ({"json": [PV, f"mean({PV},30)", BIG]}, {"data": {"pv": f"{PV},mean({PV},30),{BIG}"}}):
+        assert (await ask(site, f"{several}.{form}?{FIRST}", method="POST", **body)).content == meant
+    assert strict(await ask(site, f"{several}.{form}", code=400))["error"]["what"] == "no pv"
+
+
 async def test_fewer_samples_as_channel_archiver_clients_ask(site):
     (found,) = strict(await ask(site, f"{DATA}.json?pv={PV}&{FIRST}&ca_count=2&ca_how=2"))
     assert len(found["data"]) == 4
@@ -319,6 +361,7 @@ async def test_what_goes_wrong_later_cuts_the_answer_short_and_makes_room(site, 
         (f"{DATA}.json?pv={PV}&timeranges=2026-01-02T00:00:00Z,2026-01-01T00:00:00Z", 400, "go back"),
         (f"{DATA}.json?pv={PV}&ca_count=x", 400, "'x'"),
         (f"{DATA}.csv?pv={PV}&pv={MODE}", 400, "2 PVs as csv"),
+        (f"/retrieval/data/getDataForPVs.csv?pv={PV}", 400, "'csv' is no form"),
         (f"{DATA}.json?" + "&".join(["pv=A"] * 1001), 400, "1001 PVs"),
         (f"{DATA}.json?pv=mean_1({PV})&from=2025-01-01T00:00:00Z&to=2261-01-01T00:00:00Z", 400, "bins of 1 s"),
         ("/retrieval/bpl/searchForPVsRegex", 400, "no regex"),

@@ -172,7 +172,7 @@ def parse_operator(text: str) -> Operator:
 
 
 def parse_call(text: str) -> tuple[Operator | None, str]:
-    """Return the operator and the PV of a text such as ``mean_600(PV)``; None where it is a PV alone.
+    """Return operator and PV of a text such as ``mean_600(PV)`` or ``mean(PV,600)``; None where it is a PV alone.
 
     Parameters
     ----------
@@ -188,13 +188,16 @@ def parse_call(text: str) -> tuple[Operator | None, str]:
     --------
     >>> parse_call("LAB:T")
     (None, 'LAB:T')
-    >>> parse_call("mean_600(LAB:T)")[1]
-    'LAB:T'
+    >>> parse_call("mean_600(LAB:T)") == parse_call("mean(LAB:T,600)")
+    True
     """
     match = _CALL.fullmatch(text)
     if match is None:
         return None, text
-    return parse_operator(match[1]), match[2]
+    # commas before the last brace are those of a channel filter
+    before, brace, behind = match[2].rpartition("}")
+    name, *words = behind.split(",")
+    return parse_operator("_".join((match[1], *(word.strip() for word in words)))), before + brace + name
 
 
 def operate(operator: Operator, pieces: Iterable[pa.Table], stretch: Stretch) -> Iterator[pa.Table]:

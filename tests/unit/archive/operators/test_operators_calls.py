@@ -32,6 +32,20 @@ def test_a_name_and_its_parameters(text, operator):
     assert parse_call(f"{text}(LAB:T-1.{{flv('H-GX')}})") == (operator, "LAB:T-1.{flv('H-GX')}")
 
 
+@pytest.mark.parametrize("pv", ["LAB:T", "LAB:T-1.VAL", "P.{'dbnd':{'abs':1.5},'arr':{'s':1}}", "LN{A:1}Raw"])
+def test_parameters_behind_the_pv_as_the_appliance_takes_them(pv):
+    assert parse_call(f"mean({pv},600)") == parse_call(f"mean_600({pv})")
+    assert parse_call(f"ignoreflyers({pv}, 300, 2.5)") == parse_call(f"ignoreflyers_300_2.5({pv})")
+    assert parse_call(f"mean({pv})") == (Statistic("mean", 900, is_filled=True), pv)
+    for wrong, said in (
+        (f"mean({pv},)", "'' as width"),
+        (f"mean_600({pv},5)", "2 parameters"),
+        (f"mean({pv},x)", "'x'"),
+    ):
+        with pytest.raises(OperatorError, match=said):
+            parse_call(wrong)
+
+
 def test_a_count_has_no_parameters():
     assert isinstance(parse_operator("ncount"), Count)
 
