@@ -13,7 +13,7 @@ from nualley.app.archive_changes import Changed, change_archive
 from nualley.app.archive_plan import read_plan
 from nualley.app.exports import history_source
 from nualley.app.site import Site
-from nualley.archive import ArchiveMissingError, PvNotArchivedError, Verb, is_valid_pv_name
+from nualley.archive import ArchiveMissingError, PvNotArchivedError, Verb, is_valid_pv_name, split_protocol
 from nualley.archive.appliance.answers import FORMS, History, headers
 from nualley.archive.changes import Plan
 from nualley.archive.operators.calls import Operator, parse_call, parse_operator
@@ -59,11 +59,6 @@ class DataQuestion:
     operator: str = ""
 
 
-def without_protocol(pv: str) -> str:
-    """Return a PV's name without the protocol before it."""
-    return pv.removeprefix("ca://").removeprefix("pva://")
-
-
 def checked_name(pv: str) -> str:
     """Return a PV's name without the protocol before it.
 
@@ -72,7 +67,7 @@ def checked_name(pv: str) -> str:
     UsageError
         Where it cannot be one.
     """
-    name = without_protocol(pv)
+    _, name = split_protocol(pv)
     if len(name) > LONGEST_NAME or not is_valid_pv_name(name):
         raise UsageError(f"{pv[:40]!r} cannot be the name of a PV", where="pv", do="nualley archive pvs lists all")
     return name
@@ -147,9 +142,10 @@ class Appliance:
         Parameters
         ----------
         pvs : iterable of str
-            Names as they are asked for: ``PV.VAL`` is ``PV`` where that alone is archived.
+            Names as they are asked for, perhaps with a protocol before them: ``PV.VAL`` is ``PV`` where that alone is
+            archived.
         """
-        found = {pv: without_protocol(pv) for pv in pvs}
+        found = {pv: split_protocol(pv)[1] for pv in pvs}
         if any(name.endswith(_VALUE) for name in found.values()):  # of all names a set is made for them alone
             known = set(self.names())
             found |= {

@@ -14,9 +14,9 @@ from nualley.app.control import send_order
 from nualley.app.errors import NoControlError, OrderError, RoleTakenError
 from nualley.app.locks import RoleState, hold_role, role_state
 from nualley.app.site import Site
-from nualley.archive import ArchiveMissingError, PvDefaults, PvPolicy
+from nualley.archive import ArchiveMissingError, PvDefaults, PvPolicy, split_protocol
 from nualley.archive.changes import LONGEST_TEXT, Change, Plan, Verb
-from nualley.core import refused_value, strict_text
+from nualley.core import UsageError, refused_value, strict_text
 
 ORDER = "change"
 """The order that carries a change."""
@@ -140,7 +140,7 @@ def change_archive(site: Site, verb: Verb, pv: str, **others: Any) -> Changed:
     verb : Verb
         What to do.
     pv : str
-        With which PV; of a rename the old name.
+        With which PV; of a rename the old name. ``pva://PV`` is the PV, and of an ``add`` its protocol.
     **others
         ``name``, ``policy`` (a mapping), ``note``; as `change_from` takes them.
 
@@ -154,9 +154,10 @@ def change_archive(site: Site, verb: Verb, pv: str, **others: Any) -> Changed:
     NualleyError
         As `nualley.app.change_desk.ChangeDesk.change`; `NoControlError` where the process cannot be asked.
     """
-    texts = {"verb": verb, "pv": pv, "who": getpass.getuser()}
-    fields = {key: strict_text(value) if isinstance(value, str) else value for key, value in (texts | others).items()}
-    change_from(fields, 0, read_plan(site).plan)  # what is no change is refused before anybody is asked
+    plan = read_plan(site).plan
+    given = _without_protocol({"verb": verb, "pv": pv, "who": getpass.getuser(), **others}, plan)
+    fields = {key: strict_text(value) if isinstance(value, str) else value for key, value in given.items()}
+    change_from(fields, 0, plan)  # what is no change is refused before anybody is asked
     store, stop_s = site.configuration.store, time.monotonic() + START_S
     while True:
         state = role_state(store, "archive")
@@ -173,6 +174,31 @@ def change_archive(site: Site, verb: Verb, pv: str, **others: Any) -> Changed:
                     do="look into its log, and start it again: nualley up archive",
                 ) from error
         time.sleep(_RETRY_S)
+
+
+def _without_protocol(given: Mapping[str, Any], plan: Plan) -> Mapping[str, Any]:
+    """Return what is asked for with names alone: a protocol before one is an option of an ``add``."""
+    verb, pv, name = given["verb"], given["pv"], given.get("name", "")
+    protocol, bare = split_protocol(pv)
+    if split_protocol(name)[0]:
+        raise UsageError(
+            f"{name} is a name with a protocol before it",
+            where=f"archive {verb} {pv}",
+            do=f"write {split_protocol(name)[1]}",
+        )
+    # an older version took the protocol for a part of the name: such a one can be taken away
+    if not protocol or (verb is not Verb.ADD and (plan.policy(pv) is not None or pv in plan.aliases.pv_by_alias)):
+        return given
+    if verb is not Verb.ADD:
+        return {**given, "pv": bare}
+    policy = given.get("policy") or {}
+    if policy.get("protocol", protocol) != protocol:
+        raise UsageError(
+            f"{pv} asks for {protocol}, --protocol for {policy['protocol']}",
+            where=f"archive {verb} {pv}",
+            do="leave one of them out",
+        )
+    return {**given, "pv": bare, "policy": {**policy, "protocol": protocol}}
 
 
 class _NotYetError(Exception):

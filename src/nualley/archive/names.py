@@ -19,6 +19,31 @@ NAME_FORM = (
 """What a name is made of, for messages."""
 
 
+_PROTOCOLS = ("ca", "pva")
+
+
+def split_protocol(text: str) -> tuple[str, str]:
+    """Return the protocol that stands before a PV's name, and the name without it.
+
+    Parameters
+    ----------
+    text : str
+        A name as somebody writes it: clients of EPICS say ``pva://PV`` where they mean PV Access.
+
+    Returns
+    -------
+    tuple of str and str
+        ``ca``, ``pva`` or nothing; and the name, which is never kept with a protocol.
+
+    Examples
+    --------
+    >>> split_protocol("pva://LAB:T"), split_protocol("LAB:T")
+    (('pva', 'LAB:T'), ('', 'LAB:T'))
+    """
+    protocol, mark, name = text.partition("://")
+    return (protocol, name) if mark and protocol in _PROTOCOLS else ("", text)
+
+
 def is_valid_pv_name(name: str) -> bool:
     """Say whether a text can be the name of a PV.
 

@@ -21,6 +21,15 @@ _NEXT = {
     Verb.REMOVE: "take it out of pvs/*.toml too, if it stands there",
 }
 
+_DONE = {
+    Verb.ADD: "{pv} is archived",
+    Verb.PAUSE: "{pv} is paused",
+    Verb.RESUME: "{pv} is archived again",
+    Verb.RENAME: "{pv} is archived as {name}",
+    Verb.ALIAS: "{pv} is found as {name} too",
+    Verb.REMOVE: "{pv} is no longer archived, what is stored of it stays readable",
+}
+
 _NO_OPTIONS = PvDefaults()
 
 
@@ -39,12 +48,12 @@ def add(
     Parameters
     ----------
     pv : str
-        Name of the PV.
+        Name of the PV; pva://PV is PV with --protocol pva.
     note : str
         Why; it is kept.
     """
     given = policy.model_dump(mode="json", exclude_unset=True)
-    _change(output, Verb.ADD, pv, f"{pv} is archived", note=note, policy=given)
+    _change(output, Verb.ADD, pv, note=note, policy=given)
 
 
 def pause(pv: str, /, *, note: str = "", output: Output = Output()) -> None:
@@ -59,7 +68,7 @@ def pause(pv: str, /, *, note: str = "", output: Output = Output()) -> None:
     note : str
         Why; it is kept.
     """
-    _change(output, Verb.PAUSE, pv, f"{pv} is paused", note=note)
+    _change(output, Verb.PAUSE, pv, note=note)
 
 
 def resume(pv: str, /, *, note: str = "", output: Output = Output()) -> None:
@@ -74,7 +83,7 @@ def resume(pv: str, /, *, note: str = "", output: Output = Output()) -> None:
     note : str
         Why; it is kept.
     """
-    _change(output, Verb.RESUME, pv, f"{pv} is archived again", note=note)
+    _change(output, Verb.RESUME, pv, note=note)
 
 
 def rename(old: str, new: str, /, *, note: str = "", output: Output = Output()) -> None:
@@ -91,7 +100,7 @@ def rename(old: str, new: str, /, *, note: str = "", output: Output = Output()) 
     note : str
         Why; it is kept.
     """
-    _change(output, Verb.RENAME, old, f"{old} is archived as {new}", note=note, name=new)
+    _change(output, Verb.RENAME, old, note=note, name=new)
 
 
 def alias(name: str, pv: str, /, *, note: str = "", output: Output = Output()) -> None:
@@ -108,7 +117,7 @@ def alias(name: str, pv: str, /, *, note: str = "", output: Output = Output()) -
     note : str
         Why; it is kept.
     """
-    _change(output, Verb.ALIAS, pv, f"{pv} is found as {name} too", note=note, name=name)
+    _change(output, Verb.ALIAS, pv, note=note, name=name)
 
 
 def remove(pv: str, /, *, note: str = "", output: Output = Output()) -> None:
@@ -123,7 +132,7 @@ def remove(pv: str, /, *, note: str = "", output: Output = Output()) -> None:
     note : str
         Why; it is kept.
     """
-    _change(output, Verb.REMOVE, pv, f"{pv} is no longer archived, what is stored of it stays readable", note=note)
+    _change(output, Verb.REMOVE, pv, note=note)
 
 
 def _search(site: Site, made: Changed) -> tuple[bool | None, tuple[str, ...]]:
@@ -135,10 +144,12 @@ def _search(site: Site, made: Changed) -> tuple[bool | None, tuple[str, ...]]:
     return (is_found(site, change["pv"]) if searched else None), searched
 
 
-def _change(output: Output, verb: Verb, pv: str, done: str, **others: Any) -> None:
+def _change(output: Output, verb: Verb, asked: str, **others: Any) -> None:
     site = open_site(output.experiment)
-    made = change_archive(site, verb, pv, **others)
+    made = change_archive(site, verb, asked, **others)
     found, searched = _search(site, made)
+    pv = made.change["pv"]
+    done = _DONE[verb].format(pv=pv, name=made.change["name"])
     if made.is_alias and verb is Verb.REMOVE:
         done = f"{pv} is no longer another name of anything"
     if output.is_json:

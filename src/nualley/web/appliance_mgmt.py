@@ -86,7 +86,11 @@ def expanded(appliance: Appliance, names: list[str]) -> list[str]:
     """Return names with those that have wildcards replaced by what they match, each once."""
     known: list[str] = []
     for name in names:
-        known += appliance.matching(name, is_glob=True) if "*" in name or "?" in name else [checked_name(name)]
+        if "*" in name or "?" in name:
+            known += appliance.matching(name, is_glob=True)
+        else:
+            checked_name(name)
+            known.append(name)
     return list(dict.fromkeys(known))
 
 
@@ -160,7 +164,7 @@ def _archive(appliance: Appliance, wish: Mapping[str, Any], note: str) -> dict[s
     pv = checked_name(wish["pv"])
     if appliance.plan().policy(pv) is not None:
         return {"pvName": pv, "status": "Already submitted"}
-    appliance.change(Verb.ADD, pv, policy=_policy(wish), note=note)
+    appliance.change(Verb.ADD, wish["pv"], policy=_policy(wish), note=note)
     return {"pvName": pv, "status": "Archive request submitted"}
 
 
@@ -168,7 +172,7 @@ def _policy(wish: Mapping[str, Any]) -> dict[str, object]:
     method = str(wish.get("samplingmethod") or "MONITOR")
     if method not in ("MONITOR", "SCAN"):
         raise UsageError(f"{method[:20]!r}", where="samplingmethod", do="write MONITOR or SCAN")
-    policy: dict[str, object] = {"protocol": "pva"} if wish["pv"].startswith("pva://") else {}
+    policy: dict[str, object] = {}
     if method == "SCAN":
         policy |= {"mode": "scan", "period_s": _seconds(str(wish.get("samplingperiod") or "1.0"))}
     if wish.get("controllingPV"):

@@ -94,7 +94,10 @@ def _add_names(app: FastAPI, service: ApplianceService) -> None:
 
     @app.get("/retrieval/bpl/areWeArchivingPV", summary="Whether there is a history of a PV")
     async def are_we(pv: str) -> Response:
-        return await service.ask(lambda appliance: {"status": str(pv in set(appliance.names())).lower()})
+        def answer(appliance: Appliance) -> dict[str, str]:
+            return {"status": str(appliance.known_names([pv])[pv] in set(appliance.names())).lower()}
+
+        return await service.ask(answer)
 
     @app.get("/retrieval/bpl/getMetadata", summary="What is known of a PV")
     async def get_metadata(pv: str) -> Response:

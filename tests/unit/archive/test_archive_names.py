@@ -2,7 +2,7 @@
 
 import pytest
 
-from nualley.archive import is_valid_pv_name
+from nualley.archive import is_valid_pv_name, split_protocol
 
 ACCEPTED = [
     "DEMO:BEAM:POWER",
@@ -58,6 +58,22 @@ def test_accepted(name: str) -> None:
 @pytest.mark.parametrize("name", REFUSED, ids=ascii)
 def test_refused(name: str) -> None:
     assert not is_valid_pv_name(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "protocol", "name"),
+    [
+        ("ca://A:B", "ca", "A:B"),
+        ("pva://A.VAL", "pva", "A.VAL"),
+        ("A", "", "A"),
+        ("mqtt://A", "", "mqtt://A"),
+        ("pva:/A", "", "pva:/A"),
+        ("A:pva://B", "", "A:pva://B"),
+        ("", "", ""),
+    ],
+)
+def test_a_protocol_before_a_name(text: str, protocol: str, name: str) -> None:
+    assert split_protocol(text) == (protocol, name)
 
 
 def test_a_long_name_is_judged_at_once() -> None:

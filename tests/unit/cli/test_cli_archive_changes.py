@@ -6,6 +6,7 @@ import time
 import pytest
 
 from nualley.app.archive import open_archive_writer
+from nualley.app.archive_changes import change_from
 from nualley.app.archive_plan import read_plan, settle
 from nualley.app.locks import hold_role
 from nualley.app.site import open_site
@@ -156,6 +157,37 @@ def test_a_removed_pv_comes_back_as_it_is_declared(experiment, door, capsys):
     before = policy_of(experiment, door)
     answer(capsys, "remove", door)
     assert answer(capsys, "add", door)["policy"] == before
+
+
+def test_a_protocol_before_a_name_is_an_option_and_no_part_of_it(experiment, refused, capsys):
+    code, out, _ = call(capsys, "add", "pva://LAB:I{3}")
+    assert (code, out) == (0, "LAB:I{3} is archived\n")
+    assert policy_of(experiment, "LAB:I{3}") == {"protocol": "pva"}
+    answer(capsys, "add", "ca://LAB:Z", "--events", "archive")
+    assert policy_of(experiment, "LAB:Z") == {"events": "archive"}
+    assert "LAB:I" in (answer(capsys, "pvs", "--write", "pvs/lab.toml"), (experiment / "pvs/lab.toml").read_text())[1]
+    assert "://" not in (experiment / "pvs/lab.toml").read_text()
+    made = answer(capsys, "add", "ca://LAB:I{3}")
+    assert (made["pv"], made["changed"]) == ("LAB:I{3}", {"protocol": {"was": "pva", "is": "ca"}})
+    assert call(capsys, "pause", "pva://LAB:Z")[1] == "LAB:Z is paused\n"
+    assert call(capsys, "rename", "ca://LAB:Z", "LAB:{pv}")[1] == "LAB:Z is archived as LAB:{pv}\n"
+    for words in (("rename", "LAB:{pv}", "pva://LAB:Y"), ("alias", "ca://LAB:Y", "LAB:{pv}")):
+        assert "a name with a protocol before it" in refused("archive", *words)["what"]
+    error = refused("archive", "add", "pva://LAB:Q", "--protocol", "ca")
+    assert error["what"] == "pva://LAB:Q asks for pva, --protocol for ca"
+    assert answer(capsys, "add", "pva://LAB:Q", "--protocol", "pva")["policy"] == {"protocol": "pva"}
+
+
+def test_a_name_that_was_kept_with_its_protocol_can_be_taken_away(experiment, capsys):
+    kept = read_plan(open_site(experiment))
+    change = change_from({"verb": "add", "pv": "pva://LAB:I", "who": "zoe"}, 1, kept.plan)
+    alias = change_from({"verb": "alias", "pv": "pva://LAB:I", "name": "ca://B", "who": "zoe"}, 1, kept.plan)
+    kept.file.append([change, alias])
+    answer(capsys, "add", "LAB:I")
+    assert answer(capsys, "remove", "ca://B")["was_alias"]
+    assert answer(capsys, "remove", "pva://LAB:I")["pv"] == "pva://LAB:I"
+    plan = read_plan(open_site(experiment)).plan
+    assert (plan.policy("pva://LAB:I"), plan.policy("LAB:I")) == (None, PvPolicy())
 
 
 def test_what_makes_no_sense_is_refused(experiment, refused, capsys):

@@ -501,6 +501,16 @@ async def test_changes_with_a_token(site):
 
 
 async def test_a_pv_is_asked_for_over_pv_access_by_its_prefix(site):
+    """A prefix is understood by every call, and is no part of a name."""
+    for pv in (f"ca://{PV}", f"pva://{PV}.VAL"):
+        assert strict(await ask(site, f"/retrieval/bpl/areWeArchivingPV?pv={pv}")) == {"status": "true"}
+        assert strict(await ask(site, f"/retrieval/bpl/getMetadata?pv={pv}"))["pvName"] == PV
+        assert strict(await ask(site, f"/mgmt/bpl/getPVTypeInfo?pv={pv}"))["pvName"] == PV
+        assert strict(await ask(site, f"/mgmt/bpl/getPVDetails?pv={pv}"))[0]["value"] == PV
+        (row,) = strict(await ask(site, f"/mgmt/bpl/getPVStatus?pv={pv}"))
+        assert (row["pvName"], row["pvNameOnly"]) == (pv, PV)
+        assert strict(await ask(site, f"{DATA}.json?pv={pv}&{MINUTE}"))[0]["data"]
+        assert list(strict(await ask(site, "/retrieval/data/getDataAtTime", method="POST", json=[pv]))) == [pv]
     authorized = {"headers": {"Authorization": f"Bearer {TOKEN}"}}
     for pv, told in (("pva://LAB:A", "true"), ("ca://LAB:B", "false")):
         await ask(site, f"/mgmt/bpl/archivePV?pv={pv}", **authorized)
