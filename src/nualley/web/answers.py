@@ -5,8 +5,10 @@ from typing import Any
 
 from starlette.responses import Response
 
-from nualley.core import NualleyError, UnreachableError, UsageError, dump_json, to_json
+from nualley.core import ExitCode, NualleyError, dump_json, to_json
 from nualley.web.models import Status
+
+_CODES = {ExitCode.USAGE: 400, ExitCode.UNREACHABLE: 503}
 
 
 def status_json(status: Status) -> dict[str, Any]:
@@ -51,5 +53,6 @@ def refused(error: NualleyError, code: int | None = None, headers: Mapping[str, 
         Further headers.
     """
     if code is None:
-        code = 400 if isinstance(error, UsageError) else 503 if isinstance(error, UnreachableError) else 500
+        # what another process raised comes with its exit code alone
+        code = _CODES.get(error.exit_code, 500)
     return StrictJsonResponse({"error": error.to_json()}, status_code=code, headers=headers)

@@ -9,14 +9,17 @@ import pytest
 
 from nualley.app.archive import open_archive_writer
 from nualley.app.archive_changes import change_archive
+from nualley.app.errors import NoControlError
+from nualley.app.locks import hold_role
 from nualley.app.site import Site
 from nualley.archive import Verb
 from nualley.archive.appliance import answers
 from nualley.archive.appliance.files import Damage, read_events
 from nualley.config import load
-from nualley.core import SECOND_NS, UsageError, parse_time_ns
+from nualley.core import SECOND_NS, NualleyError, UsageError, parse_time_ns
 from nualley.pv import Connection, Life, Limits, Metadata, Sample, ValueType
 from nualley.web import appliance_service
+from nualley.web.appliance_changes import one_by_one
 from nualley.web.application import create_app
 from tests.unit.web.fakes import FakeClock
 from tests.web.bench import write_experiment
@@ -516,6 +519,74 @@ async def test_a_pv_is_asked_for_over_pv_access_by_its_prefix(site):
         await ask(site, f"/mgmt/bpl/archivePV?pv={pv}", **authorized)
         found = strict(await ask(site, f"/mgmt/bpl/getPVTypeInfo?pv={pv[-5:]}"))
         assert (found["pvName"], found["usePVAccess"]) == (pv[-5:], told)
+
+
+async def test_every_pv_of_a_list_is_done_and_told_whatever_becomes_of_the_others(site):
+    authorized = {"headers": {"Authorization": f"Bearer {TOKEN}"}, "method": "POST"}
+    wishes = [{"pv": "A"}, {"pv": "../x"}, {"pv": "B", "samplingmethod": "OFTEN"}, {"pv": "A"}, {"pv": "pva://C"}]
+    rows = strict(await ask(site, "/mgmt/bpl/archivePV", json=wishes, **authorized))
+    assert [row["pvName"] for row in rows] == ["A", "../x", "B", "A", "pva://C"]
+    assert [row.get("status") for row in rows] == [
+        "Archive request submitted", None, None, "Already submitted", "Archive request submitted",
+    ]  # fmt: skip
+    assert [sorted(rows[number]["error"]) for number in (1, 2)] == [["code", "do", "what", "where"]] * 2
+    assert sorted(strict(await ask(site, "/mgmt/bpl/getAllPVs?pv=?"))) == ["A", "C"]
+    for verb, done in (("pause", "paused"), ("resume", "resumed")):
+        rows = strict(
+            await ask(site, f"/mgmt/bpl/{verb}ArchivingPV", json=["A", "NOPE", "../x", "ca://C.VAL"], **authorized)
+        )
+        assert [row["pvName"] for row in rows] == ["A", "NOPE", "../x", "ca://C.VAL"]
+        assert [row.get("status") for row in rows] == ["ok", None, None, "ok"]
+        assert rows[0]["desc"].startswith(f"Successfully {done} the archiving of PV A,")
+        assert rows[3]["engine_pvName"] == "C"
+        for row in rows[1:3]:
+            assert row["error"]["what"] in row["validation"]
+            assert row["error"]["do"]
+    # again, of what is so already nothing is done, and the rest still is
+    change_archive(site, Verb.PAUSE, "A")
+    rows = strict(await ask(site, "/mgmt/bpl/pauseArchivingPV?pv=A,C", **authorized))
+    assert ["error" in row for row in rows] == [True, False]
+    for path in ("pauseArchivingPV?pv=..%2Fx", "archivePV?pv=..%2Fx"):
+        assert "cannot be the name" in (await ask(site, f"/mgmt/bpl/{path}", code=400, **authorized)).text
+
+
+async def test_an_archive_that_cannot_be_asked_is_no_refusal(site, monkeypatch):
+    monkeypatch.setattr("nualley.app.archive_changes.START_S", 0.1)
+    authorized = {"headers": {"Authorization": f"Bearer {TOKEN}"}, "method": "POST"}
+    change_archive(site, Verb.ADD, PV)
+    with hold_role(site.configuration.store, "archive", site.clock):
+        for path, names in (("archivePV", [{"pv": "A"}, {"pv": "B"}]), ("pauseArchivingPV", [PV])):
+            error = strict(await ask(site, f"/mgmt/bpl/{path}", json=names, code=503, **authorized))["error"]
+            assert "takes no orders" in error["what"]
+
+
+def test_once_the_archive_is_gone_the_rest_is_told_so_and_not_tried():
+    tried = []
+
+    def change(pv):
+        tried.append(pv)
+        if pv == "C":
+            raise NoControlError("it is gone", do="nualley doctor")
+        if pv == "B":
+            raise UsageError("not B")
+        return {"pvName": pv, "status": "ok"}
+
+    rows = one_by_one(["A", "B", "C", "D"], str, change)
+    assert tried == ["A", "B", "C"]
+    assert [row["pvName"] for row in rows] == ["A", "B", "C", "D"]
+    assert [row.get("error", {}).get("what") for row in rows] == [None, "not B", "it is gone", "not tried: it is gone"]
+    assert [row.get("error", {}).get("code") for row in rows] == [None, 2, 4, 4]
+    with pytest.raises(NoControlError):
+        one_by_one(["C", "A"], str, change)
+
+
+def test_the_only_wish_fails_where_it_is_not_refused():
+    def change(pv):
+        raise NualleyError("the drive is full")
+
+    with pytest.raises(NualleyError, match="the drive is full"):
+        one_by_one(["A"], str, change)
+    assert len(one_by_one(["A", "B"], str, change)) == 2
 
 
 async def test_nobody_may_change_where_no_tokens_are_kept(tmp_path):
