@@ -279,7 +279,7 @@ class ArchiveReader:
         width_ns = TIERS.get(level, 1)
         outer = start_ns // width_ns * width_ns, -(-stop_ns // width_ns) * width_ns
         cells = read_cells(source, level, outer, cuts_ns)
-        cells = cells.only((cells.start_ns >= start_ns) & (cells.start_ns < stop_ns))
+        cells = cells.only((cells.first_ns >= start_ns) & (cells.first_ns < stop_ns))
         return assemble(cells, edges_ns, last_before(source, level, start_ns), unknown)
 
     def is_thinned(self, pv: str, start_ns: int) -> bool:

@@ -183,3 +183,33 @@ def test_what_held_before_the_first_bin_is_what_held_then(tmp_path, monkeypatch,
     assert (row["start_ns"], row["n"]) == (start_ns, 0)
     assert other["n"] > 0, "there are samples: tiers are asked"
     assert row["time_mean"] == reader.at(["P"], start_ns)[0].value
+
+
+@pytest.mark.parametrize(
+    ("begin_s", "end_s", "numbers"),
+    [
+        pytest.param(10, 24 * 3600, (0, 1440), id="the first cell begins before the first edge, its samples do not"),
+        pytest.param(
+            0, 12 * 3600 + 10, (0, 720), id="the last cell reaches over the last edge, its samples are behind"
+        ),
+        pytest.param(0, 12 * 3600 + 40, (0, 721), id="the last cell has samples on both sides"),
+    ],
+)
+def test_exact_bins_have_all_samples_of_their_stretch_and_no_others(tmp_path, monkeypatch, begin_s, end_s, numbers):
+    monkeypatch.setattr(bins, "LARGEST_RAW_ROWS", 0)
+    with open_importer(tmp_path) as importer:
+        importer.store(
+            ImportedRows(
+                pv="P",
+                value_type=ValueType.FLOAT64,
+                time_ns=MIDNIGHT_NS + (60 * np.arange(2000) + 30) * SECOND_NS,
+                value=pa.array(np.arange(2000.0)),
+                severity=np.zeros(2000, dtype=np.int8),
+                status=np.zeros(2000, dtype=np.int16),
+            )
+        )
+    reader = open_archive_reader(tmp_path)
+    stretch = MIDNIGHT_NS + begin_s * SECOND_NS, MIDNIGHT_NS + end_s * SECOND_NS
+    (row,) = reader.bins("P", *stretch, 1, is_exact=True).to_pylist()
+    first, stop = numbers
+    assert (row["n"], row["first"], row["last"]) == (stop - first, first, stop - 1)
