@@ -34,6 +34,7 @@ from nualley.archive.models import (
 )
 from nualley.archive.ports import ColumnFiles, Index, LogReader
 from nualley.archive.records import all_records, last_value, newest_record, records_of, summarise
+from nualley.archive.refused_reader import RefusedReader
 from nualley.archive.registry import Registry
 from nualley.archive.row_reader import gap_rows, read_refused, read_rows, sample_types
 from nualley.archive.rows import add_connections, common_type, convert, cut, relevant, union
@@ -77,6 +78,7 @@ class ArchiveReader:
         self._clock = clock
         self._names = names
         self.traces = TraceReader(self._view, self._records)
+        self.refused = RefusedReader(self._view, self._records)
 
     # -------------------------------------------------------------- what is known
     def registry(self) -> Registry:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nualley.archive.columns import KINDS, file_schema
-from nualley.archive.decide import EARLIEST_NS, fingerprint
+from nualley.archive.decide import fingerprint
 from nualley.archive.importing import (
     Bridged,
     ImportCounts,
@@ -145,11 +145,13 @@ class Importer:
         return self.counts
 
     def _sift(self, rows: ImportedRows) -> Sifted:
-        stretch = (int(rows.time_ns.min()), int(rows.time_ns.max()) + 1) if len(rows) else (0, 0)
         limit_ns = self._limit_ns()
-        is_doubtful = len(rows) and (stretch[0] < EARLIEST_NS or stretch[1] > limit_ns)
+        is_doubtful = refusals(rows.time_ns, limit_ns) != ""
+        # what is stored has no stamps that are doubted: one of 1990 is no reason to read all
+        good_ns, doubtful_ns = rows.time_ns[~is_doubtful], rows.time_ns[is_doubtful]
+        stretch = (int(good_ns.min()), int(good_ns.max()) + 1) if good_ns.size else (0, 0)
+        aside = self._aside(rows.pv, rows.value_type, doubtful_ns) if doubtful_ns.size else None
         rows = replace(rows, links=self._new_links(rows))
-        aside = self._aside(rows.pv, rows.value_type) if is_doubtful else None
         return sift(rows, self._known(rows.pv, *stretch), limit_ns, aside)
 
     def _new_links(self, rows: ImportedRows) -> tuple[tuple[int, LinkKind], ...]:
@@ -163,10 +165,10 @@ class Importer:
             told |= {(link.last_heard_ns, False) for link in said if link.kind in _NOTICED}
         return tuple(link for link in dict.fromkeys(rows.links) if (link[0], link[1] == "reconnect") not in told)
 
-    def _aside(self, pv: str, value_type: ValueType) -> pa.Table | None:
+    def _aside(self, pv: str, value_type: ValueType, times_ns: NDArray[np.int64]) -> pa.Table | None:
         if pv not in self._reader.registry().by_name:
             return None
-        return self._reader.quarantined([pv], -(2**63), 2**63 - 1).get(value_type)
+        return self._reader.refused.at(pv, value_type, times_ns)
 
     def _known(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table | None:
         if pv not in self._reader.registry().by_name or not self._reader.has_rows(pv, start_ns, stop_ns):

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from nualley.app.archive import open_archive_reader, open_compactor, open_importer
 from nualley.archive import reader as reader_module
 from nualley.archive import taking_in
+from nualley.archive.adapters.column_files import ParquetFolder
 from nualley.archive.columns import VALUE_TYPES
 from nualley.archive.errors import ShardTakenError
 from nualley.archive.importing import Bridged, ImportedRows
 from nualley.archive.reader import ArchiveReader
-from nualley.core import DAY_NS, SECOND_NS, UsageError, parse_time_ns
+from nualley.core import DAY_NS, SECOND_NS, UsageError, format_time, parse_time_ns
 from nualley.exposure.adapters.archive import rows_from_table
 from nualley.physics import history_from_rows
 from nualley.pv import ValueType
@@ -233,6 +234,67 @@ def test_words_and_arrays_are_taken_in_and_compacted(bench):
         assert compactor.run(job).damage == ""
     reader = bench.reader()
     assert {pv: samples(reader, pv) for pv in "WA"} == {"W": ["a", "ν", "", "z"], "A": [[1.0], [], [2.0, 3.0]]}
+
+
+def test_of_the_quarantine_an_import_reads_what_has_its_stamps(bench, monkeypatch):
+    days_ns = [bench.clock.time_ns + day * DAY_NS for day in (10, 20, 30)]
+    parts = [rows_of("P", [day_ns, day_ns + 2 * SECOND_NS], [1.0, 2.0]) for day_ns in days_ns]
+    take_in(bench.folder, bench.clock, *parts, rows_of("Q", [days_ns[1] + SECOND_NS], [9.0]))
+    read = []
+    whole = ParquetFolder.read
+
+    def noted(self, group, columns=None):
+        read.append((group.path.split("/")[1], columns))
+        return whole(self, group, columns)
+
+    monkeypatch.setattr(ParquetFolder, "read", noted)
+    day = format_time(days_ns[1])[:10]
+    # a new stamp between those that are there: of that day, the stamps tell it; the values of none are read
+    between = take_in(bench.folder, bench.clock, rows_of("P", [days_ns[1] + SECOND_NS], [9.0]))
+    assert (between.quarantined, between.filtered) == (1, 0)
+    assert read == [(day, ["time_ns"])]
+    read.clear()
+    again = take_in(bench.folder, bench.clock, parts[1])
+    assert (again.quarantined, again.filtered) == (0, 2)
+    assert read == [(day, ["time_ns"]), (day, ["time_ns", "value", "severity"])]
+    # stamps around a file of which none is in it
+    read.clear()
+    around = [days_ns[0] - SECOND_NS, days_ns[2] + 9 * SECOND_NS]
+    assert take_in(bench.folder, bench.clock, rows_of("P", around, [3.0, 3.0])).quarantined == 2
+    assert read == []
+
+
+def test_a_stamp_that_is_doubted_is_no_reason_to_read_what_is_stored(bench, monkeypatch):
+    take_in(bench.folder, bench.clock, rows_of("P", [JANUARY_NS, JANUARY_NS + 90 * DAY_NS], [1.0, 2.0]))
+    asked = []
+    whole = ArchiveReader.read
+
+    def noted(self, pv, *stretch):
+        asked.append(stretch)
+        return whole(self, pv, *stretch)
+
+    monkeypatch.setattr(ArchiveReader, "read", noted)
+    ahead_ns = bench.clock.time_ns + DAY_NS
+    rows = rows_of("P", [JANUARY_NS, 631_152_000 * SECOND_NS, ahead_ns], [1.0, 0.0, 0.0])
+    assert take_in(bench.folder, bench.clock, rows).filtered == 1
+    assert asked == [(JANUARY_NS, JANUARY_NS + 1)]
+    asked.clear()
+    assert take_in(bench.folder, bench.clock, rows_of("P", [ahead_ns], [5.0])).quarantined == 1
+    assert asked == []
+
+
+def test_what_was_heard_and_kept_aside_is_not_kept_aside_again(bench):
+    future_ns = bench.clock.time_ns + DAY_NS
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0), bench.connect("Q"), bench.sample("Q", 1.0))
+    bench.emit(bench.sample("P", 2.0, time_ns=future_ns))
+    bench.commit()
+    # of another PV, which is none of its own
+    assert take_in(bench.folder, bench.clock, rows_of("Q", [future_ns], [2.0])).quarantined == 1
+    for _ in ("in the log", "sealed"):
+        counts = take_in(bench.folder, bench.clock, rows_of("P", [future_ns, future_ns], [2.0, 3.0]))
+        assert counts.filtered >= 1
+        bench.seal()
+    assert (counts.filtered, counts.quarantined) == (2, 0)
 
 
 def test_one_import_at_a_time(bench):
