@@ -8,6 +8,7 @@ from nualley.app.appliance import Appliance
 from nualley.archive import ArchiveMissingError, LastValue, PvPolicy, PvState
 from nualley.archive.appliance.answers import headers
 from nualley.archive.models import PvRecord
+from nualley.archive.registry import Registry
 from nualley.core import SECOND_NS
 from nualley.pv import ValueType
 
@@ -47,6 +48,8 @@ class Facts:
         How it is archived; None where it is not.
     is_paused : bool
         Whether it is paused.
+    is_silent : bool
+        Whether it is connected, periodic and silent though its IOC lives.
     changed_ns : int
         When that was changed at run time [ns since 1970 UTC]; 0 where it was not.
     """
@@ -57,12 +60,13 @@ class Facts:
     last: LastValue | None
     policy: PvPolicy | None
     is_paused: bool
+    is_silent: bool
     changed_ns: int
 
     @property
     def is_connected(self) -> bool:
-        """Whether values come."""
-        return self.last is not None and self.last.state is PvState.CONNECTED
+        """Whether its IOC is connected."""
+        return self.is_silent or (self.last is not None and self.last.state is PvState.CONNECTED)
 
     @property
     def last_event(self) -> str:
@@ -95,17 +99,27 @@ def facts(appliance: Appliance, names: Iterable[str] | None = None) -> Iterator[
     """
     plan = appliance.plan()
     try:
-        records: Mapping[str, PvRecord] = appliance.reader.registry().by_name
+        registry = appliance.reader.registry()
     except ArchiveMissingError:
-        records = {}
+        registry = Registry()
+    records, now_ns = registry.by_name, appliance.site.clock.now_ns()
     changes = {pending.pv: pending.change.time_ns for pending in plan.pending()}
     every = sorted({*records, *plan.archived()})
     asked = {name: name for name in every} if names is None else appliance.known_names(names)
     for text, name in asked.items():
         pv = plan.aliases.current(name)
         known = name if name in records else pv
-        last = appliance.reader.last([known])[0] if known in records else None
-        yield Facts(text, name, records.get(known), last, plan.policy(pv), plan.is_paused(pv), changes.get(pv, 0))
+        record = records.get(known)
+        yield Facts(
+            asked=text,
+            pv=name,
+            record=record,
+            last=appliance.reader.last([known])[0] if record else None,
+            policy=plan.policy(pv),
+            is_paused=plan.is_paused(pv),
+            is_silent=record is not None and registry.is_silent(record, now_ns),
+            changed_ns=changes.get(pv, 0),
+        )
 
 
 # ------------------------------------------------------------------ one PV
@@ -230,6 +244,7 @@ def _disconnected(appliance: Appliance) -> list[Row]:
         for found in facts(appliance)
         if found.policy is not None
         and not found.is_paused
+        and not found.is_silent
         and found.last is not None
         and found.last.state in (PvState.DISCONNECTED, PvState.STALE)
     ]

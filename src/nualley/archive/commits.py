@@ -27,6 +27,10 @@ class Note:
         IOC -> last proof of its life [ns since 1970 UTC].
     iocs : mapping of int to str
         PV code -> the IOC it was found on.
+    silent : tuple of int
+        Receipt numbers of those gap rows that are of PVs which stay connected.
+    is_start : bool
+        Whether it is the first one of a process, to which nothing is connected yet.
     """
 
     account: Account
@@ -35,6 +39,8 @@ class Note:
     metadata: tuple[Metadata, ...] = ()
     last_heard: Mapping[str, int] = field(default_factory=dict)
     iocs: Mapping[int, str] = field(default_factory=dict)
+    silent: tuple[int, ...] = ()
+    is_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)

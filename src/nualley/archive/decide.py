@@ -134,7 +134,13 @@ def judge(sample: Sample, tail: Tail | None, future_limit_ns: int) -> Reason | N
 
 
 def pv_state(
-    *, has_connected: bool, is_connected: bool, last_heard_ns: int, now_ns: int, stale_after_s: float = STALE_AFTER_S
+    *,
+    has_connected: bool,
+    is_connected: bool,
+    is_silent: bool = False,
+    last_heard_ns: int,
+    now_ns: int,
+    stale_after_s: float = STALE_AFTER_S,
 ) -> PvState:
     """Say how a PV stands at a moment.
 
@@ -142,6 +148,8 @@ def pv_state(
     ----------
     has_connected, is_connected : bool
         Whether it ever was and whether it is connected, as the archive last wrote.
+    is_silent : bool
+        Whether it is connected and periodic, and gave no sample for too long.
     last_heard_ns, now_ns : int
         Last proof of life of its IOC, and the time now [ns since 1970 UTC].
     stale_after_s : float
@@ -154,10 +162,12 @@ def pv_state(
     """
     if not has_connected:
         return PvState.NEVER_CONNECTED
+    if is_silent:
+        return PvState.STALE
     if not is_connected:
         return PvState.DISCONNECTED
-    is_silent = now_ns - last_heard_ns > stale_after_s * SECOND_NS
-    return PvState.STALE if is_silent else PvState.CONNECTED
+    is_unproven = now_ns - last_heard_ns > stale_after_s * SECOND_NS
+    return PvState.STALE if is_unproven else PvState.CONNECTED
 
 
 def planned_state(last: LastValue, *, is_archived: bool, is_paused: bool) -> PvState:

@@ -121,7 +121,7 @@ class PvRecord:
         Receipt number of its last durable row: a sample, a quarantined one, or a change of the connection; -1 where
         there is none.
     is_silent : bool
-        Whether it is connected, and its last value counts no longer all the same.
+        Whether it is connected and periodic, and gave no sample for too long.
     refused : Tail or None
         The sample of it that was quarantined last.
     """

@@ -9,8 +9,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nualley.archive.commits import Commit
-from nualley.archive.decide import Reason, fingerprint, pv_state
+from nualley.archive.decide import STALE_AFTER_S, Reason, fingerprint, pv_state
 from nualley.archive.models import LastSample, LastValue, Ledger, PvRecord, PvState, RowKind, SealedState
+from nualley.core import SECOND_NS
 from nualley.pv import ValueType
 
 _GAP_KINDS = frozenset({RowKind.DISCONNECT, RowKind.GAP, RowKind.PAUSE})
@@ -31,6 +32,7 @@ class Registry:
 
     def __init__(self, sealed: SealedState = _NOTHING) -> None:
         self._late = _LateSamples()
+        self._silent: frozenset[int] = frozenset()
         self._by_code: dict[int, PvRecord] = {}
         self._by_name: dict[str, PvRecord] = {}
         self.account = sealed.account
@@ -104,6 +106,11 @@ class Registry:
             return record.last_heard_ns
         # nobody was heard after the last commit: what says so was noted while our own clock was ahead
         return max(record.last_heard_ns, min(self.life_by_ioc.get(record.ioc, 0), self.account.time_ns))
+
+    def is_silent(self, record: PvRecord, now_ns: int) -> bool:
+        """Say whether a PV's IOC lives and the PV is connected, periodic and silent all the same."""
+        heard_ns = max(record.last_heard_ns, self.life_by_ioc.get(record.ioc, 0))
+        return record.is_silent and now_ns - heard_ns <= STALE_AFTER_S * SECOND_NS
 
     def last_value(self, record: PvRecord, now_ns: int) -> LastValue:
         """Return the last value as a person wants it: enums by label, with unit, age and state.
@@ -185,6 +192,9 @@ class Registry:
         self.name_all(note.names)
         for code, ioc in note.iocs.items():
             self._by_code[code].ioc = ioc
+        if note.is_start:
+            for record in self._by_code.values():
+                record.is_silent = False
         if note.metadata:
             self._catch_up()  # a type that comes now is newer than that of the samples so far
         for metadata in note.metadata:
@@ -196,7 +206,7 @@ class Registry:
                 filtered[reason] = filtered.get(reason, 0) + count
         for ioc, heard_ns in note.last_heard.items():
             self.life_by_ioc[ioc] = max(heard_ns, self.life_by_ioc.get(ioc, 0))
-        self.account = note.account
+        self.account, self._silent = note.account, frozenset(note.silent)
         return {metadata.pv for metadata in note.metadata}
 
     def _fold_rows(self, value_type: ValueType, batch: pa.RecordBatch) -> set[str]:
@@ -246,6 +256,7 @@ class Registry:
         record = self._by_code[batch["pv"][row].as_py()]
         record.protocol = batch["protocol"][row].as_py()
         record.is_connected = kind is RowKind.RECONNECT
+        record.is_silent = batch["seq"][row].as_py() in self._silent
         record.in_doubt_since_ns = None
         record.has_connected = record.has_connected or record.is_connected
         record.last_heard_ns = max(record.last_heard_ns, batch["last_heard_ns"][row].as_py() or 0)
@@ -276,7 +287,11 @@ def _state(record: PvRecord, heard_ns: int, now_ns: int) -> PvState:
     if record.unreadable_seq > newest_seq:
         return PvState.UNREADABLE
     return pv_state(
-        has_connected=record.has_connected, is_connected=record.is_connected, last_heard_ns=heard_ns, now_ns=now_ns
+        has_connected=record.has_connected,
+        is_connected=record.is_connected,
+        is_silent=record.is_silent,
+        last_heard_ns=heard_ns,
+        now_ns=now_ns,
     )
 
 

@@ -93,6 +93,8 @@ class _Pending:
         self.iocs: dict[int, str] = {}
         self.metadata: list[Metadata] = []
         self.last_heard: dict[str, int] = {}
+        self.silent: list[int] = []
+        self.is_start = False
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.refused or self.filtered or self.names or self.metadata or self.last_heard)
@@ -105,6 +107,8 @@ class _Pending:
             metadata=tuple(self.metadata),
             last_heard=self.last_heard,
             iocs=self.iocs,
+            silent=tuple(self.silent),
+            is_start=self.is_start,
         )
         refused = {
             value_type: log_batch(rows, value_type, self.reasons[value_type])
@@ -158,6 +162,7 @@ class Recorder:
             Metadata: self._on_metadata,
             Life: self._on_life,
         }
+        self._pending.is_start = True
         self._name_all()
         self._write_gaps()
 
@@ -219,9 +224,9 @@ class Recorder:
             if ruled is not None and ruled.is_due(now_ns):
                 self._store_held(live)
             if ruled is not None and ruled.is_silent(now_ns) and live.is_connected and not live.is_in_doubt:
-                live.is_in_doubt, live.doubted_ns = True, now_ns
                 _log.warning("silent", pv=live.name, since=format_time(ruled.heard_ns))
-                self._add_connection_row(live, RowKind.GAP, now_ns, ruled.heard_ns)
+                self._doubt(live, now_ns, ruled.heard_ns)
+                self._pending.silent.append(self._seq)
 
     def flush(self) -> None:
         """Store what scans held back: the last one before an end is worth more than its period."""
@@ -380,10 +385,14 @@ class Recorder:
         self._pending.reasons.setdefault(value_type, []).append(reason)
         if not live.is_in_doubt and live.tail is not None:
             # it may have been a new value: the one before it holds no longer, until a sample is taken again
-            live.is_in_doubt, live.doubted_ns = True, sample.received_ns
             self._fast.leave(live.code)
             _log.warning("samples refused", pv=live.name, reason=reason, stamp=format_time(sample.time_ns))
-            self._add_connection_row(live, RowKind.GAP, sample.received_ns, sample.received_ns)
+            self._doubt(live, sample.received_ns, sample.received_ns)
+
+    def _doubt(self, live: _LivePv, now_ns: int, heard_ns: int) -> None:
+        """Say that a PV's last value holds no longer."""
+        live.is_in_doubt, live.doubted_ns = True, now_ns
+        self._add_connection_row(live, RowKind.GAP, now_ns, heard_ns)
 
     def _settle(self, live: _LivePv, sample: Sample) -> None:
         """Say that a value holds again where one was in doubt."""

@@ -230,6 +230,53 @@ def test_a_periodic_pv_that_is_silent_is_unknown_though_its_ioc_lives(ruled):
     assert (at.value, at.is_known) == (3.0, True)
 
 
+def be_silent(bench, seconds=8):
+    for _ in range(seconds):
+        bench.emit(bench.life())
+        bench.clock.advance(1)
+        bench.writer.recorder.tick()
+    bench.commit()
+
+
+def state(bench):
+    (last,) = bench.reader().last([PV])
+    return last.state
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_a_silent_pv_whose_ioc_lives_is_stale_until_it_speaks_or_is_lost(ruled, is_sealed):
+    bench = ruled(periodic_s=2, stale_periods=3)
+    say(bench, 1.0)
+    assert state(bench) == "connected"
+    be_silent(bench)
+    if is_sealed:
+        bench.seal()
+    assert state(bench) == "stale"
+    assert bench.reader().gaps(PV, bench.clock.time_ns - SECOND_NS, bench.clock.time_ns)[0].kind == "gap"
+    say(bench, 1.0)
+    bench.emit(bench.life())
+    bench.commit()
+    assert state(bench) == "connected"
+    be_silent(bench)
+    bench.emit(bench.disconnect(PV, bench.clock.time_ns))
+    bench.commit()
+    assert state(bench) == "disconnected"
+
+
+def test_a_silent_pv_is_disconnected_after_a_restart_until_it_is_found(ruled):
+    bench = ruled(periodic_s=2, stale_periods=3)
+    say(bench, 1.0)
+    be_silent(bench)
+    bench.die()
+    bench.start()
+    bench.emit(bench.life())
+    bench.commit()
+    assert state(bench) == "disconnected"
+    bench.emit(bench.connect(PV), bench.life())
+    bench.commit()
+    assert state(bench) == "connected"
+
+
 def test_silence_before_any_period_is_over_and_of_what_is_not_connected_is_none(ruled):
     bench = ruled(periodic_s=2, stale_periods=3)
     say(bench, 1.0)

@@ -7,6 +7,7 @@ from nualley.app.archive_changes import change_archive
 from nualley.app.finding import is_found
 from nualley.app.site import Site
 from nualley.archive import PvPolicy, Verb
+from nualley.archive.rules import rule_of
 from nualley.config import load
 from nualley.core import SECOND_NS, parse_time_ns
 from nualley.pv import Connection, Life, Sample, ValueType
@@ -16,6 +17,7 @@ from tests.web.bench import write_experiment
 
 NOW_NS = parse_time_ns("2026-01-01T00:00:00Z", 0)
 IOC = "127.0.0.1:5064"
+DISCONNECTED = "/mgmt/bpl/getCurrentlyDisconnectedPVs"
 
 
 @pytest.fixture
@@ -54,3 +56,25 @@ async def test_a_pv_that_got_its_name_back_is_found_and_connected(site, back):
     (status,) = strict(await ask(site, "/mgmt/bpl/getPVStatus?pv=T:SLOW"))
     assert (status["status"], status["connectionState"]) == ("Being archived", "true")
     assert is_found(site, "T:SLOW", sleep=lambda _: pytest.fail("it is there"))
+
+
+async def test_a_silent_pv_whose_ioc_lives_is_not_among_the_disconnected_ones(site):
+    for pv in ("T:PER", "T:LOST"):
+        change_archive(site, Verb.ADD, pv, policy={"periodic_s": 2})
+    writer = open_archive_writer(site.archive_folder, clock=site.clock)
+    recorder = writer.recorder
+    for pv in ("T:PER", "T:LOST"):
+        recorder.rule(pv, rule_of(PvPolicy(periodic_s=2)))
+        hear(recorder.receive, pv, 1.0, site.clock.time_ns)
+    site.clock.time_ns += 8 * SECOND_NS
+    recorder.receive(Connection("T:LOST", False, IOC, site.clock.time_ns, NOW_NS, "ca"))
+    recorder.receive(Life(IOC, site.clock.time_ns))
+    recorder.tick()
+    writer.close()
+    (last,) = site.last_values(["T:PER"])
+    assert last.state == "stale"
+    assert [row["pvName"] for row in strict(await ask(site, DISCONNECTED))] == ["T:LOST"]
+    states = strict(await ask(site, "/mgmt/bpl/getPVStatus?pv=T:PER,T:LOST"))
+    assert [row["connectionState"] for row in states] == ["true", "false"]
+    site.clock.time_ns += 11 * SECOND_NS  # nobody writes any more, so nobody knows
+    assert {row["pvName"] for row in strict(await ask(site, DISCONNECTED))} == {"T:PER", "T:LOST"}
