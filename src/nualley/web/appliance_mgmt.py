@@ -8,7 +8,7 @@ from starlette.responses import Response
 from nualley.app.appliance import Appliance, checked_name
 from nualley.app.appliance_reports import REPORTS, Row, details, facts, status
 from nualley.archive import Verb
-from nualley.core import NualleyError
+from nualley.core import NualleyError, UsageError
 from nualley.web.answers import StrictJsonResponse
 from nualley.web.appliance_changes import archive_all, change_all, expanded, wishes_of
 from nualley.web.appliance_retrieval import VERSION, known_info, matching_names
@@ -42,6 +42,8 @@ def add_mgmt_routes(app: FastAPI, service: ApplianceService, site: Site) -> None
     async def get_status(request: Request) -> Response:
         try:
             names = names_of(await body_of(request), request.query_params.get("pv", ""))
+            if not names:
+                raise UsageError("no pv", where="getPVStatus", do="add ?pv=NAME, or * for all")
         except NualleyError as error:
             return refusal(error)
 

@@ -25,6 +25,7 @@ from nualley.web.observer import Observer
 from nualley.web.pages import PARTS, STATIC, Pages
 from nualley.web.ports import Site
 from nualley.web.push_api import add_push_route
+from nualley.web.refusals import REFUSALS, add_refusals
 from nualley.web.security import LOOPBACK_NAMES, Guard
 from nualley.web.status import status
 
@@ -159,7 +160,9 @@ def create_app(site: Site) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        responses=REFUSALS,
     )
+    add_refusals(app)
     app.state.service = service
     _add_routes(app, service, site)
     add_archive_routes(app, archive, site)

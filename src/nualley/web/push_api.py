@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from fastapi import FastAPI, Request
@@ -56,7 +57,8 @@ class PushService:
         except NualleyError as error:
             return refused(error)
         # samples that are not taken must not look like a success to who does not read the answer
-        return StrictJsonResponse(done, status_code=422 if done["refused"] else 200)
+        left = {"error": _not_all(done).to_json()} if done["refused"] else {}
+        return StrictJsonResponse({**done, **left}, status_code=422 if left else 200)
 
     def _pusher(self, request: Request) -> str:
         if not self._tokens.are_kept:
@@ -79,6 +81,15 @@ class PushService:
                     f"a push of more than {self._most_B} B", where="body", do="send less at a time, or web.push_size_B"
                 )
         return bytes(raw)
+
+
+def _not_all(done: Mapping[str, Any]) -> PushFormError:
+    pvs = [row["pv"] for row in done["refused"]]
+    return PushFormError(
+        f"{len(pvs)} {'PVs were' if len(pvs) > 1 else 'PV was'} not taken",
+        where=", ".join(pvs[:5]),
+        do="refused says of each why",
+    )
 
 
 def _parsed(raw: bytes) -> Any:

@@ -3,8 +3,10 @@
 import re
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nualley.core import UsageError
+from nualley.web.answers import refused
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -92,7 +94,6 @@ class Guard:
         if host_name(host) in self._names:
             await self._app(scope, receive, send_with_headers)
             return
-        refusal = PlainTextResponse(
-            f"this page answers to {', '.join(sorted(self._names))}, not to {host[:80]!r}\n", status_code=421
-        )
-        await refusal(scope, receive, send_with_headers)
+        names = ", ".join(sorted(self._names))
+        error = UsageError(f"this page answers to {names}, not to {host[:80]!r}", where="Host", do=f"ask {names}")
+        await refused(error, 421)(scope, receive, send_with_headers)

@@ -13,8 +13,9 @@ import pytest
 
 from nualley.archive import PvState
 from nualley.config import Configuration
-from nualley.core import SECOND_NS
+from nualley.core import SECOND_NS, ExitCode, NualleyError
 from nualley.web import create_app
+from nualley.web.answers import refused
 from nualley.web.security import HEADERS
 from tests.unit.web.fakes import (
     NOW_NS,
@@ -225,6 +226,7 @@ async def test_another_name_is_refused(site: FakeSite, host: str) -> None:
     async with browsing(site) as client:
         answer = await client.get("/api/status", headers={"host": host})
     assert answer.status_code == 421
+    assert "127.0.0.1" in answer.json()["error"]["do"]
     assert "127.0.0.1" in answer.text
     assert "COHERENT" not in answer.text
 
@@ -253,6 +255,49 @@ async def test_head_answers_as_get_does(site: FakeSite, path: str) -> None:
         "/api/archive/push": {"post"},
         "/retrieval/data/getDataAtTime": {"post"},
     }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code", "what", "do"),
+    [
+        ("GET", "/retrieval/data/getData", 404, "there is nothing at '/retrieval/data/getData'", "getData.{form}"),
+        ("GET", "/api/statos", 404, "there is nothing at '/api/statos'", "did you mean '/api/status'?"),
+        ("GET", "/static/nothing.js", 404, "there is nothing at", "openapi.json"),
+        ("GET", "/" + "x" * 5000, 404, "there is nothing at", "openapi.json"),
+        ("POST", "/api/status", 405, "POST of '/api/status'", "use "),
+        ("GET", "/api/archive/push", 405, "GET of '/api/archive/push'", "use POST"),
+        ("GET", "/api/archive/bins", 400, "no pv", "add ?pv=PV"),
+        ("GET", "/api/archive/bins?pv=P&n=many", 400, "n is 'many': ", "openapi.json"),
+        ("GET", "/api/archive/bins?pv=P&n=" + "9" * 5000, 400, "n is '999", "openapi.json"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_every_refusal_has_one_form(
+    site: FakeSite, method: str, path: str, code: int, what: str, do: str
+) -> None:
+    async with browsing(site) as client:
+        answer = await client.request(method, path)
+        described = (await client.get("/api/openapi.json")).json()
+    found = answer.json()
+    assert (answer.status_code, list(found), sorted(found["error"])) == (
+        code,
+        ["error"],
+        ["code", "do", "what", "where"],
+    )
+    assert (what in found["error"]["what"], do in found["error"]["do"]) == (True, True), found
+    assert (bool(found["error"]["where"]), len(answer.content) < 1000, found["error"]["code"]) == (True, True, 2)
+    assert ("allow" in answer.headers) == (code == 405)
+    for of_path in described["paths"].values():
+        for of_method in of_path.values():
+            assert "4XX" in of_method["responses"]
+            assert "422" not in of_method["responses"]
+
+
+def test_what_another_process_raised_has_its_code() -> None:
+    for exit_code, code in ((ExitCode.USAGE, 400), (ExitCode.UNREACHABLE, 503), (ExitCode.FAILED, 500)):
+        error = NualleyError("told")
+        error.exit_code = exit_code
+        assert refused(error).status_code == code
 
 
 async def test_nothing_can_be_written(site: FakeSite) -> None:

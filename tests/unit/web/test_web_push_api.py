@@ -90,6 +90,11 @@ async def test_refused_samples_are_no_success(pushing):
     pushing.push_part["refused"] = [{"pv": "LAB:T1", "n": 1, "why": "paused"}]
     answer = await ask(pushing)
     assert (answer.status_code, answer.json()["refused"][0]["why"]) == (422, "paused")
+    assert answer.json()["error"]["what"] == "1 PV was not taken"
+    assert answer.json()["error"]["where"] == "LAB:T1"
+    pushing.push_part["refused"] = []
+    answer = await ask(pushing)
+    assert (answer.status_code, "error" in answer.json()) == (200, False)
 
 
 async def test_an_archive_that_does_not_run_is_told(pushing):
