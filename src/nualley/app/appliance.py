@@ -16,6 +16,7 @@ from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError, PvNotArchivedError, Verb, is_valid_pv_name, split_protocol
 from nualley.archive.appliance.answers import FORMS, History, headers
 from nualley.archive.changes import Plan
+from nualley.archive.names import NAME_FORM
 from nualley.archive.operators.calls import Operator, parse_call, parse_operator
 from nualley.archive.operators.quick import work
 from nualley.archive.operators.stretch import COLUMNS, Stretch, samples_of
@@ -69,7 +70,7 @@ def checked_name(pv: str) -> str:
     """
     _, name = split_protocol(pv)
     if len(name) > LONGEST_NAME or not is_valid_pv_name(name):
-        raise UsageError(f"{pv[:40]!r} cannot be the name of a PV", where="pv", do="nualley archive pvs lists all")
+        raise UsageError(f"{pv[:40]!r} cannot be the name of a PV", where="pv", do=f"use {NAME_FORM}")
     return name
 
 

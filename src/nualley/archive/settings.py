@@ -282,7 +282,7 @@ class PvPolicy(BaseModel):
             protocols = " or ".join(_PROTOCOLS_BY_KEY[key])
             raise UsageError(f"protocol is {protocol}", do=f"{key} only with protocol {protocols}")
         if is_known and not value and key in _NEEDED:
-            raise UsageError(f"protocol is {protocol}", do=f"{key}: {_NEEDED[key]}")
+            raise UsageError(f"protocol is {protocol}, which needs one", do=f"{key}: {_NEEDED[key]}")
         return value
 
     @model_validator(mode="after")

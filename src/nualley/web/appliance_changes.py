@@ -163,7 +163,8 @@ def _archive(appliance: Appliance, wish: Mapping[str, Any], note: str) -> Told:
 def _policy(wish: Mapping[str, Any]) -> dict[str, object]:
     method = str(wish.get("samplingmethod") or "MONITOR")
     if method not in ("MONITOR", "SCAN"):
-        raise UsageError(f"{method[:20]!r}", where="samplingmethod", do="write MONITOR or SCAN")
+        what = f"samplingmethod is {method[:20]!r}, expected MONITOR or SCAN"
+        raise UsageError(what, where="samplingmethod", do="write one of them")
     policy: dict[str, object] = {}
     if method == "SCAN":
         policy |= {"mode": "scan", "period_s": _seconds(str(wish.get("samplingperiod") or "1.0"))}
@@ -176,7 +177,8 @@ def _seconds(text: str) -> float:
     try:
         return float(text[:20])
     except ValueError:
-        raise UsageError(f"{text[:20]!r}", where="samplingperiod", do="write seconds, such as 1.0") from None
+        what = f"samplingperiod is {text[:20]!r}, expected a number"
+        raise UsageError(what, where="samplingperiod", do="write seconds, such as 1.0") from None
 
 
 def _pause(appliance: Appliance, what: tuple[Verb, str], names: tuple[str, str], note: str) -> Told:

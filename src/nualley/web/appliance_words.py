@@ -124,7 +124,8 @@ def number_of(text: str, where: str, *, least: int, most: int) -> int:
     except ValueError:
         value = least - 1
     if not least <= value <= most:
-        raise UsageError(f"{text[:40]!r}", where=where, do=f"write a whole number from {least} to {most}")
+        expected = f"a whole number from {least} to {most}"
+        raise UsageError(f"{where} is {text[:40]!r}, expected {expected}", where=where, do=f"write {expected}")
     return value
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from nualley.archive import BIN_COLUMNS, is_valid_pv_name
+from nualley.app.appliance import checked_name
+from nualley.archive import BIN_COLUMNS
 from nualley.core import NualleyError, UsageError, dump_json, parse_time_ns
 from nualley.web.answers import refused
 from nualley.web.daemon_thread import DaemonThread
@@ -17,7 +18,6 @@ from nualley.web.ports import Archive, Site
 MOST_ROWS = 200_000
 """An answer over HTTP has so many rows at most; for more there are bins and files."""
 
-_LONGEST_NAME = 200
 _ROW_COLUMNS = ("time_ns", "value", "severity", "status", "kind")
 
 Question = Callable[[Archive], Mapping[str, object]]
@@ -79,31 +79,26 @@ def add_archive_routes(app: FastAPI, service: ArchiveService, site: Site) -> Non
     @app.get("/api/archive/bins", summary="A stretch of a PV's history in pieces: n, min, mean, max, mean over time")
     async def bins(pv: str, start: str = "-1h", stop: str = "now", n: int = 100, exact: bool = False) -> Response:
         def question(archive: Archive) -> Mapping[str, object]:
-            table = archive.bins(_name(pv), *stretch_ns(start, stop), n, is_exact=exact)
-            return _columns(archive, pv, table, BIN_COLUMNS)
+            name = checked_name(pv)
+            table = archive.bins(name, *stretch_ns(start, stop), n, is_exact=exact)
+            return _columns(archive, name, table, BIN_COLUMNS)
 
         return await service.ask(question)
 
     @app.get("/api/archive/rows", summary="Samples and gaps of a PV; the sample that holds at the start comes first")
     async def rows(pv: str, start: str = "-1h", stop: str = "now") -> Response:
         def question(archive: Archive) -> Mapping[str, object]:
-            stretch = stretch_ns(start, stop)
-            n_rows = archive.count_rows(_name(pv), *stretch)
+            name, stretch = checked_name(pv), stretch_ns(start, stop)
+            n_rows = archive.count_rows(name, *stretch)
             if n_rows > MOST_ROWS:
                 raise UsageError(
                     f"{n_rows} rows are too many for one answer",
-                    where=pv,
+                    where=name,
                     do=f"ask for bins, or for {MOST_ROWS} rows at most; nualley archive get writes more to a file",
                 )
-            return _columns(archive, pv, archive.read(pv, *stretch), _ROW_COLUMNS)
+            return _columns(archive, name, archive.read(name, *stretch), _ROW_COLUMNS)
 
         return await service.ask(question)
-
-
-def _name(pv: str) -> str:
-    if len(pv) > _LONGEST_NAME or not is_valid_pv_name(pv):
-        raise UsageError(f"{pv[:40]!r} cannot be the name of a PV", where="pv", do="nualley archive pvs lists all")
-    return pv
 
 
 def _columns(archive: Archive, pv: str, table: Any, names: Sequence[str]) -> dict[str, object]:

@@ -265,7 +265,7 @@ def test_what_was_written_cannot_command_the_terminal(detector: str, capsys: pyt
     ("words", "what", "do"),
     [
         (["--topic", "a/b"], "--topic a/b: protocol is ca", "topic only with protocol mqtt"),
-        (["--protocol", "mqtt"], "--topic: protocol is mqtt", "topic: a topic of the broker"),
+        (["--protocol", "mqtt"], "--topic: protocol is mqtt, which needs one", "topic: a topic of the broker"),
         (
             ["--protocol", "computed", "--expression", "a +"],
             "--expression a +: it ends, expected a number, a name or (",

@@ -18,7 +18,7 @@ PV = "pvs/lab.toml"
         ('protocol = "http", member = "a"', "member", "member only with protocol mqtt (protocol is http)"),
         ('unit = "K"', "unit", "unit only with protocol mqtt or computed"),
         ('protocol = "mqtt", topic = "a", expression = "X"', "expression", "expression only with protocol computed"),
-        ('protocol = "mqtt"', "", "topic: a topic of the broker (protocol is mqtt)"),
+        ('protocol = "mqtt"', "", "topic: a topic of the broker (protocol is mqtt, which needs one)"),
         ('protocol = "computed"', "", "expression: such as"),
         ('protocol = "mqtt", topic = "a/+/b"', "topic", "write it whole, without + and #"),
         ('protocol = "mqtt", topic = "a/#"', "topic", "write it whole"),

@@ -362,7 +362,7 @@ async def test_what_goes_wrong_later_cuts_the_answer_short_and_makes_room(site, 
         (f"{DATA}.json?pv={PV}&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", 400, "is before from"),
         (f"{DATA}.json?pv={PV}&timeranges=2026-01-02T00:00:00Z", 400, "1 times"),
         (f"{DATA}.json?pv={PV}&timeranges=2026-01-02T00:00:00Z,2026-01-01T00:00:00Z", 400, "go back"),
-        (f"{DATA}.json?pv={PV}&ca_count=x", 400, "'x'"),
+        (f"{DATA}.json?pv={PV}&ca_count=x", 400, "ca_count is 'x', expected a whole number from 1 to 1000000"),
         (f"{DATA}.csv?pv={PV}&pv={MODE}", 400, "2 PVs as csv"),
         (f"/retrieval/data/getDataForPVs.csv?pv={PV}", 400, "'csv' is no form"),
         (f"{DATA}.json?" + "&".join(["pv=A"] * 1001), 400, "1001 PVs"),
@@ -372,12 +372,16 @@ async def test_what_goes_wrong_later_cuts_the_answer_short_and_makes_room(site, 
         ("/retrieval/bpl/searchForPVsRegex?regex=(?=x)", 400, "no regular expression"),
         ("/retrieval/bpl/searchForPVsRegex?regex=" + "a" * 1001, 400, "a pattern of 1001"),
         ("/retrieval/bpl/searchForPVsRegex?regex=(((a{1000}){1000}){1000})", 400, "no regular expression"),
-        ("/retrieval/bpl/getMatchingPVs?pv=*&limit=many", 400, "'many'"),
+        (
+            "/retrieval/bpl/getMatchingPVs?pv=*&limit=many",
+            400,
+            "limit is 'many', expected a whole number from -1 to 1000000",
+        ),
         ("/retrieval/bpl/getMetadata?pv=LAB:NONE", 404, "is not archived"),
         ("/mgmt/bpl/getPVTypeInfo?pv=LAB:NONE", 404, "is not archived"),
         ("/mgmt/bpl/getPVDetails?pv=LAB:NONE", 404, "is not archived"),
         ("/mgmt/bpl/getPVStatus?pv=..%2Fx", 400, "cannot be the name of a PV"),
-        ("/mgmt/bpl/getEventRateReport?limit=x", 400, "'x'"),
+        ("/mgmt/bpl/getEventRateReport?limit=x", 400, "limit is 'x', expected a whole number"),
         ("/mgmt/bpl/getPVStatus", 400, "no pv"),
         ("/mgmt/bpl/getPVTypeInfo", 400, "no pv"),
         ("/retrieval/bpl/areWeArchivingPV", 400, "no pv"),
@@ -394,6 +398,13 @@ async def test_what_cannot_be_answered_says_why(site, path, code, said):
     assert said in error["what"]
     assert error["do"]
     assert len(answer.content) < 1500
+
+
+async def test_what_is_refused_says_what_would_be_taken(site):
+    for path in (f"{DATA}.json?pv=LAB:T%201!", "/api/archive/rows?pv=LAB!", "/mgmt/bpl/getPVStatus?pv=LAB!"):
+        assert "letters, digits and : _ - +" in strict(await ask(site, path, code=400))["error"]["do"]
+    error = strict(await ask(site, f"{DATA}.svg?pv={PV}", code=400))["error"]
+    assert error["do"] == "one of json, qw, raw, csv, txt"
 
 
 async def test_so_many_downloads_at_once_and_no_more(site, monkeypatch):
@@ -604,8 +615,8 @@ async def test_nobody_may_change_where_no_tokens_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("pv=X&samplingmethod=OFTEN", "'OFTEN'"),
-        ("pv=X&samplingmethod=SCAN&samplingperiod=x", "'x'"),
+        ("pv=X&samplingmethod=OFTEN", "samplingmethod is 'OFTEN', expected MONITOR or SCAN"),
+        ("pv=X&samplingmethod=SCAN&samplingperiod=x", "samplingperiod is 'x', expected a number"),
         ("pv=..%2Fx", "cannot be the name"),
         ("", "no pv"),
     ],
