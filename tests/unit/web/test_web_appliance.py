@@ -166,6 +166,10 @@ async def test_lines(site):
     text = await ask(site, f"{DATA}.txt?pv={PV}&pv={MODE}&{MINUTE}")
     assert f"Beginning data for {PV}\n2026-01-01T00:00:09Z\t69.0\t1\t7\t5\n" in text.text
     assert f"Beginning data for {MODE}\n" in text.text
+    text = await ask(site, f"{DATA}.txt?pv={WORDS}&{EVER}")
+    assert text.text == (
+        f'Beginning data for {WORDS}\n2025-12-31T23:59:00Z\t"a, ""b""\\n"\t0\t7\t5\n2025-12-31T23:59:01Z\tν\t1\t7\t5\n'
+    )
 
 
 def events_of(answer):

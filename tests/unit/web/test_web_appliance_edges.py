@@ -1,14 +1,18 @@
 """Over HTTP: edges of years and months, the sample before, and strict JSON whatever words a PV brings."""
 
+import csv
 import json
+import re
 from contextlib import asynccontextmanager
 
 import httpx
+import pyarrow as pa
 import pytest
 from starlette.datastructures import QueryParams
 
 from nualley.app.archive import open_archive_writer, open_compactor
 from nualley.app.site import Site
+from nualley.archive.appliance import answers
 from nualley.archive.appliance.files import Damage, read_events
 from nualley.config import load
 from nualley.core import SECOND_NS, UsageError, format_time, parse_time_ns
@@ -159,6 +163,32 @@ async def test_every_answer_is_strict_json(odd, path, pv):
             assert [row["val"] for row in found["data"]] == [[None, None, None, 1.0]]
         if pv in ("NAN", "INF"):
             assert [row["val"] for row in found["data"]] == [None]
+
+
+async def test_a_text_is_one_line_whatever_it_holds(odd):
+    async with odd.browsing() as client:
+        query = {"pv": ["TEXT", "WAVE"], "from": words(TIMES_NS[-1] - 10), "to": words(TIMES_NS[-1] + SECOND_NS)}
+        lines = (await client.get("/retrieval/data/getData.txt", params=query)).text.splitlines()
+    assert [line[:9] for line in lines] == ["Beginning", "2026-01-0"] * 2
+    (row,) = csv.reader([lines[1]], delimiter="\t")
+    value = re.sub(r"\\(?:x..|u....|.)", lambda match: match[0].encode().decode("unicode_escape"), row[1])
+    assert (len(row), len(lines[1].split("\t")), value) == (5, 5, EVIL)
+    assert lines[3].split("\t")[1] == "[NaN, Infinity, -Infinity, 1.0]"
+
+
+@pytest.mark.parametrize("letter", [chr(code) for code in range(0x2100) if len(f"a{chr(code)}b".splitlines()) > 1])
+def test_every_end_of_a_line_is_escaped(letter):
+    table = pa.table({"time_ns": [0, 1], "value": [f"a{letter}b", "\\n"], "severity": [0, 0], "status": [0, 0]})
+    (_, rows) = answers.FORMS["txt"].parts([answers.History("P", {}, [table], 0)])
+    first, second = rows.decode().splitlines()
+    assert (first.count("\t"), second.split("\t")[1]) == (4, "\\\\n")
+
+
+def test_text_arrays_are_json_in_txt_too():
+    table = pa.table({"time_ns": [0], "value": [["a\n", "b\\"]], "severity": [0], "status": [0]})
+    (_, rows) = answers.FORMS["txt"].parts([answers.History("P", {}, [table], 0)])
+    (row,) = csv.reader([rows.decode()], delimiter="\t")
+    assert json.loads(row[1]) == ["a\n", "b\\"]
 
 
 @pytest.mark.parametrize(

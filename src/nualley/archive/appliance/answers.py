@@ -77,6 +77,10 @@ def headers(metadata: Metadata | None) -> dict[str, str]:
     return found | {f"ENUM_{index}": label for index, label in enumerate(metadata.labels)}
 
 
+_ENDS = "\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"  # what anybody takes for the end of a line or a column
+_ESCAPES = str.maketrans({letter: letter.encode("unicode_escape").decode() for letter in "\\" + _ENDS})
+
+
 class Form(Protocol):
     """A form of answers."""
 
@@ -192,15 +196,15 @@ def _info(history: History, year: int, payload: PayloadType, samples: pa.Table) 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """A line for each sample: seconds, value, severity, status, nanoseconds.
+    """A line for each sample: seconds, value, severity, status, nanoseconds; in CSV a text may have lines of its own.
 
     Parameters
     ----------
     media_type : str
         Of the answer.
     is_csv : bool
-        Whether commas part the columns and nothing else is said, or tabs do, the seconds are words, and each PV begins
-        with a line of its own.
+        Whether commas part the columns and nothing else is said, or tabs do, the seconds are words, each PV begins
+        with a line of its own, and what would end a line or a column of a text is escaped as in Python.
     """
 
     media_type: str
@@ -223,7 +227,10 @@ class Lines:
             seconds, nanos = divmod(row["time_ns"], SECOND_NS)
             when = seconds if self.is_csv else format_time(seconds * SECOND_NS, digits=0)
             severity = 3 if row["severity"] is None else row["severity"]
-            yield [when, _word(row["value"]), severity, row["status"] or 0, nanos]
+            value = _word(row["value"])
+            if not self.is_csv and isinstance(row["value"], str):  # an array is JSON, which has no such letters
+                value = row["value"].translate(_ESCAPES)
+            yield [when, value, severity, row["status"] or 0, nanos]
 
 
 def _word(value: object) -> object:
