@@ -26,7 +26,7 @@ def test_it_is_waited_for_but_not_for_long_and_not_at_all_where_it_is_there(expe
 
 
 def test_it_is_said_where_it_was_searched(experiment, capsys, monkeypatch):
-    change = {"verb": "add", "pv": "NC:T2", "policy": {}, "changed": {}, "was_alias": False}
+    change = {"verb": "add", "pv": "NC:T2", "name": None, "policy": {}, "changed": {}, "was_alias": False}
     monkeypatch.setattr("nualley.cli.archive_changes.change_archive", lambda *_, **__: Changed(change, is_live=True))
     monkeypatch.setattr("nualley.cli.archive_changes.is_found", lambda *_: False)
     capsys.readouterr()
