@@ -124,6 +124,8 @@ class PvRecord:
         Whether it is connected and periodic, and gave no sample for too long.
     refused : Tail or None
         The sample of it that was quarantined last.
+    refused_seq : int
+        Its receipt number, since the last sealed segment; -1 where there is none.
     """
 
     code: int
@@ -145,6 +147,7 @@ class PvRecord:
     synced_seq: int = -1
     is_silent: bool = False
     refused: Tail | None = None
+    refused_seq: int = -1
     filtered: dict[str, int] = field(default_factory=dict)
 
     @property

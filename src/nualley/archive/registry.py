@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nualley.archive.commits import Commit
 from nualley.archive.decide import STALE_AFTER_S, Reason, fingerprint, pv_state
-from nualley.archive.models import LastSample, LastValue, Ledger, PvRecord, PvState, RowKind, SealedState
+from nualley.archive.models import LastSample, LastValue, Ledger, PvRecord, PvState, RowKind, SealedState, Tail
 from nualley.core import SECOND_NS
 from nualley.pv import ValueType
 
@@ -181,8 +181,11 @@ class Registry:
 
     def _note_refused(self, batch: pa.RecordBatch) -> None:
         rows = zip(*(batch[name].to_pylist() for name in ("pv", "seq", "reason")), strict=True)
-        for code, seq, reason in rows:
+        for row, (code, seq, reason) in enumerate(rows):
             record = self._by_code[code]
+            if seq > record.refused_seq:
+                refused = last_sample(batch, row)
+                record.refused, record.refused_seq = Tail(refused.time_ns, refused.fingerprint), seq
             record.synced_seq = max(record.synced_seq, seq)
             if reason.startswith(Reason.UNREADABLE):
                 record.unreadable_seq = max(seq, record.unreadable_seq)  # those of another type may be newer

@@ -68,6 +68,7 @@ class _LivePv:
     name: str
     value_type: ValueType | None = None
     tail: Tail | None = None
+    refused: Tail | None = None
     ioc: str = ""
     is_connected: bool = False
     is_paused: bool = False
@@ -294,7 +295,7 @@ class Recorder:
             self._filter(live, reason)
         elif reason in QUARANTINED:
             why = f"{reason}: {ascii(sample.unreadable)[1:-1]:.200}" if reason is Reason.UNREADABLE else str(reason)
-            self._refuse(live, sample, self._row(live, sample, value), value_type, why)
+            self._refuse(live, sample, value, value_type, why)
         elif live.ruled is None:
             self._store(live, sample, value, value_type)
         else:
@@ -379,10 +380,15 @@ class Recorder:
             status=sample.status,
         )
 
-    def _refuse(self, live: _LivePv, sample: Sample, row: LogRow, value_type: ValueType, reason: str) -> None:
-        self._n_refused += 1
-        self._pending.refused.setdefault(value_type, []).append(row)
-        self._pending.reasons.setdefault(value_type, []).append(reason)
+    def _refuse(self, live: _LivePv, sample: Sample, value: object, value_type: ValueType, reason: str) -> None:
+        refused = Tail(sample.time_ns, fingerprint(value, sample.severity, sample.status))
+        if refused == live.refused and not sample.unreadable:
+            self._filter(live, Reason.REPEAT)  # it is kept aside already: sent again at every connection
+        else:
+            live.refused = refused
+            self._n_refused += 1
+            self._pending.refused.setdefault(value_type, []).append(self._row(live, sample, value))
+            self._pending.reasons.setdefault(value_type, []).append(reason)
         if not live.is_in_doubt and live.tail is not None:
             # it may have been a new value: the one before it holds no longer, until a sample is taken again
             self._fast.leave(live.code)
@@ -566,6 +572,7 @@ def _live_from(record: PvRecord) -> _LivePv:
         name=record.name,
         value_type=record.value_type,
         tail=record.tail,
+        refused=record.refused,
         ioc=record.ioc,
         is_connected=record.is_connected,
         protocol=record.protocol,

@@ -1,6 +1,7 @@
 """Recording and reading: nothing is lost, doubled or invented, in memory, in the log and in sealed files."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -593,3 +594,68 @@ def test_each_pv_has_the_receipt_number_of_its_own_last_durable_row(bench, keep)
     assert found == {**expected, "U": -1}
     assert len(set(found.values())) == 7
     assert max(found.values()) <= bench.reader().account().seq
+
+
+NEVER = {"time_ns": 631_152_000 * SECOND_NS, "severity": 3, "status": 17}
+"""What a record says that was never processed."""
+
+
+@pytest.mark.parametrize(
+    ("value", "value_type"),
+    [(0.0, ValueType.FLOAT64), ("", ValueType.STRING), (np.zeros(3), ValueType.FLOAT64_ARRAY)],
+)
+def test_a_never_processed_record_is_quarantined_once_however_often_it_is_found(bench, value, value_type):
+    for number in range(4):
+        bench.emit(bench.connect("P"), bench.sample("P", value, value_type, **NEVER))
+        bench.clock.advance(1)
+        bench.emit(bench.disconnect("P", bench.clock.time_ns))
+        bench.commit()
+        if number == 1:
+            bench.seal()
+        if number == 2:  # what was sealed is known to the next process
+            bench.die()
+            bench.start()
+    record = bench.reader().registry().by_name["P"]
+    assert record.ledger == Ledger(received=4, quarantined=1, filtered=3)
+    assert record.filtered == {"repeat": 3}
+    assert bench.writer.recorder.registry.ledger.is_balanced
+
+
+def test_a_refused_sample_that_differs_is_kept_aside(bench):
+    for change in ({}, {"severity": 2}, {"time_ns": NEVER["time_ns"] + 1}, {}):
+        bench.emit(bench.sample("P", 0.0, **{**NEVER, **change}))
+    bench.emit(bench.sample("P", 1.0, **NEVER))
+    bench.commit()
+    assert bench.reader().registry().by_name["P"].n_quarantined == 5
+
+
+def test_of_several_types_what_was_refused_last_is_known_after_a_restart(bench):
+    bench.emit(bench.sample("P", 0.0, **NEVER), bench.sample("P", "", ValueType.STRING, **NEVER))
+    bench.emit(bench.sample("P", 1.0, **NEVER))
+    bench.commit()
+    bench.die()
+    bench.start()
+    bench.emit(bench.sample("P", 1.0, **NEVER))
+    bench.commit()
+    assert bench.reader().registry().by_name["P"].n_quarantined == 3
+
+
+def test_a_refused_sample_that_comes_again_ends_what_is_known_all_the_same(bench):
+    late = {"time_ns": bench.clock.time_ns - SECOND_NS}
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0), bench.sample("P", 2.0, **late))
+    bench.clock.advance(1)
+    bench.emit(bench.disconnect("P", bench.clock.time_ns))
+    bench.clock.advance(1)
+    bench.emit(bench.connect("P"), bench.sample("P", 2.0, **late))
+    bench.commit()
+    assert bench.reader().registry().by_name["P"].n_quarantined == 1
+    assert [kind for kind, *_ in story_of(bench)][-2:] == ["reconnect", "gap"]
+
+
+def test_what_cannot_be_read_again_is_told_again(bench):
+    unreadable = replace(bench.sample("P", "", ValueType.STRING), unreadable="not JSON")
+    bench.emit(bench.connect("P"), unreadable)
+    bench.emit(bench.disconnect("P", bench.clock.time_ns), bench.connect("P"), unreadable)
+    bench.commit()
+    assert bench.reader().last(["P"])[0].state is PvState.UNREADABLE
+    assert bench.reader().registry().by_name["P"].n_quarantined == 2
