@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -187,8 +188,7 @@ class Appliance:
         if not 1 <= len(question.pvs) <= MOST_PVS:
             raise UsageError(f"{len(question.pvs)} PVs", where="pv", do=f"ask for 1 to {MOST_PVS}")
         default = parse_operator(question.operator) if question.operator else None
-        calls = [parse_call(text[: LONGEST_CALL + 1]) for text in question.pvs]
-        asked = [(operator or default, checked_name(pv)) for operator, pv in calls]
+        asked = [(operator or default, pv) for operator, pv in _calls(question)]
         known = self.known_names([pv for _, pv in asked])
         return [self._history(pv, known[pv], operator, question.stretches) for operator, pv in asked]
 
@@ -215,6 +215,22 @@ class Appliance:
                 if len(told):
                     yield told
                     last_ns = told["time_ns"][-1].as_py()
+
+    def damages(self) -> Sequence[str]:
+        """Return what answers found damaged or missing among the sealed files so far."""
+        return self.reader.damages() if "reader" in self.__dict__ else ()
+
+    def damaged(self, question: DataQuestion) -> list[str]:
+        """Return the damaged files that an answer has had to do without so far."""
+        return self.damaged_files([pv for _, pv in _calls(question)], question.stretches)
+
+    def damaged_files(self, pvs: Sequence[str], stretches: Sequence[Stretch]) -> list[str]:
+        """Return the damaged files that answers about some PVs and stretches have had to do without so far."""
+        if not self.damages():
+            return []
+        names = dict.fromkeys(self.known_names(pvs).values())
+        found = (self.reader.rot.files(pv, part.start_ns, part.stop_ns) for pv in names for part in stretches)
+        return list(dict.fromkeys(chain.from_iterable(found)))
 
     def at(self, pvs: Sequence[str], time_ns: int, longest_ns: int | None = None) -> dict[str, dict[str, object]]:
         """Return what PVs were at a moment, of those that were archived by then.
@@ -247,7 +263,13 @@ class Appliance:
         if pv not in self.reader.registry().by_name and pv not in self.plan().aliases.pv_by_alias:
             return None
         (*_, samples) = samples_of([self.reader.read(pv, time_ns, time_ns + 1)])
-        if not len(samples):
-            return None
+        if not len(samples) or self.reader.rot.stretches(pv, time_ns, time_ns + 1):
+            return None  # the one that held then lies in a damaged file
         row: dict[str, Any] = samples.slice(len(samples) - 1).select(COLUMNS).to_pylist()[0]
         return row
+
+
+def _calls(question: DataQuestion) -> list[tuple[Operator | None, str]]:
+    """Return operator and name of each PV that is asked for."""
+    calls = [parse_call(text[: LONGEST_CALL + 1]) for text in question.pvs]
+    return [(operator, checked_name(pv)) for operator, pv in calls]

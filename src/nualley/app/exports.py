@@ -19,7 +19,7 @@ from nualley.archive.operators.filling import HAS_SAMPLES
 from nualley.archive.operators.quick import Source, work
 from nualley.archive.operators.stretch import COLUMNS, Stretch, samples_of
 from nualley.archive.reader import PIECE_ROWS, ArchiveReader
-from nualley.core import UsageError, sync_folder
+from nualley.core import IntervalSet, UsageError, sync_folder
 from nualley.pv import ValueType
 
 
@@ -82,18 +82,27 @@ def operated(reader: ArchiveReader, pv: str, operator: str, start_ns: int, stop_
 
 def _with_known(tables: Iterable[pa.Table], reader: ArchiveReader, pv: str, stretch: Stretch) -> Iterator[pa.Table]:
     unknown: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    n_damages = len(reader.damages())
     for table in tables:
         known = np.ones(len(table), dtype=np.bool_)
         if HAS_SAMPLES in table.column_names and len(table):
             time_ns = table["time_ns"].to_numpy()
-            if unknown is None:  # the first bin may begin before the stretch
-                found = list(reader.unknown(pv, min(int(time_ns[0]), stretch.start_ns), stretch.stop_ns))
+            # the first bin may begin before the stretch
+            if unknown is None or n_damages != len(reader.damages()):
+                n_damages = len(reader.damages())
+                begin_ns = min(int(time_ns[0]), stretch.start_ns)
+                found = list(_unknown(reader, pv, begin_ns, stretch.stop_ns))
                 starts, stops = ([getattr(part, edge) for part in found] for edge in ("start_ns", "stop_ns"))
                 unknown = np.array(starts, dtype=np.int64), np.array(stops, dtype=np.int64)
             at = np.searchsorted(unknown[0], time_ns, side="right") - 1
             is_dark = (at >= 0) & (time_ns < np.append(unknown[1], 0)[at])
             known = table[HAS_SAMPLES].to_numpy() | ~is_dark
         yield table.select(COLUMNS).append_column("known", pa.array(known))
+
+
+def _unknown(reader: ArchiveReader, pv: str, start_ns: int, stop_ns: int) -> IntervalSet:
+    """Return when nothing is known of a PV: nobody heard it, or what was heard lies in a damaged file."""
+    return reader.unknown(pv, start_ns, stop_ns) | reader.rot.stretches(pv, start_ns, stop_ns)
 
 
 def history_source(reader: ArchiveReader, pv: str, stretch: Stretch, most_rows: int = PIECE_ROWS) -> Source:

@@ -1,5 +1,6 @@
 """Bins: a stretch of a PV's history in a chosen number of pieces, each exact for the edges that are returned."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -7,14 +8,49 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nualley.archive.cells import Cells, distinct, merge, no_cells
-from nualley.archive.models import TIERS, Level
+from nualley.archive.errors import NoNumbersError
+from nualley.archive.layouts import NUMBERS
+from nualley.archive.models import TIERS, Level, PvRecord
 from nualley.core import SECOND_NS, IntervalSet
+from nualley.pv import ValueType
 
 LARGEST_RAW_ROWS = 200_000
 """Up to so many samples the samples themselves are taken."""
 
 MOST_BINS = 100_000
 _ROWS_PER_BIN = 2
+
+
+def check_stretch(pv: str, start_ns: int, stop_ns: int, n_bins: int) -> None:
+    """Refuse a stretch of a PV that has no bins, or a number of them that cannot be.
+
+    Raises
+    ------
+    NoNumbersError
+        Where they cannot be.
+    """
+    if not 1 <= n_bins <= MOST_BINS:
+        raise NoNumbersError(f"{n_bins} bins", where=pv, do=f"ask for 1 to {MOST_BINS}")
+    if stop_ns <= start_ns:
+        raise NoNumbersError(
+            f"the stretch ends at {stop_ns} and begins at {start_ns}", where=pv, do="put its end behind its begin"
+        )
+
+
+def check_numbers(record: PvRecord, found: Collection[ValueType]) -> None:
+    """Refuse bins of a PV whose samples are of these types, where none is a number.
+
+    Raises
+    ------
+    NoNumbersError
+        Where none is.
+    """
+    if NUMBERS.isdisjoint(found):
+        raise NoNumbersError(
+            f"{record.name} holds {record.value_type}, bins are made of numbers",
+            where=record.name,
+            do="read its samples: leave --bins out",
+        )
 
 
 def choose_level(start_ns: int, stop_ns: int, n_bins: int, n_rows: int) -> Level:

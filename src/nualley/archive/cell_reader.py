@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -43,6 +43,8 @@ class PvSource:
         Returns the cells of a row group of a tier; None where it is damaged.
     tail : sequence of pyarrow.Table
         Rows that are not sealed yet.
+    lost : list of tuple of int
+        Filled while it is read: start and stop of what lies in damaged files and no cell tells of [ns since 1970 UTC].
     """
 
     groups: Callable[[Level, int, int], Sequence[RowGroup]]
@@ -50,6 +52,7 @@ class PvSource:
     read: Callable[[RowGroup, Sequence[str] | None], pa.Table | None]
     cells: Callable[[RowGroup], Cells | None]
     tail: Sequence[pa.Table]
+    lost: list[Stretch] = field(default_factory=list)
 
 
 class CellCache:
@@ -132,6 +135,10 @@ def _last_of_tier(source: PvSource, level: Level, time_ns: int) -> Cells | None:
     """Return the cell of a tier with the last sample before a time; None where only samples can tell."""
     if level is Level.RAW or time_ns % TIERS[level]:
         return None
+    return _last_cell(source, level, time_ns)
+
+
+def _last_cell(source: PvSource, level: Level, time_ns: int) -> Cells | None:
     newest = source.before(level, time_ns)
     parts = [_of_width(_samples(source.tail, [(-(2**62), time_ns)]), TIERS[level])]
     for group in source.groups(level, newest.stop_ns if newest else time_ns - 1, time_ns):
@@ -145,11 +152,15 @@ def _last_of_tier(source: PvSource, level: Level, time_ns: int) -> Cells | None:
 
 
 def _last_sample(source: PvSource, time_ns: int) -> Cells:
-    tables = [*source.tail]
-    groups = [source.before(Level.RAW, time_ns), *source.groups(Level.RAW, time_ns - 1, time_ns)]
-    found = (source.read(group, _COLUMNS) for group in groups if group is not None)
-    tables += [table for table in found if table is not None]
+    before = source.before(Level.RAW, time_ns)
+    lost: list[RowGroup] = []
+    groups = [*([before] if before else []), *source.groups(Level.RAW, time_ns - 1, time_ns)]
+    tables = [*source.tail, *_read_groups(source, groups, lost)]
     times, values, severities = _samples(tables, [(-(2**62), time_ns)])
+    found_ns = int(times[-1]) if times.size else -(2**62)
+    if any(first_ns < time_ns and last_ns >= found_ns for first_ns, last_ns in map(_sample_ends, lost)):
+        # a newer one lies in a damaged file; where the time cuts a cell, what comes behind it is lost as well
+        return _last_cell(source, Level.MINUTE, time_ns) or no_cells()
     if not times.size:
         return no_cells()
     bounds = np.array([times[-1]]), np.array([time_ns])
@@ -262,27 +273,70 @@ def _runs(starts_ns: NDArray[np.int64], width_ns: int) -> list[Stretch]:
 
 
 def _from_samples(source: PvSource, runs: Sequence[Stretch], edges_ns: NDArray[np.int64]) -> Cells:
-    times, values, severities = _samples(_raw_tables(source, runs), runs)
+    lost: list[RowGroup] = []
+    times, values, severities = _samples(_raw_tables(source, runs, lost), runs)
+    parts = _merged(_overlaps(runs, lost))
+    source.lost.extend(parts)
     if not times.size:
         return no_cells()
     outer = np.array([edge for run in runs for edge in run], dtype=np.int64)
-    bounds = distinct([outer, edges_ns])
+    bounds = distinct([outer, edges_ns, np.array([edge for part in parts for edge in part], dtype=np.int64)])
     number = np.searchsorted(bounds, times, side="right") - 1
     firsts = np.flatnonzero(np.append(True, number[1:] != number[:-1]))
     starts = number[firsts]
     return summarise(times, values, severities, firsts=firsts, bounds_ns=(bounds[starts], bounds[starts + 1]))
 
 
-def _raw_tables(source: PvSource, runs: Sequence[Stretch]) -> Iterable[pa.Table]:
+def _raw_tables(source: PvSource, runs: Sequence[Stretch], lost: list[RowGroup]) -> Iterable[pa.Table]:
+    """Yield the tables with samples of some stretches; which row groups are damaged is added to ``lost``."""
     yield from source.tail
     starts = np.array([run[0] for run in runs])
     stops = np.array([run[1] for run in runs])
-    for group in source.groups(Level.RAW, runs[0][0], runs[-1][1]):
-        if not ((starts <= group.stop_ns) & (stops > group.start_ns)).any():
-            continue
+    groups = source.groups(Level.RAW, runs[0][0], runs[-1][1])
+    inside = (group for group in groups if ((starts <= group.stop_ns) & (stops > group.start_ns)).any())
+    yield from _read_groups(source, inside, lost)
+
+
+def _read_groups(source: PvSource, groups: Iterable[RowGroup], lost: list[RowGroup]) -> Iterator[pa.Table]:
+    for group in groups:
         table = source.read(group, _COLUMNS)
-        if table is not None:
+        if table is None:
+            lost.append(group)
+        else:
             yield table
+
+
+def _sample_ends(group: RowGroup) -> tuple[int, int]:
+    """Return the times of the first and the last sample of a row group; none lies between them where it has none."""
+    if group.first_sample_ns is None or group.last_sample_ns is None:
+        return 2**62, -(2**62)
+    return group.first_sample_ns, group.last_sample_ns
+
+
+def _overlaps(runs: Sequence[Stretch], lost: Sequence[RowGroup]) -> list[Stretch]:
+    ends = [_sample_ends(group) for group in lost]
+    parts = [(max(run[0], first_ns), min(run[1], last_ns + 1)) for run in runs for first_ns, last_ns in ends]
+    return [part for part in parts if part[0] < part[1]]
+
+
+def unknown_for(lost: Iterable[Stretch], cells: Cells, stop_ns: int) -> IntervalSet:
+    """Return when a value is not known because samples are lost: up to the next one that is told of.
+
+    Parameters
+    ----------
+    lost : iterable of tuple of int
+        Where samples lie that cannot be read [ns since 1970 UTC].
+    cells : Cells
+        What is told, by time.
+    stop_ns : int
+        Where that ends [ns since 1970 UTC].
+    """
+    found = []
+    for begin_ns, end_ns in lost:
+        at = int(np.searchsorted(cells.first_ns, end_ns))
+        until_ns = int(cells.first_ns[at]) if at < len(cells) else stop_ns
+        found.append(Interval(begin_ns, max(begin_ns, until_ns)))
+    return IntervalSet(found)
 
 
 def _samples(tables: Iterable[pa.Table], runs: Sequence[Stretch]) -> _Samples:

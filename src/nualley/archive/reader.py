@@ -9,12 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nualley.archive.bins import MOST_BINS, assemble, bin_edges, choose_level
-from nualley.archive.cell_reader import PvSource, last_before, read_cells
+from nualley.archive.bins import assemble, bin_edges, check_numbers, check_stretch, choose_level
+from nualley.archive.cell_reader import PvSource, last_before, read_cells, unknown_for
 from nualley.archive.cells import distinct
 from nualley.archive.columns import file_schema
 from nualley.archive.directory import Snapshot
-from nualley.archive.errors import NoNumbersError
 from nualley.archive.footing import Footing, read_footing
 from nualley.archive.layouts import NUMBERS
 from nualley.archive.models import (
@@ -36,6 +35,7 @@ from nualley.archive.ports import ColumnFiles, Index, LogReader
 from nualley.archive.records import all_records, last_value, newest_record, records_of, summarise
 from nualley.archive.refused_reader import RefusedReader
 from nualley.archive.registry import Registry
+from nualley.archive.rot import RotReader
 from nualley.archive.row_reader import gap_rows, read_refused, read_rows, sample_types
 from nualley.archive.rows import add_connections, common_type, convert, cut, relevant, union
 from nualley.archive.sealing import connection_rows
@@ -79,6 +79,7 @@ class ArchiveReader:
         self._names = names
         self.traces = TraceReader(self._view, self._records)
         self.refused = RefusedReader(self._view, self._records)
+        self.rot = RotReader(self._view, self._names_of, self.pieces)
 
     # -------------------------------------------------------------- what is known
     def registry(self) -> Registry:
@@ -92,7 +93,7 @@ class ArchiveReader:
     def has(self, pv: str) -> bool:
         """Say whether a PV is archived, under any of its names."""
         by_name = self.registry().by_name
-        return any(name in by_name for name in self._names().get(pv, (pv,)))
+        return any(name in by_name for name in self._names_of(pv))
 
     def record(self, pv: str) -> PvRecord:
         """Return what is known of one PV.
@@ -108,6 +109,9 @@ class ArchiveReader:
             Where the archive does not know it.
         """
         return newest_record(self._records(self._view.refresh().registry, pv))
+
+    def _names_of(self, pv: str) -> Sequence[str]:
+        return self._names().get(pv, (pv,))
 
     def _records(self, registry: Registry, pv: str) -> list[PvRecord]:
         """Return the records of a PV's names, the present one last; at least one."""
@@ -192,7 +196,9 @@ class ArchiveReader:
             since_ns = table["time_ns"][0].as_py() if table.num_rows else start_ns
             around = self.connections(pv, start_ns, stop_ns)
             links = [row for row in around if since_ns <= row.time_ns < stop_ns]
-            return add_connections(table, [*links, *gap_rows(pv, table, lost)]), around
+            gaps = gap_rows(pv, table, lost, around)
+            around = sorted([*around, *gaps], key=lambda row: (row.time_ns, row.seq))
+            return add_connections(table, [*links, *gaps]), around
         raise busy(pv)
 
     def bins(self, pv: str, start_ns: int, stop_ns: int, n_bins: int, *, is_exact: bool = False) -> pa.Table:
@@ -226,11 +232,11 @@ class ArchiveReader:
         for _ in range(TRIES):
             tail = self._view.refresh()
             records = self._records(tail.registry, pv)
-            _check_stretch(pv, start_ns, stop_ns, n_bins)
+            check_stretch(pv, start_ns, stop_ns, n_bins)
             record = newest_record(records)
             if record.value_type is not None and record.value_type not in NUMBERS:
                 # what it was then counts: looked for only where it is no number now
-                _check_numbers(record, sample_types(self._view, tail, records, start_ns, stop_ns))
+                check_numbers(record, sample_types(self._view, tail, records, start_ns, stop_ns))
             try:
                 return self._bins(self._source(tail, records), pv, (start_ns, stop_ns), n_bins, is_exact=is_exact)
             except FileNotFoundError:
@@ -268,7 +274,7 @@ class ArchiveReader:
         return ValueAt(pv, last["time_ns"], value, last["severity"], last["status"], is_known=is_known)
 
     def _bins(self, source: PvSource, pv: str, stretch: tuple[int, int], n_bins: int, *, is_exact: bool) -> pa.Table:
-        n_rows = sum(self._view.sealed.count_rows(name, Level.RAW, *stretch) for name in self._names().get(pv, (pv,)))
+        n_rows = sum(self._view.sealed.count_rows(name, Level.RAW, *stretch) for name in self._names_of(pv))
         level = choose_level(*stretch, n_bins, n_rows)
         if level is Level.RAW and self.is_thinned(pv, stretch[0]):
             level = Level.MINUTE  # only cells tell of all of it
@@ -278,15 +284,17 @@ class ArchiveReader:
         unknown = self._dark(pv, start_ns, stop_ns, self.connections(pv, start_ns, stop_ns))
         dark_ns = [edge for part in unknown for edge in (part.start_ns, part.stop_ns)]
         cuts_ns = distinct([edges_ns, np.array(dark_ns, dtype=np.int64)])
-        width_ns = TIERS.get(level, 1)
-        outer = start_ns // width_ns * width_ns, -(-stop_ns // width_ns) * width_ns
-        cells = read_cells(source, level, outer, cuts_ns)
+        cells = read_cells(source, level, _around(start_ns, stop_ns, level), cuts_ns)
+        if source.lost and level is Level.RAW:  # cells may tell what a damaged file does not
+            source, level = replace(source, lost=[]), Level.MINUTE
+            cells = read_cells(source, level, _around(start_ns, stop_ns, level), cuts_ns)
+        unknown |= unknown_for(source.lost, cells, stop_ns)
         cells = cells.only((cells.first_ns >= start_ns) & (cells.first_ns < stop_ns))
         return assemble(cells, edges_ns, last_before(source, level, start_ns), unknown)
 
     def is_thinned(self, pv: str, start_ns: int) -> bool:
         """Say whether samples of a PV from ``start_ns`` on are no longer there: they were kept for a while only."""
-        return any(self._is_thinned(name, start_ns) for name in self._names().get(pv, (pv,)))
+        return any(self._is_thinned(name, start_ns) for name in self._names_of(pv))
 
     def _is_thinned(self, pv: str, start_ns: int) -> bool:
         cell_ns = self._view.sealed.first_ns(pv, Level.MINUTE) or self._view.sealed.first_ns(pv, Level.WAVE)
@@ -525,7 +533,7 @@ class ArchiveReader:
     def complete_since_ns(self, pv: str) -> int | None:
         """Return the time of the first sample of a PV of which older ones are gone; None where all are there."""
         self._view.refresh()
-        names = self._names().get(pv, (pv,))
+        names = self._names_of(pv)
         cells_ns, raws_ns = (
             [time_ns for name in names if (time_ns := self._view.sealed.first_ns(name, level)) is not None]
             for level in (Level.MINUTE, Level.RAW)
@@ -569,23 +577,10 @@ class ArchiveReader:
         return self._view.sealed
 
 
+def _around(start_ns: int, stop_ns: int, level: Level) -> tuple[int, int]:
+    width_ns = TIERS.get(level, 1)
+    return start_ns // width_ns * width_ns, -(-stop_ns // width_ns) * width_ns
+
+
 def _latest(groups: Iterable[RowGroup | None]) -> RowGroup | None:
     return max((group for group in groups if group), key=lambda group: group.stop_ns, default=None)
-
-
-def _check_numbers(record: PvRecord, found: Collection[ValueType]) -> None:
-    if NUMBERS.isdisjoint(found):
-        raise NoNumbersError(
-            f"{record.name} holds {record.value_type}, bins are made of numbers",
-            where=record.name,
-            do="read its samples: leave --bins out",
-        )
-
-
-def _check_stretch(pv: str, start_ns: int, stop_ns: int, n_bins: int) -> None:
-    if not 1 <= n_bins <= MOST_BINS:
-        raise NoNumbersError(f"{n_bins} bins", where=pv, do=f"ask for 1 to {MOST_BINS}")
-    if stop_ns <= start_ns:
-        raise NoNumbersError(
-            f"the stretch ends at {stop_ns} and begins at {start_ns}", where=pv, do="put its end behind its begin"
-        )

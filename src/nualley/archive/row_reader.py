@@ -101,8 +101,8 @@ def read_refused(view: ArchiveView, tail: LogTail, names: Sequence[str]) -> dict
     return found
 
 
-def gap_rows(pv: str, table: pa.Table, lost: Sequence[RowGroup]) -> list[ConnectionRow]:
-    """Say that a PV is unknown where its rows cannot be read: until its next sample."""
+def gap_rows(pv: str, table: pa.Table, lost: Sequence[RowGroup], links: Sequence[ConnectionRow]) -> list[ConnectionRow]:
+    """Say that a PV is unknown where its rows cannot be read: until its next sample, also when it came back before."""
     if not lost:
         return []
     times_ns = table["time_ns"].to_numpy()
@@ -111,6 +111,13 @@ def gap_rows(pv: str, table: pa.Table, lost: Sequence[RowGroup]) -> list[Connect
     for group in lost:
         rows.append(ConnectionRow(pv, group.start_ns, RowKind.GAP, group.start_ns, -1, ""))
         behind = times_ns[is_sample & (times_ns > group.stop_ns)]
+        until_ns = int(behind[0]) if behind.size else 2**62
+        # right behind each that came back meanwhile: by its number of receipt
+        rows += [
+            ConnectionRow(pv, row.time_ns, RowKind.GAP, row.time_ns, row.seq, "")
+            for row in links
+            if row.kind is RowKind.RECONNECT and group.start_ns <= row.time_ns < until_ns
+        ]
         if behind.size:
             rows.append(ConnectionRow(pv, int(behind[0]), RowKind.RECONNECT, int(behind[0]), -1, ""))
     return rows

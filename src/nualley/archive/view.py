@@ -1,6 +1,7 @@
 """What the files and the log say now: the index's snapshot and the tail of the log, following the writer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -14,6 +15,8 @@ from nualley.archive.ports import ColumnFiles, Generation, Index, LogReader
 from nualley.archive.registry import Registry
 from nualley.archive.tail import LogTail
 from nualley.core import Clock
+
+T = TypeVar("T")
 
 TRIES = 20
 """An answer is begun so often anew when files are sealed or replaced while it is made."""
@@ -44,7 +47,7 @@ class ArchiveView:
         self._directories = DirectoryCache()
         self.sealed = Snapshot((), {}, _no_directory, self._directories)
         self._tail = LogTail(Registry(), segment=-2, has_log=False)
-        self._damages: dict[str, str] = {}
+        self._damages: dict[tuple[str, int], str] = {}
         self._known_cells = CellCache()
 
     def refresh(self) -> LogTail:
@@ -103,15 +106,20 @@ class ArchiveView:
         FileNotFoundError
             Where it was replaced meanwhile.
         """
+        key = group.path, group.place.group_B
         try:
-            return self._files.read(group, columns)
+            table = self._files.read(group, columns)
         except SealedFileDamagedError as error:
-            self._damages[group.path] = f"{error.where}: {error.what}"
+            self._damages[key] = f"{error.where}: {error.what}"
+            return None
         except FileNotFoundError:
             if self.is_outdated():
                 raise
-            self._damages[group.path] = f"{group.path}: a sealed file is missing"
-        return None
+            self._damages[key] = f"{group.path}: a sealed file is missing"
+            return None
+        if columns is None:  # a backup was put in its place
+            self._damages.pop(key, None)
+        return table
 
     def cells(self, group: RowGroup) -> Cells | None:
         """Read a row group of a tier, or remember it; None where it is damaged.
@@ -133,7 +141,43 @@ class ArchiveView:
     @property
     def damages(self) -> list[str]:
         """What was found damaged or missing among the sealed files so far."""
-        return list(self._damages.values())
+        return list({path: what for (path, _), what in self._damages.items()}.values())
+
+    def damage_of(self, group: RowGroup) -> str | None:
+        """Return what was found damaged of a row group so far; None where nothing was, or is not any more.
+
+        Raises
+        ------
+        FileNotFoundError
+            Where it was replaced meanwhile.
+        """
+        key = group.path, group.place.group_B
+        if key in self._damages:
+            self.rows(group)
+        return self._damages.get(key)
+
+
+def unless_replaced(pv: str, look: Callable[[], T]) -> T:
+    """Return what a look at the files returns; it is begun anew where a file was replaced meanwhile.
+
+    Parameters
+    ----------
+    pv : str
+        Whom it is about.
+    look : callable
+        Raises FileNotFoundError where it met a file that is no longer there.
+
+    Raises
+    ------
+    ArchiveBusyError
+        Where that happens again and again.
+    """
+    for _ in range(TRIES):
+        try:
+            return look()
+        except FileNotFoundError:
+            continue
+    raise busy(pv)
 
 
 def busy(pv: str) -> ArchiveBusyError:

@@ -1,12 +1,12 @@
 """``/retrieval``: samples and names, as the Archiver Appliance's retrieval answers them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from fastapi import FastAPI, Request
 from starlette.responses import PlainTextResponse, Response
 
 from nualley import __version__
-from nualley.app.appliance import Appliance, check_form
+from nualley.app.appliance import Appliance, Stretch, check_form
 from nualley.app.appliance_reports import facts, type_info
 from nualley.archive import PvNotArchivedError
 from nualley.core import NualleyError, UsageError
@@ -45,7 +45,10 @@ def add_retrieval_routes(app: FastAPI, service: ApplianceService, site: Site) ->
         def answer(appliance: Appliance) -> Iterator[bytes]:
             return appliance.data(question_of(request.query_params, site.clock.now_ns(), posted), form)
 
-        return await service.stream(answer, _MEDIA.get(form, "application/json"))
+        def damaged(appliance: Appliance) -> Iterable[str]:
+            return appliance.damaged(question_of(request.query_params, site.clock.now_ns(), posted))
+
+        return await service.stream(answer, _MEDIA.get(form, "application/json"), damaged)
 
     @app.get("/retrieval/data/getData.{form}", summary="Samples, as an Archiver Appliance gives them")
     async def get_data(request: Request, form: str) -> Response:
@@ -70,7 +73,10 @@ def add_retrieval_routes(app: FastAPI, service: ApplianceService, site: Site) ->
             longest_ns = period_ns(query["searchPeriod"]) if query.get("searchPeriod") else None
         except NualleyError as error:
             return refusal(error)
-        return await service.ask(lambda appliance: appliance.at(names, time_ns, longest_ns))
+        return await service.ask(
+            lambda appliance: appliance.at(names, time_ns, longest_ns),
+            lambda appliance: appliance.damaged_files(names, [Stretch(time_ns, time_ns + 1)]),
+        )
 
     _add_names(app, service)
 

@@ -1,8 +1,8 @@
 """Questions of Archiver Appliance clients, answered in a thread; long answers part by part, in turn with others."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import structlog
 from fastapi import FastAPI
@@ -16,17 +16,22 @@ from nualley.archive import PvNotArchivedError
 from nualley.core import NualleyError, UsageError
 from nualley.web.answers import StrictJsonResponse, refused
 from nualley.web.daemon_thread import DaemonThread
+from nualley.web.damages import DamageLog, damage_headers
 from nualley.web.errors import NotAllowedError, TokensError
 from nualley.web.ports import Site
 
 MOST_DOWNLOADS = 16
 """So many long answers are under way at once; each holds a piece of the archive in memory."""
 
+AHEAD_B = 2**16
+"""So much of an answer is made before its header is sent [B]."""
+
 MOST_BODY_B = 2**20
 """A question that is posted has so many bytes at most [B]."""
 
 T = TypeVar("T")
 _Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[Response]])
+Damaged: TypeAlias = Callable[[Appliance], Iterable[str]]
 _log = structlog.get_logger()
 
 
@@ -47,17 +52,36 @@ class ApplianceService:
         self._thread = DaemonThread("nualley-web-appliance")
         self._appliance: Appliance | None = None
         self._n_downloads = 0
+        self._damages = DamageLog()
 
-    async def ask(self, question: Callable[[Appliance], object]) -> Response:
-        """Return an answer as JSON; what cannot be answered says why."""
+    async def ask(self, question: Callable[[Appliance], object], damaged: Damaged | None = None) -> Response:
+        """Return an answer as JSON; what cannot be answered says why.
+
+        Parameters
+        ----------
+        question : callable
+            Returns the answer.
+        damaged : callable, optional
+            Returns which damaged files it had to do without; a header names them.
+        """
         try:
-            return StrictJsonResponse(await self.do(question))
+            answer = StrictJsonResponse(await self.do(question))
+            if damaged is not None:
+                answer.headers.update(damage_headers(await self.do(damaged)))
         except NualleyError as error:
             return refusal(error)
+        return answer
 
     async def do(self, question: Callable[[Appliance], T]) -> T:
         """Put a question, and return what it returns, or raise what it raises."""
-        return await self._thread.do(lambda: question(self._opened()))
+        return await self._thread.do(partial(self._answer, question))
+
+    def _answer(self, question: Callable[[Appliance], T]) -> T:
+        appliance = self._opened()
+        try:
+            return question(appliance)
+        finally:
+            self._damages.tell(appliance.damages())
 
     def _opened(self) -> Appliance:
         if self._appliance is None:
@@ -65,8 +89,13 @@ class ApplianceService:
             self._appliance = Appliance(cast("RealSite", self._site))
         return self._appliance
 
-    async def stream(self, question: Callable[[Appliance], Iterator[bytes]], media_type: str) -> Response:
-        """Return an answer that is made while it is sent; what goes wrong with its first part says why.
+    async def stream(
+        self,
+        question: Callable[[Appliance], Iterator[bytes]],
+        media_type: str,
+        damaged: Damaged,
+    ) -> Response:
+        """Return an answer that is made while it is sent; what goes wrong with its first `AHEAD_B` says why.
 
         Parameters
         ----------
@@ -74,6 +103,9 @@ class ApplianceService:
             Returns the parts.
         media_type : str
             Of the answer.
+        damaged : callable
+            Returns which damaged files the answer had to do without. A header names those that were met in its first
+            `AHEAD_B`; of those behind, only the log tells.
         """
         if self._n_downloads >= MOST_DOWNLOADS:
             busy = StrictJsonResponse(
@@ -85,20 +117,31 @@ class ApplianceService:
         self._n_downloads += 1
         try:
             parts = await self.do(question)
-            first = await self._thread.do(partial(next, parts, None))
+            first = await self._ahead(parts)
+            headers = damage_headers(await self.do(damaged))
         except NualleyError as error:
             self._n_downloads -= 1
             return refusal(error)
         except BaseException:
             self._n_downloads -= 1
             raise
-        return _Download(self._rest(first, parts), self._ended, media_type)
+        return _Download(self._rest(first, parts), self._ended, media_type, headers)
+
+    async def _ahead(self, parts: Iterator[bytes]) -> bytes:
+        """Return the first parts, `AHEAD_B` or more of them, or all: what is wrong with them can still be said."""
+        first = bytearray()
+        while len(first) < AHEAD_B:
+            part = await self.do(lambda _: next(parts, None))
+            if part is None:
+                break
+            first += part
+        return bytes(first)
 
     async def _rest(self, part: bytes | None, parts: Iterator[bytes]) -> AsyncIterator[bytes]:
         while part is not None:
             yield part
             try:
-                part = await self._thread.do(partial(next, parts, None))
+                part = await self.do(lambda _: next(parts, None))
             except NualleyError as error:
                 # the client sees an answer that ends too early
                 _log.error("an answer was cut short", what=error.what, where=error.where)
@@ -115,8 +158,10 @@ class ApplianceService:
 class _Download(StreamingResponse):
     """A stream that says when it is over, also where nobody took it."""
 
-    def __init__(self, parts: AsyncIterator[bytes], ended: Callable[[], None], media_type: str) -> None:
-        super().__init__(parts, media_type=media_type)
+    def __init__(
+        self, parts: AsyncIterator[bytes], ended: Callable[[], None], media_type: str, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(parts, media_type=media_type, headers=headers)
         self._ended = ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,6 +13,7 @@ from nualley.archive import BIN_COLUMNS
 from nualley.core import NualleyError, UsageError, dump_json, parse_time_ns
 from nualley.web.answers import refused
 from nualley.web.daemon_thread import DaemonThread
+from nualley.web.damages import DamageLog
 from nualley.web.ports import Archive, Site
 
 MOST_ROWS = 200_000
@@ -36,6 +37,7 @@ class ArchiveService:
         self._site = site
         self._thread = DaemonThread("nualley-web-archive")
         self._reader: Archive | None = None
+        self._damages = DamageLog()
 
     async def ask(self, question: Question) -> Response:
         """Put a question to the archive, and return the answer; what cannot be answered says why, as JSON."""
@@ -48,6 +50,7 @@ class ArchiveService:
         if self._reader is None:
             self._reader = self._site.open_archive()
         found = question(self._reader)
+        self._damages.tell(self._reader.damages())
         try:  # columns of numbers, written by C; NaN and inf, which it refuses, are rare
             text = json.dumps(found, allow_nan=False, separators=(",", ":"))
         except ValueError:
@@ -79,9 +82,9 @@ def add_archive_routes(app: FastAPI, service: ArchiveService, site: Site) -> Non
     @app.get("/api/archive/bins", summary="A stretch of a PV's history in pieces: n, min, mean, max, mean over time")
     async def bins(pv: str, start: str = "-1h", stop: str = "now", n: int = 100, exact: bool = False) -> Response:
         def question(archive: Archive) -> Mapping[str, object]:
-            name = checked_name(pv)
-            table = archive.bins(name, *stretch_ns(start, stop), n, is_exact=exact)
-            return _columns(archive, name, table, BIN_COLUMNS)
+            name, stretch = checked_name(pv), stretch_ns(start, stop)
+            table = archive.bins(name, *stretch, n, is_exact=exact)
+            return _columns(archive, name, table, BIN_COLUMNS) | _damages(archive, name, stretch)
 
         return await service.ask(question)
 
@@ -96,7 +99,8 @@ def add_archive_routes(app: FastAPI, service: ArchiveService, site: Site) -> Non
                     where=name,
                     do=f"ask for bins, or for {MOST_ROWS} rows at most; nualley archive get writes more to a file",
                 )
-            return _columns(archive, name, archive.read(name, *stretch), _ROW_COLUMNS)
+            columns = _columns(archive, name, archive.read(name, *stretch), _ROW_COLUMNS)
+            return columns | _damages(archive, name, stretch)
 
         return await service.ask(question)
 
@@ -108,3 +112,7 @@ def _columns(archive: Archive, pv: str, table: Any, names: Sequence[str]) -> dic
         "unit": metadata.unit if metadata else "",
         "columns": {name: table[name].to_pylist() for name in names},
     }
+
+
+def _damages(archive: Archive, pv: str, stretch: tuple[int, int]) -> dict[str, object]:
+    return {"damages": list(archive.rot.files(pv, *stretch).values())}

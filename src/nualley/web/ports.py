@@ -14,8 +14,25 @@ from nualley.pv import Push, Subscriber
 from nualley.storage import DriveUsage
 
 
+class Rot(Protocol):
+    """What the damage that was met means for one PV."""
+
+    def files(self, pv: str, start_ns: int, stop_ns: int) -> Mapping[str, str]:
+        """Return the damaged files that an answer had to do without, and what is wrong with each."""
+        ...
+
+
 class Archive(Protocol):
     """The archive's reader, as far as the pages need it."""
+
+    @property
+    def rot(self) -> Rot:
+        """What the damage that was met means for a PV."""
+        ...
+
+    def damages(self) -> Sequence[str]:
+        """Return what was found damaged or missing among the sealed files so far."""
+        ...
 
     def account(self) -> Account:
         """Return how far it is synced."""

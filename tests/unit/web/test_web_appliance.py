@@ -335,6 +335,7 @@ async def test_before_anything_was_archived(site):
 
 async def test_what_goes_wrong_later_cuts_the_answer_short_and_makes_room(site, monkeypatch):
     monkeypatch.setattr(appliance_service, "MOST_DOWNLOADS", 1)
+    monkeypatch.setattr(appliance_service, "AHEAD_B", 1)
     monkeypatch.setattr(answers, "SLICE_ROWS", 10)
 
     def fail_late(_, part):

@@ -1,0 +1,112 @@
+"""A damaged sealed file is told by every answer that had to do without it, and once in the log."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from nualley.app.archive import open_archive_writer
+from nualley.app.site import Site
+from nualley.config import load
+from nualley.core import SECOND_NS, parse_time_ns
+from nualley.pv import Connection, Life, Sample, ValueType
+from nualley.web.damages import HEADER
+from tests.unit.web.fakes import FakeClock
+from tests.unit.web.test_web_appliance import browsing, strict
+from tests.web.bench import write_experiment
+
+BEGIN_NS = parse_time_ns("2026-01-01T00:00:00Z", 0)
+DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
+NOW_NS = parse_time_ns("2026-01-04T00:00:00Z", 0)
+EVER = "from=2026-01-01T00:00:00Z&to=2026-01-04T00:00:00Z"
+
+
+@pytest.fixture
+def site(tmp_path):
+    """Three days of two PVs; of P, the second is damaged."""
+    folder = write_experiment(tmp_path)
+    site = Site(load(folder, environ={"NUALLEY_STORE": str(tmp_path / "store")}), FakeClock(NOW_NS))
+    writer = open_archive_writer(site.archive_folder, clock=FakeClock(NOW_NS))
+    emit = writer.recorder.receive
+    for pv, value_type in (("P", ValueType.FLOAT64), ("Q", ValueType.INT64)):
+        emit(Connection(pv, True, "ioc", BEGIN_NS, BEGIN_NS, "ca"))
+        for hour in range(72):
+            time_ns = BEGIN_NS + (hour * 3600 + 60) * SECOND_NS
+            value = hour if value_type is ValueType.INT64 else float(hour)
+            emit(Sample(pv, time_ns, value, value_type, 0, 0, "ca", time_ns))
+    emit(Life("ioc", NOW_NS))
+    writer.recorder.commit()
+    writer.seal()
+    writer.close()
+    for path in damaged_paths(site):
+        path.write_bytes(b"PAR1" * 50)
+    return site
+
+
+def damaged_paths(site):
+    found = sorted(site.archive_folder.glob(f"day/{DAYS[1]}/float64-*.parquet"))
+    assert found
+    return found
+
+
+def named(site):
+    return [str(path.relative_to(site.archive_folder)) for path in damaged_paths(site)]
+
+
+async def test_rows_and_bins_name_the_file_and_the_log_does_once(site):
+    with capture_logs() as logs:
+        async with browsing(site) as client:
+            stretch = {"start": "2026-01-01T00:00:00Z", "stop": "2026-01-04T00:00:00Z"}
+            rows = strict(await client.get("/api/archive/rows", params={"pv": "P", **stretch}))
+            bins = [
+                strict(await client.get("/api/archive/bins", params={"pv": "P", "n": 3, **stretch})) for _ in range(2)
+            ]
+            whole = strict(await client.get("/api/archive/rows", params={"pv": "Q", **stretch}))
+            days = {"start": "2026-01-03T12:00:00Z", "stop": "2026-01-03T18:00:00Z"}
+            beside = strict(await client.get("/api/archive/rows", params={"pv": "P", **days}))
+    (path,) = named(site)
+    for found in (rows, *bins):
+        assert [path in damage for damage in found["damages"]] == [True]
+    assert (whole["damages"], beside["damages"]) == ([], [])
+    assert rows["columns"]["kind"].count("gap") == 1
+    assert bins[0]["columns"]["n"] == [24, 24, 24], "cells tell"
+    told = [entry for entry in logs if "sealed file is damaged" in entry["event"]]
+    assert [path in entry["what"] for entry in told] == [True]
+    assert told[0]["log_level"] == "error"
+
+
+@pytest.mark.parametrize("form", ["json", "qw", "raw", "csv", "txt"])
+async def test_answers_of_the_appliance_name_it_in_a_header(site, form):
+    with capture_logs() as logs:
+        async with browsing(site) as client:
+            broken = await client.get(f"/retrieval/data/getData.{form}?pv=P&{EVER}")
+            filled = await client.get(f"/retrieval/data/getData.{form}?pv=firstFill_3600(P)&{EVER}")
+            whole = await client.get(f"/retrieval/data/getData.{form}?pv=Q&{EVER}")
+    assert [answer.status_code for answer in (broken, filled, whole)] == [200] * 3
+    (path,) = named(site)
+    assert broken.headers[HEADER] == filled.headers[HEADER] == path
+    assert HEADER not in whole.headers
+    assert len([entry for entry in logs if "sealed file is damaged" in entry["event"]]) == 1
+
+
+async def test_a_moment_in_a_damaged_file_has_no_value(site):
+    async with browsing(site) as client:
+        asked = [
+            await client.post(f"/retrieval/data/getDataAtTime?at={day}T12:00:00Z", json=["P", "Q"]) for day in DAYS
+        ]
+    assert [sorted(strict(answer)) for answer in asked] == [["P", "Q"], ["Q"], ["P", "Q"]]
+    assert [answer.headers.get(HEADER) for answer in asked] == [None, named(site)[0], None]
+
+
+async def test_what_was_put_back_is_whole_and_told_again_when_it_breaks(site):
+    (path,) = damaged_paths(site)
+    (other,) = site.archive_folder.glob(f"day/{DAYS[2]}/float64-*.parquet")
+    broken, whole = path.read_bytes(), other.read_bytes()
+    question = f"/retrieval/data/getData.json?pv=P&{EVER}"
+    headers = []
+    with capture_logs() as logs:
+        async with browsing(site) as client:
+            for raw in (whole, broken, whole):
+                other.write_bytes(raw)
+                headers.append((await client.get(question)).headers[HEADER])
+    first, second = (str(each.relative_to(site.archive_folder)) for each in (path, other))
+    assert headers == [first, f"{first}, {second}", first]
+    assert len([entry for entry in logs if "sealed file is damaged" in entry["event"]]) == 2
