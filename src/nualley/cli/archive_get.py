@@ -18,6 +18,9 @@ from nualley.core import UsageError, format_time
 
 _COLUMNS = ("time_ns", "value", "severity", "status", "kind")
 _LOST = ("disconnect", "gap")
+_DIGITS = (0, 3, 6, 9)
+"""So many digits behind the second have the edges of bins: as many as they need."""
+
 _OPERATED = ("time_ns", "value", "severity", "status", "known")
 
 
@@ -185,13 +188,15 @@ def _show_bins(site: Site, pv: str, table: Any, output: HistoryOutput) -> None:
             columns = {name: shown[name].to_pylist() for name in BIN_COLUMNS}
             print_json({"pv": pv, "unit": unit_of(site, pv), "columns": columns})
     elif output.chosen == "text":
+        edges_ns = [*shown["start_ns"].to_pylist(), *shown["stop_ns"].to_pylist()[-1:]]
+        digits = next(digits for digits in _DIGITS if all(ns % 10 ** (9 - digits) == 0 for ns in edges_ns))
         with answer_to(output.out):
             print_table(
                 ("start (UTC)", "stop (UTC)", *BIN_COLUMNS[2:]),
                 [
                     [
-                        format_time(row["start_ns"], digits=0),
-                        format_time(row["stop_ns"], digits=0),
+                        format_time(row["start_ns"], digits=digits),
+                        format_time(row["stop_ns"], digits=digits),
                         *(_shown(row[name]) for name in BIN_COLUMNS[2:]),
                     ]
                     for row in shown.to_pylist()

@@ -219,3 +219,10 @@ def test_a_folder_that_is_not_there_is_said_before_anything_is_computed(store, r
     ):
         error = refused(*words, "--out", out)
         assert (error["what"], error["where"]) == (f"there is no folder {tmp_path / 'no'}", "--out")
+
+
+@pytest.mark.parametrize(("stop", "shown"), [("00:10:00Z", "00:03:20Z"), ("00:00:01Z", "00:00:00.333333333Z")])
+def test_edges_of_bins_are_shown_as_they_are(store, capsys, stop, shown):
+    day = STRETCH[1][: len("2026-11-01T")]
+    out = said(capsys, "get", "P", "--from", f"{day}00:00:00Z", "--to", f"{day}{stop}", "--bins", "3", "--exact").out
+    assert f"{day}{shown}" in out
