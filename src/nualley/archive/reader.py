@@ -152,6 +152,14 @@ class ArchiveReader:
         # under a name that nobody answered to yet nothing is known, and what was known before stays
         return max(registry.last_heard_ns(record) for record in self._records(registry, pv))
 
+    def _known_until_ns(self, pv: str) -> int:
+        """Return the same; of a PV that lives, whose next proof of life is on its way, behind now."""
+        registry, now_ns = self._view.refresh().registry, self._clock.now_ns()
+        alive_ns = self.alive_until_ns(pv)
+        is_connected = self._records(registry, pv)[-1].is_connected
+        end = open_end(is_connected=is_connected, alive_ns=alive_ns, now_ns=now_ns, is_running=True)
+        return max(alive_ns, now_ns + 1) if is_connected and end.known_ns >= now_ns else alive_ns
+
     # -------------------------------------------------------------- rows
     def read(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:
         """Read a PV's rows of a stretch of time.
@@ -269,7 +277,7 @@ class ArchiveReader:
         if not samples.num_rows:
             return ValueAt(pv, None, None, None, None, is_known=False)
         last = samples.slice(samples.num_rows - 1).drop_columns(["pv"]).to_pylist()[0]
-        is_known = not self._dark(pv, time_ns, time_ns + 1, around)
+        is_known = time_ns < self._known_until_ns(pv) and not dark(around) & IntervalSet.of(time_ns, time_ns + 1)
         value = record.shown(last["value"])
         return ValueAt(pv, last["time_ns"], value, last["severity"], last["status"], is_known=is_known)
 

@@ -9,6 +9,7 @@ import pytest
 
 from nualley.app.archive import open_archive_reader, open_importer
 from nualley.archive import bins
+from nualley.archive.decide import STALE_AFTER_S
 from nualley.archive.errors import NoNumbersError
 from nualley.archive.importing import ImportedRows
 from nualley.archive.models import Level
@@ -213,3 +214,27 @@ def test_exact_bins_have_all_samples_of_their_stretch_and_no_others(tmp_path, mo
     (row,) = reader.bins("P", *stretch, 1, is_exact=True).to_pylist()
     first, stop = numbers
     assert (row["n"], row["first"], row["last"]) == (stop - first, first, stop - 1)
+
+
+def test_what_a_living_pv_is_now_is_known_until_it_is_stale_or_gone(bench):
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0), bench.life())
+    bench.commit()
+    reader, heard_ns = bench.reader(), bench.clock.time_ns
+
+    def is_known(time_ns: int) -> bool:
+        return reader.at(["P"], time_ns)[0].is_known
+
+    bench.clock.advance(0.03)
+    assert [is_known(bench.clock.time_ns) for _ in range(3)] == [True] * 3
+    assert is_known(heard_ns)
+    assert not is_known(bench.clock.time_ns + 1), "nobody knows what is to come"
+    bench.clock.advance(STALE_AFTER_S)
+    assert not is_known(bench.clock.time_ns)
+    bench.emit(bench.life())
+    bench.commit()
+    assert is_known(bench.clock.time_ns)
+    bench.clock.advance(1)
+    bench.emit(bench.disconnect("P", bench.clock.time_ns))
+    bench.commit()
+    bench.clock.advance(1)
+    assert not is_known(bench.clock.time_ns)
