@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import structlog
 
 from nualley.archive.adapters.footers import footer_start, metadata_of_one, plan_footer
+from nualley.archive.adapters.group_digests import KEY, GroupDigests, is_as_written
 from nualley.archive.errors import SealedFileDamagedError
 from nualley.archive.layouts import Layout, from_lasting, layout, to_lasting
 from nualley.archive.models import Encoding, FooterPlace, Level, RowGroup, SealedFile
@@ -91,17 +92,19 @@ class ParquetFolder:
         try:
             with path.open("rb") as raw:
                 metadata = _metadata(raw, group.place)
+                if not is_as_written(raw, metadata):
+                    raise _damaged(path, "a row group has other bytes than were written")
             with pq.ParquetFile(path, metadata=metadata, page_checksum_verification=True) as file:
                 wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
                 table = file.read_row_group(0, columns=wanted).replace_schema_metadata(None)
                 table.validate(full=True)
                 table = table.slice(group.skip_rows, group.n_rows)
-        except FileNotFoundError:
+        except (FileNotFoundError, SealedFileDamagedError):
             raise
         # Arrow has no error of its own for a file that is not what its footer says
         except (pa.ArrowException, IndexError, ValueError, OSError) as error:
             raise _damaged(path, str(error).partition("\n")[0]) from error
-        # pages have checksums, the footer that says where they are has none
+        # row groups have digests, the footer that says where they are has none
         _check(path, table, group, is_whole=columns is None)
         return from_lasting(table, group.value_type) if group.level is Level.RAW and columns is None else table
 
@@ -218,6 +221,7 @@ class ParquetFileWriter:
         self._schema = look.schema.with_metadata({**metadata, b"nualley.level": level.encode()})
         self._found: list[tuple[str, _Extent, int, int]] = []
         self._group_rows: list[int] = []
+        self._digests = GroupDigests()
         try:
             self._writer = pq.ParquetWriter(
                 self._part,
@@ -271,7 +275,11 @@ class ParquetFileWriter:
                 first = last + 1
 
     def _write(self, group: pa.Table, found: list[tuple[str, "_Extent"]]) -> None:
+        if not self._group_rows:
+            self._digests.begin(self.size_B)
         self._writer.write_table(group, row_group_size=max(group.num_rows, 1))
+        with self._part.open("rb") as written:
+            self._digests.add(written)
         skip_rows = 0
         for pv, extent in found:
             self._found.append((pv, extent, len(self._group_rows), skip_rows))
@@ -280,6 +288,7 @@ class ParquetFileWriter:
 
     def finish(self) -> SealedFile:
         """Make the file durable, read it back, give it its name, and return what it holds."""
+        self._writer.add_key_value_metadata({KEY: self._digests.text()})
         self._writer.close()
         sha256 = _sync_and_digest(self._part)
         size_B = self._part.stat().st_size
