@@ -8,6 +8,7 @@ import time
 
 import aiomqtt
 import pytest
+from paho.mqtt import publish
 
 from nualley.app.site import open_site
 from nualley.cli.main import main
@@ -27,12 +28,20 @@ def archive(tmp_path, broker):
 "N" = { protocol = "mqtt", topic = "lab/n" }
 "STAMPED" = { protocol = "mqtt", topic = "lab/stamped", member = "n", time_member = "at", time_unit = "ns" }
 "TWICE" = { protocol = "computed", expression = "2 * N" }
+"PROBE" = { protocol = "mqtt", topic = "lab/probe" }
 """
     )
     with (folder / "experiment.toml").open("a") as file:
         file.write(f"\n[mqtt]\nport = {broker.port}\n")
     with ArchiveChild(folder) as running:
+        running.until(lambda: is_subscribed(running, broker.port))
         yield running
+
+
+def is_subscribed(archive, port):
+    """Publish something, and say whether something that was published is there: a broker keeps it for whom it knows."""
+    publish.single("lab/probe", "1", qos=1, port=port)
+    return bool(archive.values("PROBE"))
 
 
 class Device:
@@ -101,7 +110,6 @@ async def test_kills_of_the_archive_lose_and_double_nothing(archive, broker, see
 async def test_a_long_queue_that_a_kill_cuts_is_there_once(archive, broker):
     # a broker that is asked for a thousand under way may send all it has: what it sends again is as much
     n = 6000
-    await asyncio.sleep(1)  # its subscription stands
     await asyncio.to_thread(archive.kill)
     async with aiomqtt.Client("127.0.0.1", broker.port, timeout=30) as client:
         for first in range(0, n, 500):

@@ -36,6 +36,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.enable_socket]
 DATA = {"wave0.dat": os.urandom(2**20 + 17), "wave1.dat": b"", "sub/wave2.dat": os.urandom(5000)}
 SERVED = [kind for kind in KINDS if kind not in ("folder", "local")]
 TO = RemotePlace("nas", FOLDER)
+SEEN_S = 0.2  # servers look at their folders again after some milliseconds
 
 
 def world_of(folder: Path, there: There) -> World:
@@ -129,6 +130,7 @@ def test_damage_on_the_server_is_found(world: World, there: There) -> None:
     assert report.exit_code is ExitCode.NOT_INTACT, "rot does not come back"
     assert "wave0.dat" not in contents(world.destination)
     rotten.unlink()
+    time.sleep(SEEN_S)
     report = world.service.work(1)
     assert report.is_finished, report.problems
     finish(world, there)
@@ -138,6 +140,7 @@ def test_what_is_gone_at_the_server_is_sent_again(world: World, there: There) ->
     world.service.begin(world.source, TO)
     finish(world, there)
     (there.folder / FOLDER / "wave0.dat").unlink()
+    time.sleep(SEEN_S)
     verified = world.service.verify(1)
     assert [type(problem) for problem in verified.problems] == [CopyGone]
     finish(world, there)
@@ -158,6 +161,7 @@ def test_other_bytes_under_the_final_name_stay(world: World, there: There) -> No
     assert taken.read_bytes() == b"somebody's"
     assert world.states()["wave1.dat"] is CopyState.CATALOGUED, "it keeps no other from being copied"
     taken.unlink()
+    time.sleep(SEEN_S)
     finish(world, there)
 
 
@@ -195,6 +199,7 @@ def test_a_destination_that_appears_meanwhile_is_not_written_over(world: World, 
     assert [type(problem) for problem in report.problems] == [DestinationConflict]
     assert taken.read_bytes() == b"somebody's"
     taken.unlink()
+    time.sleep(SEEN_S)
     world.use(SomeRemotes(there.remote))
     finish(world, there)
 
