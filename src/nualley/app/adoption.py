@@ -2,15 +2,13 @@
 
 import os
 import re
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nualley import __version__
 from nualley.app.consistency import DarkFile, UnreadDirectory, check_consistency, owner_of
 from nualley.app.ingest import make_ingest, make_intake
-from nualley.app.provenance import configuration_digest
+from nualley.app.origins import origin_of
 from nualley.app.scanning import Told
 from nualley.app.site import Site
 from nualley.catalog import Run
@@ -24,7 +22,6 @@ from nualley.replicas import (
     Candidate,
     FoundFile,
     Machine,
-    Origin,
     Pace,
     Progress,
     ShouldStop,
@@ -254,7 +251,7 @@ def _make_adopter(site: Site, intake: Intake, runs: "_Runs") -> Adopter:
     return Adopter(
         site.catalog(),
         Machine(PosixFiles(), PosixTrees(), turns, SystemTimer()),
-        origin=Origin(f"nualley {__version__}", configuration_digest(site), socket.gethostname()),
+        origin=origin_of(site),
         clock=site.clock,
         summarise=_counting(intake),
         run_of=runs.run,

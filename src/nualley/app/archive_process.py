@@ -12,6 +12,7 @@ import structlog
 from nualley.app.archive import ArchiveWriter
 from nualley.app.errors import NotDrainedError
 from nualley.app.keeper import Keeper
+from nualley.app.stopping import pause
 from nualley.archive import ArchiveSettings, LastValue, LogWriteError
 from nualley.archive.service import Synced
 from nualley.core import SECOND_NS, Clock
@@ -119,7 +120,7 @@ class ArchiveProcess:
                 self._recorder.tick()
                 if await self._commit_or_log() and self._is_segment_full():
                     await self._seal()
-                await _pause(stop, self._settings.sync_interval_ms / 1000)
+                await pause(stop, self._settings.sync_interval_ms / 1000)
 
     async def _finish(self) -> None:
         self._recorder.flush()
@@ -268,8 +269,3 @@ async def _background(work: Callable[[], Coroutine[object, object, None]]) -> As
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)

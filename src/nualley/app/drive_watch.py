@@ -1,7 +1,6 @@
 """Three rhythms at which the worker looks at drives, beside ingest and never in its way."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
@@ -9,6 +8,7 @@ import structlog
 
 from nualley.app.scanning import quick_jobs, run_scans, scan_jobs, scans_of
 from nualley.app.site import Site
+from nualley.app.stopping import pause
 from nualley.core import SECOND_NS, NualleyError, reason
 from nualley.storage import DriveUsage, Scan, is_due, notes_of
 from nualley.storage.adapters.fill_files import FillFolder
@@ -129,8 +129,7 @@ async def _repeat(
     wait_s = first_s
     while not stop.is_set():
         if wait_s:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), wait_s)
+            await pause(stop, wait_s)
         if stop.is_set():
             return
         # ended with the process: a look under way must not keep it

@@ -1,13 +1,13 @@
 """Drop directories that opted in are purged by the worker, and every look is told."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
 from nualley.app.site import Site
+from nualley.app.stopping import pause
 from nualley.core import NualleyError, reason
 from nualley.replicas import PurgeReport
 from nualley.storage.adapters.priority import step_back
@@ -45,8 +45,7 @@ class PurgeRoutine:
             parts = await loop.run_in_executor(thread, lambda: Reclaim(self._site, stop.is_set))
             while not stop.is_set():
                 # who starts the product looks at it first
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._look_s)
+                await pause(stop, self._look_s)
                 if not stop.is_set():
                     await loop.run_in_executor(thread, self._look, parts.purger.look, stop.is_set)
 

@@ -1,7 +1,6 @@
 """Making room, wired: what could go, what goes by a plan, the trash, and what goes from drop directories by itself."""
 
 import os
-import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nualley import __version__
-from nualley.app.provenance import configuration_digest
+from nualley.app.origins import origin_of
 from nualley.app.scanning import drives_to_scan, scans_of
 from nualley.app.site import Site
 from nualley.core import escape_name, unescape_name
@@ -21,7 +19,6 @@ from nualley.replicas import (
     DropMachine,
     Ground,
     Judge,
-    Origin,
     Proposal,
     Proposer,
     Purger,
@@ -64,7 +61,7 @@ class Reclaim:
         self.folder = configuration.store / "trash"
         drives = RegisteredDrives(configuration.storage.to_drives(), PosixVolumes(), catalog)
         looks = PosixRemovalFiles()
-        origin = Origin(f"nualley {__version__}", configuration_digest(site), socket.gethostname())
+        origin = origin_of(site)
         rules = Rules(
             policy=configuration.replicas.policy,
             reclaim=configuration.replicas.reclaim,

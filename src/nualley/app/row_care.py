@@ -10,6 +10,7 @@ import structlog
 from nualley.app.errors import RoleTakenError
 from nualley.app.locks import hold_role
 from nualley.app.site import Site
+from nualley.app.stopping import pause
 from nualley.archive import ArchiveMissingError
 from nualley.core import DAY_NS, HOUR_NS, NualleyError, reason
 from nualley.exposure.row_keeper import Look, RowKeeper, RowsReport
@@ -100,8 +101,7 @@ class RowsRoutine:
         """
         while not stop.is_set():
             await asyncio.to_thread(self.look, stop.is_set)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), ROWS_EVERY_S)
+            await pause(stop, ROWS_EVERY_S)
 
     def look(self, should_stop: Callable[[], bool] = bool) -> RowsReport | None:
         """Make what is missing.

@@ -1,12 +1,12 @@
 """The part of the worker that keeps the average trace of each run, in a thread of its own beside the intake."""
 
 import asyncio
-import contextlib
 import threading
 
 import structlog
 
 from nualley.app.site import Site
+from nualley.app.stopping import pause
 from nualley.app.trace_rules import declared_rule
 from nualley.archive import ArchiveMissingError
 from nualley.core import NualleyError, reason
@@ -58,8 +58,7 @@ async def keep_run_traces(site: Site, stop: asyncio.Event) -> None:
             stopped.set()
         waiting.cancel()
         keeping = await look
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), KEEP_S)
+        await pause(stop, KEEP_S)
 
 
 def _look(site: Site, keeping: TraceKeeping | None, stopped: threading.Event) -> TraceKeeping | None:

@@ -1,22 +1,20 @@
 """Replicas that are read again: so many bytes of each drive, the longest unread first; by hand, or every night."""
 
 import asyncio
-import contextlib
-import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
-from nualley import __version__
-from nualley.app.provenance import configuration_digest
+from nualley.app.origins import origin_of
 from nualley.app.remotes import open_remotes
 from nualley.app.scanning import drives_to_scan
 from nualley.app.site import Site
+from nualley.app.stopping import pause
 from nualley.catalog import Activity
 from nualley.core import DAY_NS, Digests, NualleyError
-from nualley.replicas import Origin, Scrubbed, Scrubber, ScrubResult, TransferStopped, split_remote
+from nualley.replicas import Scrubbed, Scrubber, ScrubResult, TransferStopped, split_remote
 from nualley.storage import Progress, is_due
 from nualley.storage.adapters.posix import PosixFiles
 from nualley.storage.adapters.priority import step_back
@@ -68,7 +66,7 @@ def scrub_drives(
         site.catalog(),
         PosixFiles(),
         clock=site.clock,
-        origin=_origin(site),
+        origin=origin_of(site),
         is_there=lambda name: any(usage.is_mounted for usage in site.drive_usages() if usage.drive.name == name),
         should_stop=should_stop,
     )
@@ -113,16 +111,12 @@ def scrub_remote(
             site.catalog(),
             PosixFiles(),
             clock=site.clock,
-            origin=_origin(site),
+            origin=origin_of(site),
             is_there=lambda _: True,
             should_stop=should_stop,
             read=read,
         )
         yield from _scrub_one(site, scrubber, remote, budget_B=budget_B, repairs=False, told=told)
-
-
-def _origin(site: Site) -> Origin:
-    return Origin(f"nualley {__version__}", configuration_digest(site), socket.gethostname())
 
 
 def _scrub_one(
@@ -136,7 +130,7 @@ def _scrub_one(
         done_B += read_B
         told(name, done_B, size_B)
 
-    begun_ns, origin = site.clock.now_ns(), _origin(site)
+    begun_ns, origin = site.clock.now_ns(), origin_of(site)
     yield from scrubber.run(name, chosen, repairs=repairs, progress=count)
     site.catalog().add_activity(
         Activity(
@@ -172,8 +166,7 @@ class ScrubRoutine:
         with ThreadPoolExecutor(1, "nualley-scrub", initializer=step_back) as thread:
             while not stop.is_set():
                 # who starts the product looks at it first
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), LOOK_S)
+                await pause(stop, LOOK_S)
                 await asyncio.get_running_loop().run_in_executor(thread, self._scrub_due, stop.is_set)
 
     def _scrub_due(self, should_stop: Callable[[], bool]) -> None:

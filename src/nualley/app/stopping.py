@@ -194,6 +194,12 @@ def run_coroutine(main: Coroutine[object, object, _T]) -> _T:
     return asyncio.run(run())
 
 
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait so long [s], or until somebody asks for a stop."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
 def run_until_stopped(work: Callable[[asyncio.Event], Coroutine[object, object, None]]) -> ExitCode:
     """Run the work of a process that has no children until it is asked to stop.
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 
 from nualley.app.locks import role_state
-from nualley.app.stopping import Stop
+from nualley.app.stopping import Stop, pause
 from nualley.app.supervision import Restarts, is_hopeless
 from nualley.core import PARENT_PID, ExitCode, NualleyError, reason
 
@@ -132,7 +132,7 @@ class Supervisor:
                 return
             restarts = restarts.after_end(time.monotonic() - began_s)
             _log.warning("process ended, it is started again", process=role, exit_code=code, in_s=restarts.delay_s)
-            await self._pause(restarts.delay_s)
+            await pause(self._stopping, restarts.delay_s)
 
     async def _run_once(self, role: str) -> int | None:
         """Start a role and wait for its end; None where the machine could not start it, or it was to stop by then."""
@@ -167,7 +167,7 @@ class Supervisor:
                     do=f"{why.do}; then, beside this one: nualley up {role}",
                     still_run=others,
                 )
-            await self._pause(REMIND_S)
+            await pause(self._stopping, REMIND_S)
 
     async def _end(self, role: str) -> None:
         process = self._processes.get(role)
@@ -183,7 +183,3 @@ class Supervisor:
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), _LOOK_S)
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)

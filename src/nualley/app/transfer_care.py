@@ -1,7 +1,6 @@
 """Transfers that are left to the worker: gone on with until they are finished, whatever comes between."""
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from nualley.app.site import Site
+from nualley.app.stopping import pause
 from nualley.app.transfers import open_transfers
 from nualley.catalog import Transfer
 from nualley.core import SECOND_NS, NualleyError
@@ -57,8 +57,7 @@ class TransferRoutine:
         """
         with ThreadPoolExecutor(_MOST_AT_ONCE, "nualley-transfer", initializer=step_back) as threads:
             while not stop.is_set():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), LOOK_S)
+                await pause(stop, LOOK_S)
                 for transfer in await asyncio.to_thread(self.due) if not stop.is_set() else ():
                     self._working[transfer.transfer_id] = threads.submit(self._work, transfer, stop.is_set)
 

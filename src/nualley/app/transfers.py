@@ -1,7 +1,6 @@
 """Transfers, wired: what is meant by words, and several at work side by side until they are done or stopped."""
 
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from nualley import __version__
-from nualley.app.provenance import configuration_digest
+from nualley.app.origins import origin_of
 from nualley.app.remotes import open_remotes
 from nualley.app.site import Site
 from nualley.catalog import Run, RunNotFound
@@ -20,7 +18,6 @@ from nualley.replicas import (
     HeldFile,
     Machine,
     NothingToCopy,
-    Origin,
     Placer,
     Progress,
     RemotePlace,
@@ -57,7 +54,7 @@ def open_transfers(site: Site) -> Iterator[TransferService]:
             site.catalog(),
             Machine(PosixFiles(), PosixTrees(), turns, SystemTimer(), remotes),
             drives=_drives(site),
-            origin=Origin(f"nualley {__version__}", configuration_digest(site), socket.gethostname()),
+            origin=origin_of(site),
             clock=site.clock,
         )
 

@@ -1,7 +1,6 @@
 """The process that takes in what DAQs drop, looks at the drives, copies, and keeps rows of the beam and traces."""
 
 import asyncio
-import contextlib
 
 import structlog
 
@@ -13,6 +12,7 @@ from nualley.app.row_care import RowsRoutine
 from nualley.app.run_traces import keep_run_traces
 from nualley.app.scrub import ScrubRoutine
 from nualley.app.site import Site
+from nualley.app.stopping import pause
 from nualley.app.transfer_care import TransferRoutine
 from nualley.core import SECOND_NS, NualleyError
 from nualley.ingest import PollReport, Watcher
@@ -71,8 +71,7 @@ class Worker:
                 watcher = await asyncio.to_thread(make_watcher, self._site)
             await self._poll(watcher, stop)
             await self._back_up()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._site.configuration.ingest.poll_s)
+            await pause(stop, self._site.configuration.ingest.poll_s)
 
     def _has_archive(self) -> bool:
         return (self._site.archive_folder / "index.sqlite").is_file()

@@ -58,10 +58,10 @@ def test_a_file_of_an_older_nualley_has_no_digests_and_is_read(tmp_path):
 
 @pytest.mark.parametrize("n_groups", [1, 2, 7])
 def test_each_row_group_is_found_by_where_it_begins(tmp_path, n_groups):
-    path, digests = tmp_path / "some.parquet", GroupDigests()
+    path = tmp_path / "some.parquet"
     parts = [pa.table({"a": np.arange(part, part + 50)}) for part in range(n_groups)]
     with pq.ParquetWriter(path, parts[0].schema) as writer, path.open("rb") as file:
-        digests.begin(os.fstat(file.fileno()).st_size)
+        digests = GroupDigests(os.fstat(file.fileno()).st_size)
         for part in parts:
             writer.write_table(part)
             digests.add(file)

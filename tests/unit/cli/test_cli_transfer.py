@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,7 @@ def test_ctrl_c_stops_all_of_them_where_they_can_be_taken_up() -> None:
     def work(number: int, *, should_stop, **_: object) -> int:
         if number == 1:
             assert is_second_there.wait(60)
+            time.sleep(0.3)  # who started both waits for them by now, and is no longer starting the second one
             os.kill(os.getpid(), signal.SIGINT)
         is_second_there.set()
         while not should_stop():

@@ -221,7 +221,6 @@ class ParquetFileWriter:
         self._schema = look.schema.with_metadata({**metadata, b"nualley.level": level.encode()})
         self._found: list[tuple[str, _Extent, int, int]] = []
         self._group_rows: list[int] = []
-        self._digests = GroupDigests()
         try:
             self._writer = pq.ParquetWriter(
                 self._part,
@@ -235,6 +234,7 @@ class ParquetFileWriter:
         except OSError:
             self._part.unlink(missing_ok=True)
             raise
+        self._digests = GroupDigests(self.size_B)
 
     def __enter__(self) -> Self:
         return self
@@ -275,8 +275,6 @@ class ParquetFileWriter:
                 first = last + 1
 
     def _write(self, group: pa.Table, found: list[tuple[str, "_Extent"]]) -> None:
-        if not self._group_rows:
-            self._digests.begin(self.size_B)
         self._writer.write_table(group, row_group_size=max(group.num_rows, 1))
         with self._part.open("rb") as written:
             self._digests.add(written)

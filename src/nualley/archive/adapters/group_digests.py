@@ -18,14 +18,16 @@ _RECORD = 2 * _PLACE + 16
 
 
 class GroupDigests:
-    """Digests of the row groups of a file that is being written."""
+    """Digests of the row groups of a file that is being written.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    start_B : int
+        Where the first one begins [B].
+    """
+
+    def __init__(self, start_B: int) -> None:
         self._records: list[str] = []
-        self._stop_B = 0
-
-    def begin(self, start_B: int) -> None:
-        """Take in where the first row group begins [B]."""
         self._stop_B = start_B
 
     def add(self, file: IO[bytes]) -> None:
