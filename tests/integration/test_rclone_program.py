@@ -156,7 +156,22 @@ time.sleep(60)
 """
 
 
-def test_it_ends_when_this_process_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_starts_where_the_folder_for_temporary_files_is_too_long_a_path_for_a_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("a-job-of-the-batch-system-" * 4)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    daemon = RcloneDaemon(lambda: RCLONE)
+    daemon.call("rc/noop", {})
+    daemon.close()
+    assert list(deep.iterdir()) == []
+
+
+def test_it_ends_when_this_process_is_killed(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    place = tempfile.TemporaryDirectory(dir="/tmp")  # a short path: its sockets stand in it
+    request.addfinalizer(place.cleanup)
+    tmp_path = Path(place.name)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     environ = {**os.environ, "TMPDIR": str(tmp_path)}
     words = [sys.executable, "-c", CHILD, RCLONE]

@@ -7,13 +7,9 @@ from pathlib import Path
 
 import xxhash
 
-from nualley.core import ConfigurationError
-
-LONGEST_SOCKET_B = 107
-"""A socket's path has at most so many bytes, whatever the file system allows (sun_path, less its closing zero)."""
+from nualley.core import ConfigurationError, socket_base
 
 _MODE = 0o700
-_SHORT = Path("/tmp")  # noqa: S108  # our folder in it is checked to be ours
 
 
 def bus_path(store: Path) -> Path:
@@ -26,9 +22,8 @@ def bus_path(store: Path) -> Path:
         machine's folder for temporary files, readable by this user alone; in ``/tmp`` where that is too long a path.
     """
     name = f"{xxhash.xxh3_64_hexdigest(os.fsencode(store.resolve()))}.bus"
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    path = base / f"nualley-{os.getuid()}" / name
-    return path if len(os.fsencode(path)) <= LONGEST_SOCKET_B else _SHORT / path.parent.name / name
+    rest = f"nualley-{os.getuid()}/{name}"
+    return socket_base(Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()), rest) / rest
 
 
 def bus_endpoint(store: Path) -> str:

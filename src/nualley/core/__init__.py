@@ -14,7 +14,7 @@ from nualley.core.errors import (
     refused_value,
 )
 from nualley.core.events import Event
-from nualley.core.files import free_B, make_folders, replacing, sync_folder, try_lock
+from nualley.core.files import LONGEST_SOCKET_B, free_B, make_folders, replacing, socket_base, sync_folder, try_lock
 from nualley.core.identifiers import DetectorId, RunId, escape_name, make_run_id, split_run_id, unescape_name
 from nualley.core.intervals import Interval, IntervalSet
 from nualley.core.processes import PARENT_PID, end_with_parent
@@ -35,6 +35,7 @@ from nualley.core.time import (
 __all__ = [
     "DAY_NS",
     "HOUR_NS",
+    "LONGEST_SOCKET_B",
     "MINUTE_NS",
     "PARENT_PID",
     "SECOND_NS",
@@ -75,6 +76,7 @@ __all__ = [
     "reason",
     "refused_value",
     "replacing",
+    "socket_base",
     "split_run_id",
     "strict_text",
     "sync_folder",

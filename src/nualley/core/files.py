@@ -6,6 +6,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LONGEST_SOCKET_B = 107
+"""A socket's path has at most so many bytes, whatever the file system allows (``sun_path``, less its closing zero)."""
+
+_SHORT = Path("/tmp")  # noqa: S108  # who makes a folder in it sees to it that it is its own
+
+
+def socket_base(folder: Path, rest: str) -> Path:
+    """Return where a socket is to stand: in a folder, or in ``/tmp`` where that is too long a path for a socket.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it should stand.
+    rest : str
+        The path of the socket below it.
+
+    Examples
+    --------
+    >>> socket_base(Path("/run/user/1000"), "live.bus").as_posix()
+    '/run/user/1000'
+    >>> socket_base(Path("/scratch", "deep" * 30), "live.bus").as_posix()
+    '/tmp'
+    """
+    return folder if len(os.fsencode(folder / rest)) <= LONGEST_SOCKET_B else _SHORT
+
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable.

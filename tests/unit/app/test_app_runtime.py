@@ -9,15 +9,15 @@ from structlog.testing import capture_logs
 
 from nualley.app import runtime
 from nualley.app.roles import SilentPublisher, open_publisher
-from nualley.app.runtime import LONGEST_SOCKET_B, bus_endpoint
-from nualley.core import ConfigurationError
+from nualley.app.runtime import bus_endpoint
+from nualley.core import LONGEST_SOCKET_B, ConfigurationError
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     short = tmp_path / "s"
     short.mkdir()
-    monkeypatch.setattr(runtime, "_SHORT", short)
+    monkeypatch.setattr("nualley.core.files._SHORT", short)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     return tmp_path
 

@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nualley.core import socket_base
 from nualley.replicas.adapters.rclone_refusals import error_of
 from nualley.replicas.errors import RemoteNotSetUp, RemoteUnreachable
 
-_FOLDER = "nualley-rclone-"
+_FOLDER, _SOCKET = "nualley-rclone-", "rc.sock"
+_RANDOM = 8  # letters that mkdtemp adds
 _START_S = 30.0
 _CALL_S = 300.0
 _FIRST_LOOK_S, _LOOK_S = 0.002, 0.1
@@ -112,15 +114,17 @@ class RcloneDaemon:
 
     def _start(self) -> None:
         program = self._find()
-        _sweep(Path(tempfile.gettempdir()))
-        folder = self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))  # for this user alone
+        prefix = f"{_FOLDER}{os.getpid()}-"
+        base = socket_base(Path(tempfile.gettempdir()), f"{prefix}{'x' * _RANDOM}/{_SOCKET}")
+        _sweep(base)
+        folder = self._folder = Path(tempfile.mkdtemp(prefix=prefix, dir=base))  # for this user alone
         user, password = secrets.token_hex(16), secrets.token_hex(32)
         self._login = base64.b64encode(f"{user}:{password}".encode()).decode()
         # in the environment: a command line can be read by anybody
         environ = {**os.environ, "RCLONE_RC_USER": user, "RCLONE_RC_PASS": password}
         if self._config is not None:
             environ["RCLONE_CONFIG"] = os.fspath(self._config)
-        words = [os.fspath(program), "rcd", "--rc-addr", f"unix://{folder / 'rc.sock'}", "--rc-serve", *_FLAGS]
+        words = [os.fspath(program), "rcd", "--rc-addr", f"unix://{folder / _SOCKET}", "--rc-serve", *_FLAGS]
         started = threading.Event()
 
         def keep() -> None:  # its thread lives as long as the process: see _SHIM
@@ -167,7 +171,7 @@ class RcloneDaemon:
 
     # ------------------------------------------------------------ calls
     def _connection(self, folder: Path, timeout_s: float) -> _UnixConnection:
-        return _UnixConnection(os.fspath(folder / "rc.sock"), timeout_s)
+        return _UnixConnection(os.fspath(folder / _SOCKET), timeout_s)
 
     def _request(
         self, folder: Path, method: str, parameters: Mapping[str, Any], timeout_s: float
