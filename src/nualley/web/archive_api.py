@@ -1,10 +1,11 @@
 """The archive over HTTP: rows and bins of a PV, as ``nualley archive get --json`` gives them."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
+import pydantic_core
 from fastapi import FastAPI
 from starlette.responses import Response
 
@@ -19,6 +20,7 @@ from nualley.web.ports import Archive, Site
 MOST_ROWS = 200_000
 """An answer over HTTP has so many rows at most; for more there are bins and files."""
 
+_NUL = rb"\u0000"
 _ROW_COLUMNS = ("time_ns", "value", "severity", "status", "kind")
 
 Question = Callable[[Archive], Mapping[str, object]]
@@ -51,11 +53,7 @@ class ArchiveService:
             self._reader = self._site.open_archive()
         found = question(self._reader)
         self._damages.tell(self._reader.damages())
-        try:  # columns of numbers, written by C; NaN and inf, which it refuses, are rare
-            text = json.dumps(found, allow_nan=False, separators=(",", ":"))
-        except ValueError:
-            text = dump_json(found)
-        return Response(text, media_type="application/json")
+        return Response(_written(found), media_type="application/json")
 
     def stop(self) -> None:
         """End the thread."""
@@ -105,12 +103,28 @@ def add_archive_routes(app: FastAPI, service: ArchiveService, site: Site) -> Non
         return await service.ask(question)
 
 
+def _written(found: Mapping[str, object]) -> bytes:
+    """Return the text of an answer in strict JSON, written by Rust: columns of numbers are most of it."""
+    try:
+        text = pydantic_core.to_json(found, inf_nan_mode="null")
+    except ValueError:  # text that is not UTF-8, which is rare
+        return dump_json(found).encode()
+    return dump_json(found).encode() if _NUL in text else text
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    # a null of a float is a NaN in NumPy, and a null again in JSON
+    is_plain = pa.types.is_floating(column.type) or (pa.types.is_integer(column.type) and not column.null_count)
+    found: list[Any] = column.to_numpy().tolist() if is_plain else column.to_pylist()
+    return found
+
+
 def _columns(archive: Archive, pv: str, table: Any, names: Sequence[str]) -> dict[str, object]:
     metadata = archive.record(pv).metadata
     return {
         "pv": pv,
         "unit": metadata.unit if metadata else "",
-        "columns": {name: table[name].to_pylist() for name in names},
+        "columns": {name: _values(table[name]) for name in names},
     }
 
 

@@ -31,6 +31,9 @@ def site(configuration, tmp_path):
         emit(Life("ioc", time_ns))
     emit(Connection("W", True, "ioc", BEGIN_NS, BEGIN_NS, "ca"))
     emit(Sample("W", BEGIN_NS, "open", ValueType.STRING, 0, 0, "ca", BEGIN_NS))
+    emit(Connection("N", True, "ioc", BEGIN_NS, BEGIN_NS, "ca"))
+    emit(Sample("N", BEGIN_NS + 1, 2**53 + 1, ValueType.INT64, 0, 0, "ca", BEGIN_NS))
+    emit(Sample("W", BEGIN_NS + SECOND_NS, "a\0b", ValueType.STRING, 0, 0, "ca", BEGIN_NS))
     writer.close()
     return FakeSite(configuration, opened_part=open_archive_reader(tmp_path))
 
@@ -67,6 +70,20 @@ async def test_rows_are_strict_json_with_nan_and_inf(site):
         answer = await client.get("/api/archive/rows", params={"pv": "P", **STRETCH})
     values = strict(answer)["columns"]["value"]
     assert [value for value in values if value is not None] == [0.0, 1.0, 2.0, 5.0, 6.0, 7.0, 8.0, 9.0]
+
+
+async def test_whole_numbers_are_exact_and_text_has_no_nul(site):
+    async with browsing(site) as client:
+        numbers = await client.get("/api/archive/rows", params={"pv": "N", **STRETCH})
+        text = await client.get("/api/archive/rows", params={"pv": "W", **STRETCH})
+    columns = strict(numbers)["columns"]
+    assert [value for value in columns["value"] if value is not None] == [2**53 + 1]
+    assert BEGIN_NS + 1 in columns["time_ns"]
+    assert [value for value in strict(text)["columns"]["value"] if value] == ["open", "a\\x00b"]
+
+
+def test_what_is_no_utf8_is_written_as_everywhere():
+    assert json.loads(archive_api._written({"unit": "\udcb0C"})) == {"unit": "\\xb0C"}
 
 
 @pytest.mark.parametrize(
