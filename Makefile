@@ -79,7 +79,7 @@ system: | $(STAMPS)/venv
 
 .PHONY: soak
 soak: install system  ## the fault tests in full numbers; the table lands in docs/reference/soak.md
-	NUALLEY_SOAK=1 $(BIN)/pytest -m fault --timeout=3600 $(PYTEST_ARGS)
+	NUALLEY_SOAK=1 $(BIN)/pytest -m fault -n $(WORKERS) --dist loadgroup --timeout=3600 $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: install  ## ruff, format, import floors, spelling

@@ -101,7 +101,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in terminalreporter.getreports(outcome):
             if report.when == "call":
                 found = dict(report.user_properties)
-                name = report.nodeid.partition("tests/")[2] or report.nodeid
+                name = (report.nodeid.partition("tests/")[2] or report.nodeid).partition("@")[0]  # xdist adds its group
                 rows.append(f"| `{name}` | {outcome} | {report.duration:.1f} | {found.get('seed', '')} |")
     if rows:
         date = datetime.now(tz=UTC).strftime("%Y-%m-%d")
