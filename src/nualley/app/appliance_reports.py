@@ -66,7 +66,7 @@ class Facts:
     @property
     def is_connected(self) -> bool:
         """Whether its IOC is connected."""
-        return self.is_silent or (self.last is not None and self.last.state is PvState.CONNECTED)
+        return self.is_silent or (self.last is not None and self.last.state.is_connected)
 
     @property
     def last_event(self) -> str:
@@ -131,6 +131,9 @@ def status(found: Facts) -> Row:
     row |= {"appliance": INSTANCE, "lastRotateLogs": _NEVER}
     if found.is_paused:
         return row | {"status": "Paused"}
+    if found.last is not None and found.last.reason:
+        # beside what an appliance says: it throws such samples away, and counts them
+        row["lastEventQuarantined"] = found.last.reason
     return row | {
         "status": "Being archived",
         "connectionState": str(found.is_connected).lower(),
@@ -205,6 +208,8 @@ def details(found: Facts, appliance: Appliance) -> list[Row]:
         {"name": "Is this PV currently connected?", "value": "yes" if found.is_connected else "no", "source": "pv"},
         {"name": "When did we receive the last event?", "value": found.last_event, "source": "pv"},
     ]
+    if found.last is not None and found.last.reason:
+        rows.append({"name": "Why is what came last quarantined?", "value": found.last.reason, "source": "pv"})
     if ledger is not None:
         counts = {
             "How many events so far?": ledger.received,

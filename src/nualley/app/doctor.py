@@ -6,7 +6,7 @@ import platform
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nualley import __version__
@@ -30,6 +30,7 @@ _LIBRARIES = (
 _OPTIONAL = {"softioc": "nualley demo needs it: pip install 'nualley[demo]'"}
 _MIN_FREE_FRACTION = 0.03
 _N_SHOWN = 5
+_REFUSED = frozenset({PvState.QUARANTINED, PvState.UNREADABLE})
 
 
 def examine_machine() -> Iterator[CheckResult]:
@@ -160,15 +161,26 @@ def _pvs(site: Site) -> list[CheckResult]:
     if not role_state(site.configuration.store, "archive").is_held:
         return []  # nobody listens: how PVs stand says nothing
     expected = [value for value in values if value.state.is_expected]
-    wrong = sorted(f"{value.pv} {value.state}" for value in expected if value.state != PvState.CONNECTED)
+    refused = sorted(f"{value.pv} ({value.why})" for value in expected if value.state in _REFUSED)
+    wrong = sorted(f"{value.pv} {value.state}" for value in expected if not value.state.is_connected)
     n_by_state = Counter(str(value.state) for value in values if not value.state.is_expected)
     beside = "".join(f", {n} {state}" for state, n in sorted(n_by_state.items()))
-    if not wrong:
-        return [CheckResult("archive.pvs", CheckState.OK, f"all {len(expected)} are connected{beside}")]
-    others = f" and {len(wrong) - _N_SHOWN} more" if len(wrong) > _N_SHOWN else ""
-    detail = f"{len(wrong)} of {len(expected)} are not connected: {', '.join(wrong[:_N_SHOWN])}{others}{beside}"
-    do = "look whether their IOC or broker runs, and whether [epics], [mqtt] and the names in pvs/*.toml are right"
-    return [CheckResult("archive.pvs", CheckState.WARNING, detail, do)]
+    if wrong:
+        detail = f"{len(wrong)} of {len(expected)} are not connected: {_first(wrong)}{beside}"
+        do = "look whether their IOC or broker runs, and whether [epics], [mqtt] and the names in pvs/*.toml are right"
+        found = [CheckResult("archive.pvs", CheckState.WARNING, detail, do)]
+    else:
+        found = [CheckResult("archive.pvs", CheckState.OK, f"all {len(expected)} are connected{beside}")]
+    if refused:
+        detail = f"what came last is quarantined, and their value not known: {_first(refused)}"
+        do = "nualley archive quarantine PV shows it; a stamp that is wrong is of the clock of its IOC or device"
+        found.append(CheckResult("archive.quarantine", CheckState.WARNING, detail, do))
+    return found
+
+
+def _first(words: Sequence[str]) -> str:
+    more = f" and {len(words) - _N_SHOWN} more" if len(words) > _N_SHOWN else ""
+    return f"{', '.join(words[:_N_SHOWN])}{more}"
 
 
 def _backups(site: Site) -> list[CheckResult]:

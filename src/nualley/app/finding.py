@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from nualley.app.site import Site
-from nualley.archive import ArchiveMissingError, PvNotArchivedError, PvState
+from nualley.archive import ArchiveMissingError, PvNotArchivedError
 
 SEARCH_S = 2.0
 """An IOC that is there answers within so long [s]."""
@@ -55,4 +55,4 @@ def _is_connected(site: Site, pv: str) -> bool:
         (last,) = site.last_values([pv])
     except (ArchiveMissingError, PvNotArchivedError):  # its first commit comes in a moment
         return False
-    return last.state is PvState.CONNECTED
+    return last.state.is_connected

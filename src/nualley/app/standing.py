@@ -33,7 +33,7 @@ def planned(last: LastValue, plan: Plan) -> LastValue:
 
     is_archived = plan.policy(last.pv) is not None
     state = planned_state(last, is_archived=is_archived, is_paused=plan.is_paused(last.pv))
-    return last if state is last.state else replace(last, state=state)
+    return last if state is last.state else replace(last, state=state, reason="")
 
 
 class Standing:

@@ -28,7 +28,9 @@ class Note:
     iocs : mapping of int to str
         PV code -> the IOC it was found on.
     silent : tuple of int
-        Receipt numbers of those gap rows that are of PVs which stay connected.
+        Receipt numbers of those gap rows that are of PVs which stay connected and gave no sample for too long.
+    refused : mapping of int to str
+        Receipt numbers of those gap rows that are of PVs which stay connected and of which a sample was refused: why.
     is_start : bool
         Whether it is the first one of a process, to which nothing is connected yet.
     """
@@ -40,6 +42,7 @@ class Note:
     last_heard: Mapping[str, int] = field(default_factory=dict)
     iocs: Mapping[int, str] = field(default_factory=dict)
     silent: tuple[int, ...] = ()
+    refused: Mapping[int, str] = field(default_factory=dict)
     is_start: bool = False
 
 

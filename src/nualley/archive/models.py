@@ -25,7 +25,8 @@ class PvState(StrEnum):
     DISCONNECTED = "disconnected"
     NEVER_CONNECTED = "never-connected"
     STALE = "stale"
-    UNREADABLE = "unreadable"  # what came last could not be read
+    QUARANTINED = "quarantined"  # connected, and what came last was kept aside
+    UNREADABLE = "unreadable"  # the same: it could not be read
     # nobody expects these to be connected
     PAUSED = "paused"
     REMOVED = "removed"
@@ -35,6 +36,11 @@ class PvState(StrEnum):
     def is_expected(self) -> bool:
         """Whether a PV that stands so ought to be connected."""
         return self not in {PvState.PAUSED, PvState.REMOVED, PvState.IMPORTED}
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a PV that stands so is connected, whatever its last value is worth."""
+        return self in {PvState.CONNECTED, PvState.QUARANTINED, PvState.UNREADABLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,25 @@ class LastSample:
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """That a sample of a PV was quarantined, and none was taken since.
+
+    Parameters
+    ----------
+    seq : int
+        Receipt number of the sample, or of the gap row that tells of it.
+    reason : str
+        Why it was quarantined.
+    has_gap : bool
+        Whether a gap row tells of it: the PV is connected all the same.
+    """
+
+    seq: int
+    reason: str
+    has_gap: bool
+
+
 @dataclass(slots=True)
 class PvRecord:
     """One PV, as the log tells it up to some commit.
@@ -114,9 +139,8 @@ class PvRecord:
         Its name.
     in_doubt_since_ns : int or None
         Since when its value is unknown because commits are lost [ns since 1970 UTC]; None where it is not.
-    unreadable_seq, linked_seq : int
-        Receipt numbers of what last could not be read, and of the last change of the connection, since the last sealed
-        segment; -1 where there is none.
+    linked_seq : int
+        Receipt number of the last change of the connection, since the last sealed segment; -1 where there is none.
     synced_seq : int
         Receipt number of its last durable row: a sample, a quarantined one, or a change of the connection; -1 where
         there is none.
@@ -126,6 +150,9 @@ class PvRecord:
         The sample of it that was quarantined last.
     refused_seq : int
         Its receipt number, since the last sealed segment; -1 where there is none.
+    refusal : Refusal or None
+        Why its last value holds no longer, or why it never had one, since a sample was quarantined; what came behind it
+        by its receipt number counts.
     """
 
     code: int
@@ -142,12 +169,12 @@ class PvRecord:
     n_stored: int = 0
     n_quarantined: int = 0
     n_gaps: int = 0
-    unreadable_seq: int = -1
     linked_seq: int = -1
     synced_seq: int = -1
     is_silent: bool = False
     refused: Tail | None = None
     refused_seq: int = -1
+    refusal: Refusal | None = None
     filtered: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -197,6 +224,8 @@ class LastValue:
         Whether it is live, and whether it is to be.
     last_heard_ns : int
         Last proof of life of its IOC [ns since 1970 UTC]; 0 where there is none.
+    reason : str
+        Why what came last was quarantined; empty where it was not. The value is then that from before.
     """
 
     pv: str
@@ -208,6 +237,17 @@ class LastValue:
     age_s: float | None
     state: PvState
     last_heard_ns: int
+    reason: str = ""
+
+    @property
+    def why(self) -> str:
+        """The reason, without the word that the state says already."""
+        return self.reason.removeprefix(f"{self.state}: ")
+
+    @property
+    def standing(self) -> str:
+        """How it stands, in words: ``quarantined (future)``."""
+        return f"{self.state} ({self.why})" if self.why else str(self.state)
 
 
 @dataclass(frozen=True, slots=True)

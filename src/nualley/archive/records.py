@@ -79,7 +79,7 @@ def last_value(registry: Registry, records: Sequence[PvRecord], now_ns: int) -> 
     if present.time_ns is not None or earlier is None:
         return present
     before = registry.last_value(earlier, now_ns)
-    return replace(before, pv=present.pv, state=present.state)
+    return replace(before, pv=present.pv, state=present.state, reason=present.reason)
 
 
 def summarise(registry: Registry, records: Sequence[PvRecord], now_ns: int) -> PvSummary:

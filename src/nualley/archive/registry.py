@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from nualley.archive.commits import Commit
 from nualley.archive.decide import STALE_AFTER_S, Reason, fingerprint, pv_state
-from nualley.archive.models import LastSample, LastValue, Ledger, PvRecord, PvState, RowKind, SealedState, Tail
+from nualley.archive.models import (
+    LastSample,
+    LastValue,
+    Ledger,
+    PvRecord,
+    PvState,
+    Refusal,
+    RowKind,
+    SealedState,
+    Tail,
+)
 from nualley.core import SECOND_NS
 from nualley.pv import ValueType
 
@@ -33,6 +43,7 @@ class Registry:
     def __init__(self, sealed: SealedState = _NOTHING) -> None:
         self._late = _LateSamples()
         self._silent: frozenset[int] = frozenset()
+        self._refused: Mapping[int, str] = {}
         self._by_code: dict[int, PvRecord] = {}
         self._by_name: dict[str, PvRecord] = {}
         self.account = sealed.account
@@ -122,7 +133,9 @@ class Registry:
         now_ns : int
             The time now [ns since 1970 UTC].
         """
-        last, heard_ns = record.last, self.last_heard_ns(record)
+        last, heard_ns, refusal = record.last, self.last_heard_ns(record), _refusal(record)
+        if refusal is not None and refusal.has_gap:  # its value holds no longer, and its IOC lives
+            heard_ns = max(heard_ns, min(self.life_by_ioc.get(record.ioc, 0), self.account.time_ns))
         return LastValue(
             pv=record.name,
             time_ns=last.time_ns if last else None,
@@ -131,8 +144,9 @@ class Registry:
             status=last.status if last else None,
             unit=record.metadata.unit if record.metadata else "",
             age_s=(now_ns - last.time_ns) / 1e9 if last else None,
-            state=_state(record, heard_ns, now_ns),
+            state=_state(record, refusal, heard_ns, now_ns),
             last_heard_ns=heard_ns,
+            reason=refusal.reason if refusal else "",
         )
 
     @property
@@ -176,10 +190,11 @@ class Registry:
         for batch in commit.quarantined.values():
             for code, count in zip(*np.unique(batch["pv"].to_numpy(), return_counts=True), strict=True):
                 self._by_code[int(code)].n_quarantined += int(count)
-            self._note_refused(batch)
+            changed |= self._note_refused(batch)
         return changed
 
-    def _note_refused(self, batch: pa.RecordBatch) -> None:
+    def _note_refused(self, batch: pa.RecordBatch) -> set[str]:
+        changed = set()
         rows = zip(*(batch[name].to_pylist() for name in ("pv", "seq", "reason")), strict=True)
         for row, (code, seq, reason) in enumerate(rows):
             record = self._by_code[code]
@@ -187,8 +202,12 @@ class Registry:
                 refused = last_sample(batch, row)
                 record.refused, record.refused_seq = Tail(refused.time_ns, refused.fingerprint), seq
             record.synced_seq = max(record.synced_seq, seq)
-            if reason.startswith(Reason.UNREADABLE):
-                record.unreadable_seq = max(seq, record.unreadable_seq)  # those of another type may be newer
+            if seq > record.linked_seq and (record.refusal or record.last is None):
+                known = record.refusal or Refusal(-1, "", has_gap=False)
+                if seq > known.seq:  # those of another type may be newer
+                    record.refusal = replace(known, seq=seq, reason=reason)
+                    changed.add(record.name)
+        return changed
 
     def _fold_note(self, commit: Commit) -> set[str]:
         note = commit.note
@@ -198,6 +217,8 @@ class Registry:
         if note.is_start:
             for record in self._by_code.values():
                 record.is_silent = False
+                if record.refusal is not None and record.refusal.has_gap:
+                    record.refusal = None
         if note.metadata:
             self._catch_up()  # a type that comes now is newer than that of the samples so far
         for metadata in note.metadata:
@@ -209,7 +230,7 @@ class Registry:
                 filtered[reason] = filtered.get(reason, 0) + count
         for ioc, heard_ns in note.last_heard.items():
             self.life_by_ioc[ioc] = max(heard_ns, self.life_by_ioc.get(ioc, 0))
-        self.account, self._silent = note.account, frozenset(note.silent)
+        self.account, self._silent, self._refused = note.account, frozenset(note.silent), note.refused
         return {metadata.pv for metadata in note.metadata}
 
     def _fold_rows(self, value_type: ValueType, batch: pa.RecordBatch) -> set[str]:
@@ -256,17 +277,21 @@ class Registry:
         return {self._by_code[code].name for _, code, *_ in found}
 
     def _fold_connection(self, batch: pa.RecordBatch, row: int, kind: RowKind) -> None:
-        record = self._by_code[batch["pv"][row].as_py()]
+        record, seq = self._by_code[batch["pv"][row].as_py()], batch["seq"][row].as_py()
         record.protocol = batch["protocol"][row].as_py()
         record.is_connected = kind is RowKind.RECONNECT
-        record.is_silent = batch["seq"][row].as_py() in self._silent
+        record.is_silent = seq in self._silent
+        if seq in self._refused:
+            record.refusal = Refusal(seq, self._refused[seq], has_gap=True)
+        elif record.last is not None:  # where it never had a value, none of this gives it one
+            record.refusal = None
         record.in_doubt_since_ns = None
         record.has_connected = record.has_connected or record.is_connected
         record.last_heard_ns = max(record.last_heard_ns, batch["last_heard_ns"][row].as_py() or 0)
         record.n_gaps += kind in _GAP_KINDS
-        record.synced_seq = max(record.synced_seq, batch["seq"][row].as_py())
+        record.synced_seq = max(record.synced_seq, seq)
         if kind is not RowKind.GAP:  # what was refused leaves a gap
-            record.linked_seq = batch["seq"][row].as_py()
+            record.linked_seq = seq
 
 
 def _mixed_codes(rows: Mapping[ValueType, pa.RecordBatch]) -> NDArray[np.int32]:
@@ -283,19 +308,25 @@ def _only(batch: pa.RecordBatch, codes: NDArray[np.int32], *, is_in: bool = True
     return batch.filter(pa.array(np.isin(batch["pv"].to_numpy(), codes, invert=not is_in)))
 
 
-def _state(record: PvRecord, heard_ns: int, now_ns: int) -> PvState:
+def _refusal(record: PvRecord) -> Refusal | None:
+    """Return why nothing was taken of a PV since its last sample; None where nothing came that was not."""
+    found, newest_seq = record.refusal, record.last.seq if record.last else -1
+    return found if found is not None and found.seq > newest_seq else None
+
+
+def _state(record: PvRecord, refusal: Refusal | None, heard_ns: int, now_ns: int) -> PvState:
     if record.code < 0:  # the log does not know it
         return PvState.IMPORTED
-    newest_seq = max(record.linked_seq, record.last.seq if record.last else -1)
-    if record.unreadable_seq > newest_seq:
-        return PvState.UNREADABLE
-    return pv_state(
+    state = pv_state(
         has_connected=record.has_connected,
-        is_connected=record.is_connected,
+        is_connected=record.is_connected or (refusal is not None and refusal.has_gap),
         is_silent=record.is_silent,
         last_heard_ns=heard_ns,
         now_ns=now_ns,
     )
+    if refusal is None or state not in {PvState.CONNECTED, PvState.NEVER_CONNECTED}:
+        return state
+    return PvState.UNREADABLE if refusal.reason.startswith(Reason.UNREADABLE) else PvState.QUARANTINED
 
 
 class _LateSamples:

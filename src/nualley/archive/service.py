@@ -95,6 +95,7 @@ class _Pending:
         self.metadata: list[Metadata] = []
         self.last_heard: dict[str, int] = {}
         self.silent: list[int] = []
+        self.gap_reasons: dict[int, str] = {}
         self.is_start = False
 
     def __bool__(self) -> bool:
@@ -109,6 +110,7 @@ class _Pending:
             last_heard=self.last_heard,
             iocs=self.iocs,
             silent=tuple(self.silent),
+            refused=self.gap_reasons,
             is_start=self.is_start,
         )
         refused = {
@@ -394,6 +396,7 @@ class Recorder:
             self._fast.leave(live.code)
             _log.warning("samples refused", pv=live.name, reason=reason, stamp=format_time(sample.time_ns))
             self._doubt(live, sample.received_ns, sample.received_ns)
+            self._pending.gap_reasons[self._seq] = reason
 
     def _doubt(self, live: _LivePv, now_ns: int, heard_ns: int) -> None:
         """Say that a PV's last value holds no longer."""

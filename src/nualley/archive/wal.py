@@ -256,6 +256,7 @@ def _decode_note(body: bytes) -> Note:
     fields["filtered"] = {int(code): counts for code, counts in fields["filtered"].items()}
     fields["iocs"] = {int(code): ioc for code, ioc in fields["iocs"].items()}
     fields["silent"] = tuple(fields.get("silent", ()))
+    fields["refused"] = {int(seq): reason for seq, reason in fields.get("refused", {}).items()}
     fields["metadata"] = tuple(metadata_from_json(entry) for entry in fields["metadata"])
     return Note(**fields)
 

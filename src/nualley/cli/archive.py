@@ -37,6 +37,7 @@ def pvs(
 
         write_pvs(site, write, may_replace=force, output=output)
         return ExitCode.DONE
+    summaries = site.pv_summaries()
     found = [
         {
             "pv": pv.now.pv,
@@ -44,6 +45,7 @@ def pvs(
             "unit": pv.now.unit,
             "protocol": pv.protocol,
             "state": pv.now.state,
+            "reason": pv.now.reason,
             "ioc": pv.ioc,
             "received": pv.ledger.received,
             "stored": pv.ledger.stored,
@@ -52,13 +54,15 @@ def pvs(
             "gaps": pv.ledger.gaps,
             "last_heard_ns": pv.now.last_heard_ns or None,
         }
-        for pv in site.pv_summaries()
+        for pv in summaries
     ]
     if output.is_json:
         print_json(found)
     else:
         columns = ("pv", "value_type", "unit", "state", "received", "stored", "quarantined", "filtered", "gaps")
-        print_table(columns, [[row[column] for column in columns] for row in found], right=range(4, 9))
+        words = [{**row, "state": pv.now.standing} for row, pv in zip(found, summaries, strict=True)]
+        rows = [[row[column] for column in columns] for row in words]
+        print_table(columns, rows, right=range(4, 9))
     return told_losses(site)
 
 
@@ -76,7 +80,7 @@ def last(*pv: str, output: Output = Output()) -> int:
     site = open_site(output.experiment)
     found, missing = _last(site, pv)
     if output.is_json:
-        keys = ("pv", "time_ns", "value", "severity", "status", "unit", "age_s", "state")
+        keys = ("pv", "time_ns", "value", "severity", "status", "unit", "age_s", "state", "reason")
         rows: list[dict[str, object]] = [{key: getattr(value, key) for key in keys} for value in found]
         print_json([*rows, *({"pv": name, "error": error.to_json()} for name, error in missing.items())])
     else:
@@ -110,7 +114,7 @@ def _print_last(found: Sequence[LastValue]) -> None:
                 f"{value.value:.6g}" if isinstance(value.value, float) else shown_value(value.value),
                 value.unit,
                 None if value.age_s is None else format_duration(value.age_s),
-                value.state,
+                value.standing,
                 None if value.severity is None else ("ok", "minor", "major", "invalid")[value.severity],
                 shown_time(value.time_ns),
             ]

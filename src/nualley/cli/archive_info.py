@@ -33,6 +33,7 @@ def info(pv: str, /, *, output: Output = Output()) -> int:
         "policy": None if policy is None else policy.model_dump(mode="json", exclude_defaults=True),
         "is_paused": plan.is_paused(record.name),
         "state": last.state,
+        "reason": last.reason,
         "protocol": record.protocol or None,
         "ioc": record.ioc or None,
         "value_type": record.value_type,
@@ -46,7 +47,7 @@ def info(pv: str, /, *, output: Output = Output()) -> int:
     if output.is_json:
         print_json(found)
         return told_losses(site)
-    _print(found, metadata)
+    _print({**found, "state": last.standing}, metadata)
     return told_losses(site)
 
 

@@ -14,7 +14,6 @@ _LOST = {
     PvState.STALE: DetectorState.STALE,
     PvState.NEVER_CONNECTED: DetectorState.NOT_ARCHIVED,
 }
-_NOT_LISTENED = frozenset(state for state in PvState if not state.is_expected or state is PvState.UNREADABLE)
 
 
 def alley_part(
@@ -103,8 +102,8 @@ def _daq_state(daq: Daq, values: Mapping[str, LastValue]) -> tuple[DetectorState
         return DetectorState.NOT_ARCHIVED, None, deciding
     if last.state in _LOST:
         return _LOST[last.state], last.last_heard_ns or None, deciding
-    if last.state in _NOT_LISTENED:
-        return DetectorState.UNCLEAR, None, f"{deciding} {last.state}"
+    if last.state is not PvState.CONNECTED:
+        return DetectorState.UNCLEAR, None, f"{deciding} {last.standing}"
     if pvs.state is None or last.time_ns is None or (last.severity or 0) >= 3:
         return DetectorState.UNCLEAR, _run_since_ns(daq, values), deciding
     return _told_state(daq, last, values)

@@ -51,6 +51,7 @@ class ValueState(StrEnum):
     DISCONNECTED = PvState.DISCONNECTED.value
     STALE = PvState.STALE.value
     NEVER_CONNECTED = PvState.NEVER_CONNECTED.value
+    QUARANTINED = PvState.QUARANTINED.value
     UNREADABLE = PvState.UNREADABLE.value
     PAUSED = PvState.PAUSED.value
     REMOVED = PvState.REMOVED.value
@@ -59,7 +60,7 @@ class ValueState(StrEnum):
 
     @property
     def is_wrong(self) -> bool:
-        """Whether it ought to be connected and is not."""
+        """Whether it ought to have a value of now, and has none."""
         return self not in {ValueState.CONNECTED, ValueState.PAUSED, ValueState.REMOVED, ValueState.IMPORTED}
 
 
@@ -436,6 +437,8 @@ class ValueRow:
         EPICS alarm severity, 0 to 3.
     state : ValueState
         How it stands.
+    reason : str
+        Why what came last was quarantined; empty where it was not.
     """
 
     pv: str
@@ -446,6 +449,7 @@ class ValueRow:
     unit: str = ""
     time_ns: int | None = None
     severity: int | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Literal
 
-from nualley.archive import LastValue, PvState
+from nualley.archive import LastValue
 from nualley.catalog import Run, Totals
 from nualley.config import Configuration
 from nualley.core import DAY_NS, SECOND_NS, CheckResult, CheckState, format_duration, unit_factor
@@ -212,7 +212,7 @@ def _archive(seen: Observations, values: Mapping[str, LastValue], now_ns: int) -
     synced_ns = max(live.synced_ns, held.synced_ns if held else 0) or None
     trouble = seen.archive.trouble(now_ns)
     # where every IOC is silent, there is nothing to sync
-    is_heard = any(last.state is PvState.CONNECTED for last in values.values())
+    is_heard = any(last.state.is_connected for last in values.values())
     if ledger is None:
         return ArchivePart(trouble=trouble)
     return ArchivePart(

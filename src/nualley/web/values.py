@@ -10,6 +10,7 @@ from nualley.web.words import pv_value
 
 _RANK = {
     ValueState.DISCONNECTED: 0,
+    ValueState.QUARANTINED: 0,
     ValueState.UNREADABLE: 0,
     ValueState.STALE: 1,
     ValueState.NEVER_CONNECTED: 2,
@@ -67,15 +68,11 @@ def _newer(held: LastValue, told: LastValue) -> LastValue:
     # the bus names only what changed: of a PV that is silent since, the archive knows better how it stands
     sample = told if (told.time_ns or 0) > (held.time_ns or 0) else held
     standing = told if told.last_heard_ns > held.last_heard_ns else held
-    return _with_state(sample, standing.state, standing.last_heard_ns)
+    return replace(sample, state=standing.state, last_heard_ns=standing.last_heard_ns, reason=standing.reason)
 
 
 def _as_stale(last: LastValue) -> LastValue:
-    return _with_state(last, PvState.STALE, last.last_heard_ns) if last.state is PvState.CONNECTED else last
-
-
-def _with_state(last: LastValue, state: PvState, last_heard_ns: int) -> LastValue:
-    return replace(last, state=state, last_heard_ns=last_heard_ns)
+    return replace(last, state=PvState.STALE) if last.state.is_connected else last
 
 
 def value_rows(values: Mapping[str, LastValue], groups: Mapping[str, PvGroup]) -> tuple[ValueRow, ...]:
@@ -120,6 +117,7 @@ def _row(pv: str, last: LastValue | None, group: str, description: str) -> Value
         time_ns=last.time_ns,
         # what it was when it was last looked at is no alarm of now
         severity=last.severity if last.state.is_expected else None,
+        reason=last.why,
     )
 
 

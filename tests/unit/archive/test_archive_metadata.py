@@ -2,6 +2,7 @@
 
 import math
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_what_was_changed_back_is_two_changes(bench):
     assert [unit for unit, _, _ in units(bench)] == ["K", "degC", "K"]
 
 
-def test_an_index_of_the_version_before_is_brought_up_to_date_by_who_writes(bench):
+def test_an_index_of_version_2_is_brought_up_to_date_by_who_writes(bench):
     tell(bench)
     bench.seal()
     bench.die()
@@ -62,7 +63,7 @@ def test_an_index_of_the_version_before_is_brought_up_to_date_by_who_writes(benc
     with sqlite3.connect(path) as connection:
         connection.execute("DROP TABLE metadata")
         connection.execute("ALTER TABLE state DROP COLUMN is_by_receipt")
-        for name in ("synced_seq", "is_silent", "refused"):
+        for name in ("synced_seq", "is_silent", "refused", "refusal"):
             connection.execute(f"ALTER TABLE pvs DROP COLUMN {name}")
         connection.execute("PRAGMA user_version=2")
         connection.commit()
@@ -75,3 +76,21 @@ def test_an_index_of_the_version_before_is_brought_up_to_date_by_who_writes(benc
     tell(bench, unit="degC")
     bench.seal()
     assert units(bench) == [STORY[1]]
+
+
+def test_an_index_of_version_4_is_brought_up_to_date_by_who_writes(bench):
+    tell(bench)
+    bench.seal()
+    bench.die()
+    path = bench.folder / "index.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE pvs DROP COLUMN refusal")
+        connection.execute("PRAGMA user_version=4")
+        connection.commit()
+        note_digest(connection, path)
+    with pytest.raises(ArchiveOlderError, match="version 4"):
+        SqliteIndex(path, "0")
+    bench.start()
+    tell(bench, unit="degC")
+    bench.seal()
+    assert [unit for unit, _, _ in units(bench)] == ["K", "degC"]

@@ -499,7 +499,7 @@ def test_after_a_refused_sample_the_value_is_unknown_until_one_is_taken(bench, s
         bench.clock.advance(1)
     bench.commit()
     assert story_of(bench)[1:] == [("sample", 1.0, began_ns), ("gap", None, refused_ns)]
-    assert bench.reader().last(["P"])[0].state == "disconnected"
+    assert bench.reader().last(["P"])[0].state == "quarantined"
     taken_ns = bench.clock.advance(10)
     bench.emit(bench.sample("P", 0.5))
     bench.commit()
@@ -659,3 +659,84 @@ def test_what_cannot_be_read_again_is_told_again(bench):
     bench.commit()
     assert bench.reader().last(["P"])[0].state is PvState.UNREADABLE
     assert bench.reader().registry().by_name["P"].n_quarantined == 2
+
+
+def stands(bench, pv="P"):
+    """Return how a PV stands and why, as a reader that follows, one that opens and the archive itself tell it."""
+    bench.commit()
+    found = [bench.reader().last([pv])[0]]
+    found.append(
+        bench.writer.recorder.registry.last_value(bench.writer.recorder.registry.by_name[pv], bench.clock.time_ns)
+    )
+    assert found[0] == found[1]
+    return found[0].state, found[0].reason
+
+
+def test_a_pv_whose_last_sample_was_refused_is_connected_and_says_why(bench):
+    late = {"time_ns": bench.clock.time_ns - SECOND_NS}
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0))
+    assert stands(bench) == (PvState.CONNECTED, "")
+    bench.clock.advance(1)
+    bench.emit(bench.sample("P", 2.0, **late))
+    assert stands(bench) == (PvState.QUARANTINED, "backward")
+    # the newest reason counts, and sealing forgets none
+    bench.emit(bench.sample("P", 2.0, time_ns=bench.clock.time_ns + 7200 * SECOND_NS))
+    assert stands(bench) == (PvState.QUARANTINED, "future")
+    bench.seal()
+    assert stands(bench) == (PvState.QUARANTINED, "future")
+    # as long as its IOC lives
+    bench.clock.advance(60)
+    assert stands(bench) == (PvState.STALE, "future")
+    bench.emit(bench.life())
+    last = bench.reader().last(["P"])[0]
+    assert stands(bench) == (PvState.QUARANTINED, "future")
+    assert bench.reader().last(["P"])[0].last_heard_ns == bench.clock.time_ns
+    assert bench.reader().alive_until_ns("P") < bench.clock.time_ns, (
+        "what is known ends with the sample that was refused"
+    )
+    assert last.value == 1.0
+    bench.emit(bench.disconnect("P", bench.clock.time_ns))
+    assert stands(bench) == (PvState.DISCONNECTED, "")
+    # sent again at the next connection, it is no news, and still no value
+    bench.clock.advance(1)
+    again = bench.sample("P", 2.0, time_ns=bench.clock.time_ns - 61 * SECOND_NS + 7200 * SECOND_NS)
+    bench.emit(bench.connect("P"), again)
+    assert stands(bench) == (PvState.QUARANTINED, "future")
+    assert bench.reader().registry().by_name["P"].n_quarantined == 2
+    # a new process of the archive is connected to nothing, until it is
+    bench.die()
+    bench.start()
+    assert stands(bench) == (PvState.DISCONNECTED, "")
+    bench.emit(bench.connect("P"), again)
+    assert stands(bench) == (PvState.QUARANTINED, "future")
+    bench.clock.advance(1)
+    bench.emit(bench.sample("P", 3.0))
+    assert stands(bench) == (PvState.CONNECTED, "")
+    bench.seal()
+    assert stands(bench) == (PvState.CONNECTED, "")
+
+
+def test_a_pv_of_which_every_sample_was_refused_says_so(bench):
+    """Its IOC never processed the record: CA sends the epoch of EPICS as its stamp."""
+    never = bench.sample("P", 0.0, time_ns=631_152_000 * SECOND_NS)
+    bench.emit(bench.connect("P"), Metadata("P", bench.clock.time_ns, ValueType.FLOAT64), never)
+    assert stands(bench) == (PvState.QUARANTINED, "undefined-time")
+    bench.seal()
+    assert stands(bench) == (PvState.QUARANTINED, "undefined-time")
+    bench.clock.advance(1)
+    bench.emit(bench.disconnect("P", bench.clock.time_ns))
+    assert stands(bench)[0] is PvState.DISCONNECTED
+    bench.emit(bench.connect("P"), never)
+    assert stands(bench) == (PvState.QUARANTINED, "undefined-time")
+    bench.emit(bench.sample("P", 1.0))
+    assert stands(bench) == (PvState.CONNECTED, "")
+
+
+def test_the_sample_before_a_refused_one_of_the_same_commit_hides_nothing(bench):
+    bench.emit(bench.connect("P"), bench.sample("P", 1.0))
+    bench.clock.advance(1)
+    bench.emit(bench.sample("P", 2.0), bench.sample("P", 9.0, time_ns=5), bench.sample("P", "x", ValueType.STRING))
+    assert stands(bench) == (PvState.CONNECTED, ""), "the word was taken"
+    bench.clock.advance(1)
+    bench.emit(bench.sample("P", 3.0), bench.sample("P", 9.5, time_ns=5))
+    assert stands(bench) == (PvState.QUARANTINED, "before-1991")

@@ -145,7 +145,7 @@ def old_index(bench, **fields):
     path = bench.folder / "index.sqlite"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("ALTER TABLE state DROP COLUMN is_by_receipt")
-        for name in ("synced_seq", "is_silent", "refused"):
+        for name in ("synced_seq", "is_silent", "refused", "refusal"):
             connection.execute(f"ALTER TABLE pvs DROP COLUMN {name}")
         for name, value in fields.items():
             connection.execute(f"UPDATE pvs SET {name} = ? WHERE name = 'P'", (value,))

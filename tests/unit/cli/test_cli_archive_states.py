@@ -115,6 +115,16 @@ def test_what_cannot_be_read_says_so_and_why(experiment, capsys):
     capsys.readouterr()
     assert main(["archive", "quarantine"]) == 0
     assert "unreadable: no time zone" in capsys.readouterr().out
+    # it is connected all the same, and says why it has no value
+    with hold_role(open_site(experiment).configuration.store, "archive", SystemClock()):
+        found = dict(site_checks(open_site(experiment)))["archive.pvs"]()
+    assert [result.name for result in found] == ["archive.pvs", "archive.quarantine"]
+    assert "all 2 are connected" in found[0].detail
+    assert "LAB:A (no time zone), LAB:B (no time zone)" in found[1].detail
+    for words in (("last",), ("pvs",), ("info", "LAB:A")):
+        assert main(["archive", *words]) == 0
+        assert "unreadable (no time zone)" in capsys.readouterr().out
+    assert answer(capsys, "archive", "info", "LAB:A")["reason"] == "unreadable: no time zone"
     came("LAB:A", 4)
     writer.recorder.receive(Connection("LAB:B", False, "mqtt:h:1", now_ns, now_ns, "mqtt"))
     writer.close()

@@ -54,7 +54,7 @@ def test_a_daq_that_is_not_heard_does_not_take_data(lost: PvState, state: Detect
     assert row.since_ns == NOW_NS - SECOND_NS  # when it was last heard
 
 
-@pytest.mark.parametrize("state", [PvState.PAUSED, PvState.REMOVED, PvState.IMPORTED])
+@pytest.mark.parametrize("state", [PvState.PAUSED, PvState.REMOVED, PvState.IMPORTED, PvState.QUARANTINED])
 def test_a_daq_that_is_not_listened_to_is_not_said_to_take_data(state: PvState) -> None:
     row = row_of(detector(), last_value(STATE, "Running", state=state))
     assert (row.state, row.detail, row.since_ns) == (DetectorState.UNCLEAR, f"{STATE} {state}", None)

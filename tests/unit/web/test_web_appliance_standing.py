@@ -78,3 +78,23 @@ async def test_a_silent_pv_whose_ioc_lives_is_not_among_the_disconnected_ones(si
     assert [row["connectionState"] for row in states] == ["true", "false"]
     site.clock.time_ns += 11 * SECOND_NS  # nobody writes any more, so nobody knows
     assert {row["pvName"] for row in strict(await ask(site, DISCONNECTED))} == {"T:PER", "T:LOST"}
+
+
+async def test_a_pv_whose_last_sample_was_quarantined_is_connected_and_says_why(site):
+    change_archive(site, Verb.ADD, "T:BAD", policy={})
+    writer = open_archive_writer(site.archive_folder, clock=site.clock)
+    emit = writer.recorder.receive
+    hear(emit, "T:BAD", 1.0, site.clock.time_ns)
+    site.clock.time_ns += SECOND_NS
+    emit(Sample("T:BAD", NOW_NS - SECOND_NS, 2.0, ValueType.FLOAT64, 0, 0, "ca", site.clock.time_ns))
+    emit(Life(IOC, site.clock.time_ns))
+    writer.close()
+    (last,) = site.last_values(["T:BAD"])
+    assert (last.state, last.reason, last.standing) == ("quarantined", "backward", "quarantined (backward)")
+    assert strict(await ask(site, DISCONNECTED)) == []
+    (status,) = strict(await ask(site, "/mgmt/bpl/getPVStatus?pv=T:BAD"))
+    assert (status["connectionState"], status["lastEventQuarantined"]) == ("true", "backward")
+    rows = {row["name"]: row["value"] for row in strict(await ask(site, "/mgmt/bpl/getPVDetails?pv=T:BAD"))}
+    assert rows["Is this PV currently connected?"] == "yes"
+    assert rows["Why is what came last quarantined?"] == "backward"
+    assert is_found(site, "T:BAD", sleep=lambda _: pytest.fail("it is there"))

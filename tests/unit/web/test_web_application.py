@@ -18,6 +18,7 @@ from nualley.web import create_app
 from nualley.web.answers import refused
 from nualley.web.security import HEADERS
 from tests.unit.web.fakes import (
+    LIVE,
     NOW_NS,
     POWER,
     RUN,
@@ -183,9 +184,11 @@ async def test_states_are_told_in_words(configuration: Configuration) -> None:
         POWER: last_value(POWER, 1.4, state=PvState.STALE),
         STATE: last_value(STATE, "Paused"),
         RUN: last_value(RUN, 124),
+        LIVE: last_value(LIVE, 0.97, state=PvState.QUARANTINED, reason="future"),
     }
     async with browsing(FakeSite(configuration, archive_part=FakeArchive(values))) as client:
         text = (await client.get("/")).text
+    assert '✕ quarantined</span> <span class="quiet">future</span>' in text
     assert "beam unknown" in text
     assert "last known 1.400 MW" in text
     assert "DEMO:BEAM:POWER stale" in text

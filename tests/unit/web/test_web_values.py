@@ -37,6 +37,18 @@ def test_whoever_heard_the_ioc_last_knows_how_it_stands() -> None:
     assert last_values(seen(held, live=told(back)), is_live=True)[POWER].state is PvState.CONNECTED
 
 
+def test_what_came_last_and_was_quarantined_is_told_with_its_reason_and_is_no_loss_of_the_connection() -> None:
+    held = last_value(POWER, 1.4)
+    bad = last_value(POWER, 1.4, state=PvState.QUARANTINED, reason="future", last_heard_ns=NOW_NS)
+    found = last_values(seen(held, live=told(bad)), is_live=True)
+    assert (found[POWER].state, found[POWER].reason) == (PvState.QUARANTINED, "future")
+    assert not is_held(found[POWER])
+    (row,) = value_rows(found, {})
+    assert (row.state, row.reason, row.state.is_wrong) == (ValueState.QUARANTINED, "future", True)
+    alone = Observations(live=told(bad))
+    assert last_values(alone, is_live=False)[POWER].state is PvState.STALE
+
+
 def test_without_bus_and_archive_nothing_is_known_to_be_connected() -> None:
     alone = Observations(live=told(last_value(POWER, 1.4)))
     assert last_values(alone, is_live=True)[POWER].state is PvState.CONNECTED

@@ -32,6 +32,7 @@ from nualley.archive.models import (
     Level,
     Loss,
     PvRecord,
+    Refusal,
     RowKind,
     SealedContents,
     SealedFile,
@@ -43,8 +44,8 @@ from nualley.archive.wal import metadata_from_json
 from nualley.core import NualleyError, make_folders, sync_folder
 from nualley.pv import Metadata, ValueType
 
-_VERSION = 4
-_MIGRATED = (2, 3)
+_VERSION = 5
+_MIGRATED = (2, 3, 4)
 _BUSY_MS = 30_000
 _METADATA = """
 CREATE TABLE metadata (
@@ -58,6 +59,7 @@ ALTER TABLE pvs ADD COLUMN synced_seq INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE pvs ADD COLUMN is_silent INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE pvs ADD COLUMN refused TEXT;
 """
+_REFUSAL = "ALTER TABLE pvs ADD COLUMN refusal TEXT"
 _LINKS = "SELECT {} FROM connections WHERE connections.pv = pvs.name AND connections.shard = pvs.shard"
 _MEND_LINKS = f"""
 UPDATE pvs SET
@@ -74,7 +76,7 @@ CREATE TABLE pvs (
     ioc TEXT NOT NULL, metadata TEXT, has_connected INTEGER NOT NULL, is_connected INTEGER NOT NULL, last TEXT,
     last_heard_ns INTEGER NOT NULL, in_doubt_since_ns INTEGER, n_stored INTEGER NOT NULL,
     n_quarantined INTEGER NOT NULL, n_gaps INTEGER NOT NULL, filtered TEXT NOT NULL,
-    synced_seq INTEGER NOT NULL, is_silent INTEGER NOT NULL, refused TEXT,
+    synced_seq INTEGER NOT NULL, is_silent INTEGER NOT NULL, refused TEXT, refusal TEXT,
     PRIMARY KEY (shard, code), UNIQUE (shard, name)) WITHOUT ROWID;
 CREATE TABLE names (number INTEGER PRIMARY KEY, pv TEXT NOT NULL UNIQUE);
 CREATE TABLE files (
@@ -90,7 +92,7 @@ CREATE TABLE losses (
     shard TEXT NOT NULL, segment INTEGER NOT NULL, n_commits INTEGER NOT NULL, start_ns INTEGER NOT NULL,
     stop_ns INTEGER NOT NULL);
 """
-_PUT_PV = f"INSERT OR REPLACE INTO pvs VALUES ({', '.join('?' * 19)})"  # noqa: S608  # placeholders only
+_PUT_PV = f"INSERT OR REPLACE INTO pvs VALUES ({', '.join('?' * 20)})"  # noqa: S608  # placeholders only
 _PUT_METADATA = "INSERT OR REPLACE INTO metadata VALUES (?, ?, ?, ?)"
 _LAST_METADATA = "SELECT said FROM metadata WHERE pv = ? AND shard = ? ORDER BY time_ns DESC LIMIT 1"
 _HAS_LOG = 1
@@ -185,9 +187,11 @@ class SqliteIndex:
             connection.execute("BEGIN IMMEDIATE")
             if version < 3:
                 connection.execute(_METADATA)
-            for statement in _BY_RECEIPT.split(";"):
-                connection.execute(statement)
-            connection.execute(_MEND_LINKS, {"reconnect": int(RowKind.RECONNECT), "shard": self._shard})
+            if version < 4:
+                for statement in _BY_RECEIPT.split(";"):
+                    connection.execute(statement)
+                connection.execute(_MEND_LINKS, {"reconnect": int(RowKind.RECONNECT), "shard": self._shard})
+            connection.execute(_REFUSAL)
             connection.execute(f"PRAGMA user_version={_VERSION}")
             connection.execute("COMMIT")
             note_digest(connection, self._path)
@@ -500,12 +504,14 @@ def _row(record: PvRecord) -> tuple[object, ...]:
         record.synced_seq,
         record.is_silent,
         json.dumps(asdict(record.refused)) if record.refused else None,
+        json.dumps(asdict(record.refusal)) if record.refusal else None,
     )
 
 
 def _record(row: tuple[Any, ...]) -> PvRecord:
     code, name, value_type, protocol, ioc, metadata, has_connected, is_connected, last, *counts = row
-    heard_ns, in_doubt_since_ns, n_stored, n_quarantined, n_gaps, filtered, synced_seq, is_silent, refused = counts
+    heard_ns, in_doubt_since_ns, n_stored, n_quarantined, n_gaps, filtered, synced_seq, is_silent, *aside = counts
+    refused, refusal = aside
     return PvRecord(
         code,
         name,
@@ -524,5 +530,6 @@ def _record(row: tuple[Any, ...]) -> PvRecord:
         synced_seq=synced_seq,
         is_silent=bool(is_silent),
         refused=Tail(**json.loads(refused)) if refused else None,
+        refusal=Refusal(**json.loads(refusal)) if refusal else None,
         filtered=json.loads(filtered),
     )
