@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nualley.archive.adapters.changes_file import ChangesFile, KeptNames
 from nualley.archive.adapters.column_files import ParquetFolder
+from nualley.archive.adapters.damage_notes import DamageNotes
 from nualley.archive.adapters.index_digest import copy_path, restore_copy
 from nualley.archive.adapters.log_files import LogFileWriter, LogFolder, hold_shard
 from nualley.archive.adapters.manifest import ManifestFile
@@ -227,7 +228,7 @@ def open_compactor(
 
 
 def verify_archive(folder: Path, progress: Callable[[int, int], None] | None = None) -> Verified:
-    """Read every sealed file of an archive and compare it with what was written.
+    """Read every sealed file of an archive, compare it with what was written, and note what was found.
 
     Parameters
     ----------
@@ -238,13 +239,15 @@ def verify_archive(folder: Path, progress: Callable[[int, int], None] | None = N
     """
     reader = open_archive_reader(folder)
     manifest = ManifestFile(folder, SystemClock())
-    return verify(
+    found = verify(
         reader.snapshot().files,
         manifest.sha256_by_path(),
         ParquetFolder(folder),
         progress,
         again=lambda: reader.snapshot().files,
     )
+    DamageNotes(folder).note_verified(found)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ def site_checks(site: Site) -> list[tuple[str, Check]]:
         ("daq.readers", ReadersCheck()),
         ("processes", site.processes),
         ("archive", lambda: [_archive(site)]),
+        ("archive.files", lambda: _files(site)),
         ("archive.flow", lambda: check_flow(role_state(configuration.store, "archive"))),
         ("archive.pvs", lambda: _pvs(site)),
         ("catalog", lambda: [_catalog(site)]),
@@ -151,6 +152,33 @@ def _archive(site: Site) -> CheckResult:
     counts = f"received {ledger.received} = stored {ledger.stored} + quarantined {ledger.quarantined} + filtered "
     state = CheckState.OK if ledger.is_balanced else CheckState.FAILED
     return CheckResult("archive.ledger", state, f"{counts}{ledger.filtered}, {ledger.gaps} gaps")
+
+
+def _files(site: Site) -> list[CheckResult]:
+    from nualley.archive.adapters.damage_notes import DamageNotes  # only where there is an archive
+
+    try:
+        listed = {file.path for file in site.archive().snapshot().files}
+    except ArchiveMissingError:
+        return []
+    notes = DamageNotes(site.archive_folder)
+    # what was merged or dropped meanwhile is nobody's any more
+    noted = [damage for damage in notes.noted() if damage.path in listed]
+    bad = [damage for damage in noted if damage.is_as_found]
+    others = [damage.path for damage in noted if not damage.is_as_found]
+    found = []
+    if bad:
+        words = [f"{each.path} ({each.what}; found {format_time(each.found_ns, digits=0)})" for each in bad]
+        detail = f"{len(bad)} of {len(listed)} sealed files are damaged, answers do without them: {_first(words)}"
+        do = "put a backup of each back, then: nualley archive verify (names all, with their sha256); look at the drive"
+        found.append(CheckResult("archive.files", CheckState.FAILED, detail, do))
+    if others:
+        detail = f"something else stands now where sealed files were found damaged: {_first(others)}"
+        found.append(CheckResult("archive.files", CheckState.WARNING, detail, "nualley archive verify says what it is"))
+    last = notes.last_verified()
+    when = f"all were last read {format_time(last.time_ns, digits=0)}" if last else "they were never all read"
+    detail = f"of {len(listed)} sealed files none was found damaged, {when} (nualley archive verify)"
+    return found or [CheckResult("archive.files", CheckState.OK, detail)]
 
 
 def _pvs(site: Site) -> list[CheckResult]:

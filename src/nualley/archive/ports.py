@@ -188,8 +188,12 @@ class ColumnFiles(Protocol):
         FileNotFoundError
             Where the file was replaced meanwhile, or is missing.
         SealedFileDamagedError
-            Where the file is not as it was written.
+            Where the file is not as it was written; that is noted durably.
         """
+        ...
+
+    def note_missing(self, path: str) -> None:
+        """Note durably that a file which the index lists is not there."""
         ...
 
     def last_segment(self, shard: str) -> int:

@@ -47,6 +47,45 @@ class Verified:
         return not self.damaged and not self.missing
 
 
+@dataclass(frozen=True, slots=True)
+class NotedDamage:
+    """A sealed file that somebody found damaged or missing.
+
+    Parameters
+    ----------
+    path : str
+        Relative to the archive.
+    what : str
+        What is wrong.
+    found_ns : int
+        When that was found [ns since 1970 UTC].
+    is_as_found : bool
+        Whether the file that stands there, or that none does, is what was found; else something was put there since.
+    """
+
+    path: str
+    what: str
+    found_ns: int
+    is_as_found: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LastVerified:
+    """When every sealed file was read last.
+
+    Parameters
+    ----------
+    time_ns : int
+        When that ended [ns since 1970 UTC].
+    n_files, size_B : int
+        How many files, and their bytes.
+    """
+
+    time_ns: int
+    n_files: int
+    size_B: int
+
+
 def verify(
     files: Sequence[IndexedFile],
     manifest: Mapping[str, str],

@@ -116,6 +116,7 @@ class ArchiveView:
             if self.is_outdated():
                 raise
             self._damages[key] = f"{group.path}: a sealed file is missing"
+            self._files.note_missing(group.path)
             return None
         if columns is None:  # a backup was put in its place
             self._damages.pop(key, None)

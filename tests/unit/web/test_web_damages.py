@@ -3,10 +3,12 @@
 import pytest
 from structlog.testing import capture_logs
 
-from nualley.app.archive import open_archive_writer
+from nualley.app.archive import open_archive_writer, open_compactor, verify_archive
+from nualley.app.doctor import site_checks
 from nualley.app.site import Site
+from nualley.archive.errors import SealedFileDamagedError
 from nualley.config import load
-from nualley.core import SECOND_NS, parse_time_ns
+from nualley.core import SECOND_NS, CheckState, parse_time_ns
 from nualley.pv import Connection, Life, Sample, ValueType
 from nualley.web.damages import HEADER
 from tests.unit.web.fakes import FakeClock
@@ -110,3 +112,103 @@ async def test_what_was_put_back_is_whole_and_told_again_when_it_breaks(site):
     first, second = (str(each.relative_to(site.archive_folder)) for each in (path, other))
     assert headers == [first, f"{first}, {second}"] * 2
     assert len([entry for entry in logs if "sealed file is damaged" in entry["event"]]) == 3
+
+
+# ------------------------------------------------------------------ the doctor
+def examined(site):
+    """Return what another process's doctor says of the files."""
+    other = Site(site.configuration, FakeClock(NOW_NS))
+    return [(result.state, result.detail, result.do) for result in dict(site_checks(other))["archive.files"]()]
+
+
+async def asked(site, path):
+    async with browsing(site) as client:
+        assert (await client.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", [f"/retrieval/data/getData.json?pv=P&{EVER}", "/api/archive/bins?pv=P&start=2026-01-01T00:00:00Z&n=3"]
+)
+async def test_the_doctor_names_what_the_web_process_met(site, path, monkeypatch):
+    ((state, detail, _),) = examined(site)
+    assert state is CheckState.OK
+    assert "none was found damaged, they were never all read (nualley archive verify)" in detail
+    await asked(site, path)
+    with monkeypatch.context() as patch:
+        patch.setattr("nualley.archive.adapters.column_files.ParquetFolder.read", None)  # it reads no file for that
+        patch.setattr("nualley.archive.adapters.column_files.ParquetFolder.digest", None)
+        ((state, detail, do),) = examined(site)
+    assert state is CheckState.FAILED
+    assert f"{named(site)[0]} (a sealed file is not as it was written: " in detail
+    assert "put a backup of each back, then: nualley archive verify" in do
+
+
+async def test_the_doctor_says_that_a_file_was_put_back_and_verify_settles_it(site):
+    (path,) = damaged_paths(site)
+    broken = path.read_bytes()
+    await asked(site, f"/retrieval/data/getData.json?pv=P&{EVER}")
+    path.unlink()
+    path.write_bytes(broken)
+    ((state, detail, do),) = examined(site)
+    assert (state, do) == (CheckState.WARNING, "nualley archive verify says what it is")
+    assert named(site)[0] in detail
+    assert not verify_archive(site.archive_folder).is_intact
+    ((state, detail, _),) = examined(site)
+    assert (state, named(site)[0] in detail) == (CheckState.FAILED, True), "it is damaged as well"
+    path.unlink()
+    ((state, detail, _),) = examined(site)
+    assert state is CheckState.WARNING
+    await asked(site, f"/retrieval/data/getData.json?pv=P&{EVER}")
+    ((state, detail, _),) = examined(site)
+    assert (state, "a sealed file is missing" in detail) == (CheckState.FAILED, True)
+
+
+async def test_what_verify_finds_whole_is_noted_no_longer(site):
+    (path,) = damaged_paths(site)
+    (other,) = site.archive_folder.glob(f"day/{DAYS[2]}/float64-*.parquet")
+    whole = other.read_bytes()
+    other.write_bytes(broken := b"PAR1" * 50)
+    await asked(site, f"/retrieval/data/getData.json?pv=P&{EVER}")
+    ((_, detail, _),) = examined(site)
+    assert detail.startswith("2 of ")
+    other.write_bytes(whole)
+    verify_archive(site.archive_folder)
+    ((state, detail, _),) = examined(site)
+    assert (state, detail.startswith("1 of ")) == (CheckState.FAILED, True)
+    assert path.read_bytes() == broken
+
+
+def test_what_verify_found_the_doctor_tells(site):
+    verify_archive(site.archive_folder)
+    ((state, detail, _),) = examined(site)
+    assert (state, named(site)[0] in detail) == (CheckState.FAILED, True)
+
+
+def test_a_note_that_cannot_be_read_is_told(site):
+    verify_archive(site.archive_folder)
+    (note,) = (path for path in (site.archive_folder / "damaged").iterdir() if path.name != "verified.json")
+    note.write_text("{")
+    with pytest.raises(SealedFileDamagedError, match="a note of damaged files cannot be read") as told:
+        examined(site)
+    assert told.value.do == "delete it, then: nualley archive verify"
+    note.unlink()
+    (site.archive_folder / "damaged" / "verified.json").write_text("[]")
+    with pytest.raises(SealedFileDamagedError, match=r"cannot be read"):
+        examined(site)
+
+
+async def test_who_may_not_write_a_note_is_answered_all_the_same(site, monkeypatch):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("nualley.archive.adapters.damage_notes.make_folders", refuse)
+    await asked(site, f"/retrieval/data/getData.json?pv=P&{EVER}")
+    assert examined(site)[0][0] is CheckState.OK
+
+
+def test_a_damaged_file_that_compaction_met_is_noted(site):
+    clock = FakeClock(NOW_NS + 90 * 86_400 * SECOND_NS)
+    compactor = open_compactor(site.archive_folder, clock)
+    assert any(compactor.run(job).damage for job in compactor.due())
+    ((state, detail, _),) = examined(site)
+    assert (state, named(site)[0] in detail) == (CheckState.FAILED, True)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
+from nualley.archive.adapters.damage_notes import DamageNotes, Stamp, stamp_of
 from nualley.archive.adapters.footers import footer_start, metadata_of_one, plan_footer
 from nualley.archive.adapters.group_digests import KEY, GroupDigests, is_as_written
 from nualley.archive.errors import SealedFileDamagedError
@@ -43,6 +44,7 @@ class ParquetFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._notes = DamageNotes(folder)
 
     def write(self, path: str, table: pa.Table, level: Level, value_type: ValueType) -> SealedFile:
         """Write a file durably and return what it holds; see `nualley.archive.ports.ColumnFiles`."""
@@ -86,11 +88,26 @@ class ParquetFolder:
 
     def read(self, group: RowGroup, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a row group; see `nualley.archive.ports.ColumnFiles`."""
+        stamps: list[Stamp] = []
+        try:
+            return self._read(group, columns, stamps)
+        except SealedFileDamagedError as error:
+            for stamp in stamps:
+                self._notes.note(group.path, error.what, stamp)
+            raise
+
+    def note_missing(self, path: str) -> None:
+        """Note durably that a file is not there; see `nualley.archive.ports.ColumnFiles`."""
+        self._notes.note_missing(path)
+
+    def _read(self, group: RowGroup, columns: Sequence[str] | None, stamps: list[Stamp]) -> pa.Table:
         path = self._folder / group.path
         if path.exists() and not path.is_file():  # a pipe in its place would be waited for without end
+            stamps.append(stamp_of(path.stat()))
             raise _damaged(path, "it is no regular file")
         try:
             with path.open("rb") as raw:
+                stamps.append(stamp_of(os.fstat(raw.fileno())))
                 metadata = _metadata(raw, group.place)
                 if not is_as_written(raw, metadata):
                     raise _damaged(path, "a row group has other bytes than were written")
