@@ -1,6 +1,6 @@
 """The archive as an Archiver Appliance shows it: data, names and what is known of a PV."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -14,7 +14,7 @@ from nualley.app.archive_changes import Changed, change_archive
 from nualley.app.archive_plan import read_plan
 from nualley.app.exports import history_source
 from nualley.app.site import Site
-from nualley.archive import ArchiveMissingError, PvNotArchivedError, Verb, is_valid_pv_name, split_protocol
+from nualley.archive import ArchiveMissingError, PvNotArchivedError, Verb, is_valid_pv_name, same_pv, split_protocol
 from nualley.archive.appliance.answers import FORMS, History, headers
 from nualley.archive.changes import Plan
 from nualley.archive.names import NAME_FORM
@@ -36,8 +36,6 @@ LONGEST_CALL = 400
 MOST_PVS = 1000
 """A question is about so many PVs at most."""
 
-
-_VALUE = ".VAL"  # the field that a name without one means
 
 __all__ = ["Appliance", "DataQuestion", "Stretch", "checked_name"]
 
@@ -132,11 +130,14 @@ class Appliance:
     def names(self) -> list[str]:
         """Return every name under which there is, or will be, a history; by name."""
         plan = self.plan()
+        return sorted({*plan.archived(), *self._stored(), *plan.aliases.pv_by_alias})
+
+    def _stored(self) -> Mapping[str, object]:
+        """Return what is stored, by name."""
         try:
-            stored = list(self.reader.registry().by_name)
+            return self.reader.registry().by_name
         except ArchiveMissingError:
-            stored = []
-        return sorted({*plan.archived(), *stored, *plan.aliases.pv_by_alias})
+            return {}
 
     def known_names(self, pvs: Iterable[str]) -> dict[str, str]:
         """Return the name by which each PV that is asked for is known here; a name that nobody knows is itself.
@@ -144,17 +145,14 @@ class Appliance:
         Parameters
         ----------
         pvs : iterable of str
-            Names as they are asked for, perhaps with a protocol before them: ``PV.VAL`` is ``PV`` where that alone is
-            archived.
+            Names as they are asked for, perhaps with a protocol before them: ``PV.VAL`` is ``PV`` where one of them
+            alone is archived.
         """
         found = {pv: split_protocol(pv)[1] for pv in pvs}
-        if any(name.endswith(_VALUE) for name in found.values()):  # of all names a set is made for them alone
+        stored = self._stored()
+        if any(name not in stored for name in found.values()):  # of all names a set is made for them alone
             known = set(self.names())
-            found |= {
-                pv: name.removesuffix(_VALUE)
-                for pv, name in found.items()
-                if name not in known and name.removesuffix(_VALUE) in known
-            }
+            found = {pv: same_pv(name, known.__contains__) for pv, name in found.items()}
         return found
 
     def matching(self, pattern: str, *, is_glob: bool, most: int | None = None) -> list[str]:

@@ -3,8 +3,9 @@
 import asyncio
 import getpass
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from nualley.app.locks import RoleState, hold_role, role_state
 from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError, PvDefaults, PvPolicy, split_protocol
 from nualley.archive.changes import LONGEST_TEXT, Change, Plan, Verb
+from nualley.archive.names import without_protocol
 from nualley.core import UsageError, refused_value, strict_text
 
 ORDER = "change"
@@ -52,7 +54,9 @@ class Changed:
         return bool(self.change["was_alias"])
 
 
-def change_from(fields: Mapping[str, Any], now_ns: int, plan: Plan) -> Change:
+def change_from(
+    fields: Mapping[str, Any], now_ns: int, plan: Plan, is_stored: Callable[[str], bool] = lambda _: False
+) -> Change:
     """Return a change as somebody asks for it.
 
     Parameters
@@ -63,6 +67,8 @@ def change_from(fields: Mapping[str, Any], now_ns: int, plan: Plan) -> Change:
         The time now [ns since 1970 UTC].
     plan : Plan
         What is archived: an option that is not given stays as it is there.
+    is_stored : callable, optional
+        Says whether the archive holds anything under a name.
 
     Raises
     ------
@@ -84,6 +90,9 @@ def change_from(fields: Mapping[str, Any], now_ns: int, plan: Plan) -> Change:
             where="pv, name",
             do="a rename and an alias need both, the others only pv",
         )
+    found["pv"] = plan.known_as(found["pv"], is_stored)
+    if (name := plan.known_as(found["name"], is_stored)) != found["pv"]:  # PV.VAL may become PV
+        found["name"] = name
     policy = _policy(found["pv"], fields.get("policy", {}), plan) if verb == Verb.ADD else None
     return Change(verb=Verb(verb), time_ns=now_ns, policy=policy, **found)
 
@@ -191,14 +200,11 @@ def _without_protocol(given: Mapping[str, Any], plan: Plan) -> Mapping[str, Any]
         return given
     if verb is not Verb.ADD:
         return {**given, "pv": bare}
-    policy = given.get("policy") or {}
-    if policy.get("protocol", protocol) != protocol:
-        raise UsageError(
-            f"{pv} asks for {protocol}, --protocol for {policy['protocol']}",
-            where=f"archive {verb} {pv}",
-            do="leave one of them out",
-        )
-    return {**given, "pv": bare, "policy": {**policy, "protocol": protocol}}
+    try:
+        bare, policy = without_protocol(pv, given.get("policy") or {})
+    except UsageError as error:
+        raise UsageError(error.what, where=f"archive {verb} {pv}", do=error.do) from None
+    return {**given, "pv": bare, "policy": policy}
 
 
 class _NotYetError(Exception):
@@ -219,8 +225,9 @@ def _ask(state: RoleState, fields: Mapping[str, Any]) -> dict[str, Any]:
 def _change_without_process(site: Site, fields: Mapping[str, Any]) -> dict[str, Any]:
     with hold_role(site.configuration.store, "archive", site.clock):
         kept = read_plan(site)
-        asked = change_from(fields, site.clock.now_ns(), kept.plan)
-        change = kept.plan.checked(asked, lambda name: _is_stored(site, name))
+        is_stored = cache(lambda name: _is_stored(site, name))
+        asked = change_from(fields, site.clock.now_ns(), kept.plan, is_stored)
+        change = kept.plan.checked(asked, is_stored)
         check_expression(kept.plan, change)
         kept.file.append([change])
         return shown_change(change, kept.plan)

@@ -174,7 +174,7 @@ def write_group(site: Site, path: Path, *, may_replace: bool) -> WrittenGroup:
     configuration, plan = site.configuration, read_plan(site).plan
     is_group = path.resolve().parent == (configuration.directory / "pvs").resolve()
     own = configuration.pv_groups.get(path.stem, PvGroup()) if is_group else PvGroup()
-    elsewhere = plan.declared.keys() - own.pv.keys()
+    elsewhere = {pv for pv in plan.declared if plan.written[pv] not in own.pv}
     found = {pv: policy for pv, policy in plan.archived().items() if pv not in elsewhere}
     if not found:
         raise UsageError(

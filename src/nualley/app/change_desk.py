@@ -74,7 +74,7 @@ class ChangeDesk:
             Where it could not be made durable.
         """
         async with self._turn:
-            asked = change_from(fields, self._clock.now_ns(), self._plan)
+            asked = change_from(fields, self._clock.now_ns(), self._plan, self._is_stored)
             change = self._plan.checked(asked, self._is_stored)
             if change.policy is not None:
                 self._source(change.policy)

@@ -24,7 +24,7 @@ from nualley.archive.models import (
     PvSummary,
     RowKind,
 )
-from nualley.archive.names import is_valid_pv_name, split_protocol
+from nualley.archive.names import is_valid_pv_name, same_pv, split_protocol
 from nualley.archive.settings import ArchiveSettings, PvDefaults, PvGroup, PvPolicy
 
 __all__ = [
@@ -57,5 +57,6 @@ __all__ = [
     "RowKind",
     "Verb",
     "is_valid_pv_name",
+    "same_pv",
     "split_protocol",
 ]

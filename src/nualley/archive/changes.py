@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from nualley.archive.condition import Condition
 from nualley.archive.errors import ChangeRefusedError
-from nualley.archive.names import NAME_FORM, is_valid_pv_name
+from nualley.archive.names import NAME_FORM, is_valid_pv_name, same_pv
 from nualley.archive.settings import PvDefaults, PvPolicy
 from nualley.core import format_time, nearest
 
@@ -143,6 +143,10 @@ class Aliases:
         newest_first = {name: dict.fromkeys(part.name for part in reversed(self.resolve(name))) for name in known}
         return {name: tuple(reversed(found)) for name, found in newest_first.items()}
 
+    def knows(self, name: str) -> bool:
+        """Say whether a name is an alias, or one of several that a PV has had."""
+        return name in self._pv_by_alias or name in self._names
+
     def target(self, name: str) -> str:
         """Return the PV that an alias stands for; any other name itself."""
         return self._pv_by_alias.get(name, name)
@@ -225,6 +229,7 @@ class Plan:
 
     declared: Mapping[str, PvPolicy]
     changes: Iterable[Change] = ()
+    written: Mapping[str, str] = field(default_factory=dict, init=False)
     aliases: Aliases = field(default_factory=Aliases, init=False)
     _overrides: dict[str, _Override] = field(default_factory=dict, init=False)
 
@@ -232,8 +237,33 @@ class Plan:
         changes, self.changes = self.changes, ()
         for change in changes:
             self.apply(change)
+        # what runs under the other of PV and PV.VAL is declared by it
+        running = {pv for pv, override in self._overrides.items() if override.policy is not None}
+        names = {pv: pv if pv in self._overrides else same_pv(pv, running.__contains__) for pv in self.declared}
+        self.written = {name: pv for pv, name in names.items()}
+        self.declared = {name: self.declared[pv] for name, pv in self.written.items()}
 
     # -------------------------------------------------------------- what is so
+    def known_as(self, name: str, is_stored: Callable[[str], bool] = lambda _: False) -> str:
+        """Return the name of the PV that a name means: ``PV.VAL`` is ``PV``, and the other way round.
+
+        Parameters
+        ----------
+        name : str
+            A name without a protocol.
+        is_stored : callable, optional
+            Says whether the archive holds anything under a name.
+
+        Returns
+        -------
+        str
+            The one of the two that is an alias, is archived, or was; the name itself where none is, or it is, too.
+        """
+        if name in self.aliases.pv_by_alias:
+            return name
+        archived = same_pv(name, lambda pv: self.policy(pv) is not None)
+        return same_pv(archived, lambda pv: self.policy(pv) is not None or self.aliases.knows(pv) or is_stored(pv))
+
     def policy(self, pv: str) -> PvPolicy | None:
         """Return how a PV is archived, also while it is paused; None where it is not."""
         override = self._overrides.get(pv)
@@ -272,7 +302,8 @@ class Plan:
 
     def settled(self) -> list[str]:
         """Return the PVs of which changes tell what the experiment repository says by now as well, by name."""
-        return sorted(pv for pv in self._overrides if not self._difference(pv))
+        # under another name that is declared its history would begin anew
+        return sorted(pv for pv in self._overrides if not self._difference(pv) and self.written.get(pv, pv) == pv)
 
     def _difference(self, pv: str) -> str:
         declared, policy = self.declared.get(pv), self.policy(pv)

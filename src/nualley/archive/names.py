@@ -1,6 +1,10 @@
-"""Which texts are names of PVs."""
+"""Which texts are names of PVs, and which of them mean the same PV."""
 
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nualley.core import UsageError
 
 # letters, digits and the marks that sites use; no dot: '..' never becomes part of a path
 _BODY = r"[A-Za-z0-9:_\-+\[\]<>;/#{}]+"
@@ -20,6 +24,7 @@ NAME_FORM = (
 
 
 _PROTOCOLS = ("ca", "pva")
+_VALUE = ".VAL"  # the field of a record that a name without one means
 
 
 def split_protocol(text: str) -> tuple[str, str]:
@@ -42,6 +47,59 @@ def split_protocol(text: str) -> tuple[str, str]:
     """
     protocol, mark, name = text.partition("://")
     return (protocol, name) if mark and protocol in _PROTOCOLS else ("", text)
+
+
+def without_protocol(text: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a PV's name alone, and its options with the protocol that stood before it.
+
+    Parameters
+    ----------
+    text : str
+        A name as somebody writes it, at the command line or in a file of ``pvs/``.
+    options : mapping
+        What is said of how it is archived.
+
+    Raises
+    ------
+    UsageError
+        Where the two ask for different protocols.
+
+    Examples
+    --------
+    >>> without_protocol("pva://LAB:T", {"dead_band": 0.1})
+    ('LAB:T', {'dead_band': 0.1, 'protocol': 'pva'})
+    """
+    protocol, name = split_protocol(text)
+    if not protocol:
+        return text, dict(options)
+    asked = options.get("protocol", protocol)
+    if asked != protocol:
+        raise UsageError(f"{text} asks for {protocol}, and protocol for {asked}", do="leave one of them out")
+    return name, {**options, "protocol": protocol}
+
+
+def same_pv(name: str, is_known: Callable[[str], bool]) -> str:
+    """Return the name by which a PV is known: ``PV`` and ``PV.VAL`` are one, where one of them alone is known.
+
+    Parameters
+    ----------
+    name : str
+        A name without a protocol.
+    is_known : callable
+        Says whether a name is known.
+
+    Returns
+    -------
+    str
+        The name itself where it is known, or where neither is.
+
+    Examples
+    --------
+    >>> same_pv("LAB:T.VAL", {"LAB:T"}.__contains__), same_pv("LAB:U.VAL", {"LAB:T"}.__contains__)
+    ('LAB:T', 'LAB:U.VAL')
+    """
+    other = name.removesuffix(_VALUE) if name.endswith(_VALUE) else f"{name}{_VALUE}"
+    return other if not is_known(name) and is_known(other) else name
 
 
 def is_valid_pv_name(name: str) -> bool:

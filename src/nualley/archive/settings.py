@@ -11,12 +11,14 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from nualley.archive.condition import Condition
-from nualley.archive.names import NAME_FORM, is_valid_pv_name
+from nualley.archive.names import NAME_FORM, is_valid_pv_name, same_pv, split_protocol, without_protocol
 from nualley.core import UsageError, parse_quantity
 from nualley.pv import Expression, member_path
 
@@ -30,6 +32,10 @@ def _pv_name(name: str) -> str:
     if not is_valid_pv_name(name):
         raise UsageError(f"{name!r} cannot be the name of a PV", do=f"use {NAME_FORM}")
     return name
+
+
+def _entry_name(text: str) -> str:
+    return _pv_name(split_protocol(text)[1])
 
 
 def _condition(text: str) -> str:
@@ -315,21 +321,52 @@ class PvGroup(BaseModel):
         default_factory=PvDefaults,
         description="Policy of every PV of the group, as far as its own entry says nothing else.",
     )
-    pv: dict[Annotated[str, AfterValidator(_pv_name)], PvPolicy] = Field(
+    pv: dict[Annotated[str, AfterValidator(_entry_name)], PvPolicy] = Field(
         default_factory=dict,
-        description='The PVs: "NAME" = {protocol, mode, events, ..., description}, or {} for the defaults.',
+        description='The PVs: "NAME" = {protocol, mode, events, ..., description}, or {} for the defaults; '
+        '"pva://NAME" is "NAME" with protocol = "pva".',
     )
 
-    @model_validator(mode="before")
+    @field_validator("pv", mode="wrap")
     @classmethod
-    def _apply_defaults(cls, found: Any) -> Any:
-        if not (
-            isinstance(found, dict) and isinstance(found.get("defaults"), dict) and isinstance(found.get("pv"), dict)
-        ):
-            return found
-        try:
-            PvDefaults.model_validate(found["defaults"])
-        except ValidationError:
-            return found  # it is told once, where it stands
-        entries = {pv: found["defaults"] | own if isinstance(own, dict) else own for pv, own in found["pv"].items()}
-        return found | {"pv": entries}
+    def _read_entries(cls, found: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        if not isinstance(found, dict):
+            return read(found)
+        defaults: PvDefaults | None = info.data.get("defaults")  # None: their mistake is told once, where it stands
+        common = defaults.model_dump(exclude_unset=True) if defaults else {}
+        mistakes, written = [], dict[str, str]()
+        entries = dict(found)
+        for pv, own in found.items():
+            name = split_protocol(pv)[1]
+            earlier = written.setdefault(same_pv(name, written.__contains__), pv)
+            if earlier is not pv:
+                twice = UsageError(f"{pv} is the same PV as {earlier}", do="each PV once")
+                mistakes.append(_located(twice, (pv,), pv))
+            if isinstance(own, dict):
+                try:
+                    entries[pv] = common | without_protocol(pv, own)[1]
+                except UsageError as error:
+                    mistakes.append(_located(error, (pv, "protocol"), own["protocol"]))
+                    entries[pv] = common | own | {"protocol": split_protocol(pv)[0]}
+        return _read_all(entries, read, mistakes)
+
+
+def _located(error: UsageError, location: tuple[str, ...], value: object) -> InitErrorDetails:
+    kind = PydanticCustomError("value_error", "Value error, {error}", {"error": error})
+    return InitErrorDetails(type=kind, loc=location, input=value)
+
+
+def _read_all(entries: object, read: ValidatorFunctionWrapHandler, mistakes: list[InitErrorDetails]) -> Any:
+    """Return what is read, or raise its mistakes together with those that were found before."""
+    try:
+        value = read(entries)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        mistakes += [
+            InitErrorDetails(type=each["type"], loc=each["loc"], input=each["input"], ctx=each.get("ctx", {}))
+            for each in found
+        ]
+    if mistakes:
+        # raised inside a validator it keeps its own locations: each mistake gets the line of its entry
+        raise ValidationError.from_exception_data("pv", mistakes)
+    return value

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from nualley.archive import Condition, is_valid_pv_name
+from nualley.archive import Condition, is_valid_pv_name, same_pv
 from nualley.config.documents import Document
 from nualley.config.expressions import check_expressions
-from nualley.config.files import BEAM, DETECTORS, DRIVES, EXPERIMENT, PEOPLE, PVS, Repository
+from nualley.config.files import BEAM, DETECTORS, DRIVES, EXPERIMENT, PEOPLE, PVS, Repository, Use
 from nualley.config.mistakes import KeyPath, Mistake
 from nualley.config.places import check_places
 from nualley.config.selections import check_selections
@@ -98,7 +98,7 @@ def _check_pvs_archived(repository: Repository) -> Iterator[Mistake]:
     groups = repository.of(PVS).values()
     if any(document.is_partial for document in groups):
         return  # the PV may stand on a line that could not be read
-    archived = [str(path[-1]) for document in groups for path, _ in document.find(("pv", "*"))]
+    archived = [use.name for use in repository.archived()]
     for kind, keys, must_be_archived in _PV_PLACES:
         for use in repository.uses(kind, keys) if must_be_archived else ():
             if use.name not in archived and is_valid_pv_name(use.name):
@@ -106,20 +106,19 @@ def _check_pvs_archived(repository: Repository) -> Iterator[Mistake]:
 
 
 def _check_pv_groups(repository: Repository) -> Iterator[Mistake]:
-    first: dict[str, Document] = {}
-    for document in repository.of(PVS).values():
-        for path, _ in document.find(("pv", "*")):
-            taken = first.setdefault(str(path[-1]), document)
-            if taken is not document:
-                expected = f"each PV in one group: {taken.file}:{taken.line(path)} has it already"
-                yield document.mistake(path, found=str(path[-1]), expected=expected)
+    first: dict[str, Use] = {}
+    for use in repository.archived():
+        taken = first.setdefault(same_pv(use.name, first.__contains__), use)
+        if taken.document is not use.document:  # else its own file tells
+            expected = f"each PV in one group: {taken.origin} has it already"
+            yield use.document.mistake(use.path, found=use.path[-1], expected=expected)
 
 
 def _check_conditions(repository: Repository) -> Iterator[Mistake]:
     groups = repository.of(PVS).values()
     if any(document.is_partial for document in groups):
         return
-    archived = [str(path[-1]) for document in groups for path, _ in document.find(("pv", "*"))]
+    archived = [use.name for use in repository.archived()]
     places = ("pv", "*", "only_while"), ("defaults", "only_while")
     for use in chain.from_iterable(repository.uses(PVS, keys) for keys in places):
         try:

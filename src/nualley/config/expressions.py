@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from nualley.archive import is_valid_pv_name
+from nualley.archive import is_valid_pv_name, split_protocol
 from nualley.config.files import PVS, Repository, Use
 from nualley.config.mistakes import Mistake
 from nualley.core import nearest
@@ -23,7 +23,7 @@ def check_expressions(repository: Repository) -> Iterator[Mistake]:
         Inputs that nothing archives, and circles, each told once.
     """
     groups = repository.of(PVS).values()
-    archived = [str(path[-1]) for document in groups for path, _ in document.find(("pv", "*"))]
+    archived = [use.name for use in repository.archived()]
     is_complete = all(not document.is_partial for document in groups)
     uses = {str(use.path[1]): use for use in repository.uses(PVS, ("pv", "*", "expression")) if _is_computed(use)}
     inputs_by_pv = {pv: found for pv, use in uses.items() if (found := _inputs(use))}
@@ -36,7 +36,9 @@ def check_expressions(repository: Repository) -> Iterator[Mistake]:
 
 
 def _is_computed(use: Use) -> bool:
-    # a PV's own entry goes before the defaults of its group
+    # a protocol before the name, then a PV's own entry, go before the defaults of its group
+    if split_protocol(str(use.path[-2]))[0]:
+        return False
     own, common = (*use.path[:-1], "protocol"), ("defaults", "protocol")
     protocols = [value for keys in (own, common) for _, value in use.document.find(keys)]
     return protocols[:1] == ["computed"]

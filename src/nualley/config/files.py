@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from pydantic import BaseModel
 
-from nualley.archive import PvGroup
+from nualley.archive import PvGroup, split_protocol
 from nualley.catalog import Vocabulary
 from nualley.config.documents import Document, read
 from nualley.config.mistakes import KeyPath, Mistake
@@ -116,6 +116,12 @@ class Repository:
             for path, value in document.find(keys):
                 if isinstance(value, str):
                     yield Use(document, path, value)
+
+    def archived(self) -> Iterator[Use]:
+        """Go to every PV that files of ``pvs/`` archive, under its name alone."""
+        for document in self.of(PVS).values():
+            for path, _ in document.find(("pv", "*")):
+                yield Use(document, path, split_protocol(str(path[-1]))[1])
 
 
 def kind_of(file: str) -> str:

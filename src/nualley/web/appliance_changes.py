@@ -154,7 +154,8 @@ def _refused(pv: str, error: NualleyError) -> Told:
 
 def _archive(appliance: Appliance, wish: Mapping[str, Any], note: str) -> Told:
     pv = wish["pv"]
-    if appliance.plan().policy(checked_name(pv)) is not None:
+    plan = appliance.plan()
+    if plan.policy(plan.known_as(checked_name(pv))) is not None:
         return {"pvName": pv, "status": "Already submitted"}
     appliance.change(Verb.ADD, pv, policy=_policy(wish), note=note)
     return {"pvName": pv, "status": "Archive request submitted"}

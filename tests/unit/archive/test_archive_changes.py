@@ -244,3 +244,27 @@ def test_names_follow_the_file(file):
     file.append(CHANGES)
     assert names() == {"LAB:T9": ("LAB:T1", "LAB:T9"), "LAB:T1": ("LAB:T1", "LAB:T9")}
     assert json.loads(file.path.read_text().splitlines()[0])["note"] == "dritter Fühler"
+
+
+# ------------------------------------------------------------------ one PV, two names
+def test_what_was_added_is_declared_by_the_name_of_its_value():
+    added = [change(Verb.ADD, "LAB:T3"), change(Verb.ADD, "LAB:T4.VAL")]
+    plan = Plan({"LAB:T3.VAL": PvPolicy(), "LAB:T4": PvPolicy(events="archive")}, added)
+    assert list(plan.archived()) == ["LAB:T3", "LAB:T4.VAL"]
+    assert [(pending.pv, pending.what) for pending in plan.pending()] == [
+        ("LAB:T4.VAL", "archived otherwise than declared")
+    ]
+    # were it let go, its history would begin anew
+    assert plan.settled() == []
+    assert plan.written == {"LAB:T3": "LAB:T3.VAL", "LAB:T4.VAL": "LAB:T4"}
+
+
+def test_a_name_means_what_is_archived_before_what_was():
+    plan = Plan(DECLARED, [change(Verb.ADD, "LAB:Y.VAL"), change(Verb.RENAME, "LAB:Y.VAL", name="LAB:Y", time_ns=11)])
+    assert plan.known_as("LAB:Y.VAL") == plan.known_as("LAB:Y") == "LAB:Y"
+    assert plan.known_as("LAB:T1.VAL") == "LAB:T1"
+    assert plan.known_as("LAB:OLD.VAL", {"LAB:OLD"}.__contains__) == "LAB:OLD"
+    assert plan.known_as("LAB:OLD", {"LAB:OLD.VAL"}.__contains__) == "LAB:OLD.VAL"
+    assert plan.known_as("LAB:NEW.VAL") == "LAB:NEW.VAL"
+    plan.apply(change(Verb.ALIAS, "LAB:T1", name="LAB:T1.VAL"))
+    assert plan.known_as("LAB:T1.VAL") == "LAB:T1.VAL"  # to be taken away without the PV

@@ -2,7 +2,9 @@
 
 import pytest
 
-from nualley.archive import is_valid_pv_name, split_protocol
+from nualley.archive import is_valid_pv_name, same_pv, split_protocol
+from nualley.archive.names import without_protocol
+from nualley.core import UsageError
 
 ACCEPTED = [
     "DEMO:BEAM:POWER",
@@ -78,3 +80,30 @@ def test_a_protocol_before_a_name(text: str, protocol: str, name: str) -> None:
 
 def test_a_long_name_is_judged_at_once() -> None:
     assert not is_valid_pv_name("{'" * 5000 + ".{" + "'" * 5000)
+
+
+def test_a_protocol_before_a_name_is_an_option() -> None:
+    assert without_protocol("pva://A", {}) == ("A", {"protocol": "pva"})
+    assert without_protocol("ca://A", {"protocol": "ca", "queue": 4}) == ("A", {"protocol": "ca", "queue": 4})
+    assert without_protocol("A", {"protocol": "mqtt"}) == ("A", {"protocol": "mqtt"})
+    with pytest.raises(UsageError) as caught:
+        without_protocol("pva://A", {"protocol": "ca"})
+    assert (caught.value.what, caught.value.do) == (
+        "pva://A asks for pva, and protocol for ca",
+        "leave one of them out",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "found"),
+    [
+        ("A.VAL", {"A"}, "A"),
+        ("A", {"A.VAL"}, "A.VAL"),
+        ("A.VAL", {"A", "A.VAL"}, "A.VAL"),
+        ("A", {"A", "A.VAL"}, "A"),
+        ("A.VAL", set(), "A.VAL"),
+        ("A.HIGH", {"A"}, "A.HIGH"),
+    ],
+)
+def test_a_pv_and_its_value_are_one(name: str, known: set[str], found: str) -> None:
+    assert same_pv(name, known.__contains__) == found

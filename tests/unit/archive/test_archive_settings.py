@@ -71,6 +71,42 @@ def test_wrong_defaults_are_told_once_and_where_they_stand() -> None:
     assert [error["loc"] for error in caught.value.errors()] == [("defaults", "retention_h")]
 
 
+def test_a_protocol_before_a_name_is_the_entry_s_and_no_part_of_the_name() -> None:
+    group = PvGroup.model_validate(
+        {
+            "defaults": {"protocol": "mqtt", "dead_band": 2},
+            "pv": {"pva://A": {"queue": 8}, "ca://B": {"protocol": "ca"}},
+        }
+    )
+    assert {pv: (policy.protocol, policy.dead_band) for pv, policy in group.pv.items()} == {
+        "A": ("pva", 2),
+        "B": ("ca", 2),
+    }
+    assert PvGroup.model_validate({"pv": {"pva://A": {}}}).pv["A"].protocol == "pva"
+
+
+def test_what_is_wrong_with_entries_is_told_together_and_where_they_stand() -> None:
+    entries = {
+        "pva://A": {"protocol": "ca", "queue": 1},
+        "A.VAL": {},
+        "ca://..": {"evnts": "value"},
+        "ca://A": 3,
+        "B": {"topic": "lab/b"},
+    }
+    with pytest.raises(ValidationError) as caught:
+        PvGroup.model_validate({"pv": entries})
+    assert [error["loc"][1:] for error in caught.value.errors()] == [
+        ("pva://A", "protocol"),
+        ("A.VAL",),
+        ("ca://A",),
+        ("pva://A", "queue"),
+        ("ca://..", "[key]"),
+        ("ca://..", "evnts"),
+        ("ca://A",),
+        ("B", "topic"),
+    ]
+
+
 def test_defaults_and_an_entry_that_do_not_go_together_are_told_at_the_entry() -> None:
     with pytest.raises(ValidationError) as caught:
         PvGroup.model_validate({"defaults": {"mode": "scan", "period_s": 60}, "pv": {"A": {"mode": "monitor"}}})

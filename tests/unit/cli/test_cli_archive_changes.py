@@ -77,6 +77,15 @@ def test_a_file_that_is_there_is_written_anew_only_by_force_and_keeps_what_it_de
     assert read_plan(open_site(experiment)).plan.declared == {**declared, "LAB:T3": PvPolicy()}
 
 
+def test_what_is_declared_by_the_name_of_its_value_stays_declared(experiment, capsys):
+    answer(capsys, "add", "LAB:T3")
+    (experiment / "pvs" / "lab.toml").write_text('[pv]\n"LAB:T3.VAL" = { events = "archive" }\n')
+    plan = read_plan(open_site(experiment)).plan
+    assert {"LAB:T3", "LAB:T3.VAL"} & plan.archived().keys() == {"LAB:T3"}
+    answer(capsys, "pvs", "--write", "pvs/lab.toml", "--force")
+    assert read_plan(open_site(experiment)).plan.declared["LAB:T3"] == PvPolicy()
+
+
 @pytest.mark.parametrize("path", ["pvs/x.txt", "nowhere/x.toml"])
 def test_a_place_that_is_none(experiment, capsys, path):
     answer(capsys, "add", "LAB:T3")
@@ -174,8 +183,24 @@ def test_a_protocol_before_a_name_is_an_option_and_no_part_of_it(experiment, ref
     for words in (("rename", "LAB:{pv}", "pva://LAB:Y"), ("alias", "ca://LAB:Y", "LAB:{pv}")):
         assert "a name with a protocol before it" in refused("archive", *words)["what"]
     error = refused("archive", "add", "pva://LAB:Q", "--protocol", "ca")
-    assert error["what"] == "pva://LAB:Q asks for pva, --protocol for ca"
+    assert error["what"] == "pva://LAB:Q asks for pva, and protocol for ca"
+    assert (error["where"], error["do"]) == ("archive add pva://LAB:Q", "leave one of them out")
     assert answer(capsys, "add", "pva://LAB:Q", "--protocol", "pva")["policy"] == {"protocol": "pva"}
+
+
+def test_a_pv_and_its_value_are_one_pv(experiment, capsys):
+    answer(capsys, "add", "LAB:Z")
+    assert call(capsys, "add", "ca://LAB:Z.VAL", "--dead-band", "2")[1] == (
+        "LAB:Z is archived otherwise: dead_band: 0.0 -> 2.0\n"
+    )
+    assert call(capsys, "pause", "LAB:Z.VAL")[1] == "LAB:Z is paused\n"
+    # a PV that goes by the longer name may be given the shorter one
+    answer(capsys, "add", "LAB:Y.VAL")
+    assert call(capsys, "rename", "LAB:Y.VAL", "LAB:Y")[1] == "LAB:Y.VAL is archived as LAB:Y\n"
+    assert answer(capsys, "add", "LAB:Y.VAL", "--events", "archive")["pv"] == "LAB:Y"
+    plan = read_plan(open_site(experiment)).plan
+    assert {"LAB:Z", "LAB:Y"} <= plan.archived().keys()
+    assert not {"LAB:Z.VAL", "LAB:Y.VAL"} & plan.archived().keys()
 
 
 def test_a_name_that_was_kept_with_its_protocol_can_be_taken_away(experiment, capsys):

@@ -55,6 +55,43 @@ def test_one_pv_in_two_groups(repository: Broken) -> None:
     assert f"pvs/beam.toml:{line} has it already" in mistake.expected
 
 
+@pytest.mark.parametrize("pv", ["pva://DEMO:BEAM:POWER", "DEMO:BEAM:POWER.VAL", "ca://DEMO:BEAM:POWER.VAL"])
+def test_one_pv_in_two_groups_by_other_names(repository: Broken, pv: str) -> None:
+    repository.write("pvs/other.toml", f'[pv]\n"{pv}" = {{}}\n')
+    mistake = repository.only()
+    line = repository.line("pvs/beam.toml", '"DEMO:BEAM:POWER" =')
+    assert (mistake.file, mistake.line, mistake.found) == ("pvs/other.toml", 2, f'"{pv}"')
+    assert f"pvs/beam.toml:{line} has it already" in mistake.expected
+
+
+def test_one_pv_twice_in_a_group(repository: Broken) -> None:
+    repository.append("pvs/beam.toml", '"pva://DEMO:BEAM:POWER.VAL" = {}\n')
+    mistake = repository.only()
+    assert mistake.line == repository.line("pvs/beam.toml", "pva://")
+    assert mistake.expected == "each PV once (pva://DEMO:BEAM:POWER.VAL is the same PV as DEMO:BEAM:POWER)"
+
+
+def test_a_protocol_before_a_name_and_another_in_its_policy(repository: Broken) -> None:
+    repository.append("pvs/beam.toml", '"pva://X" = { description = "x", protocol = "ca" }\n')
+    mistake = repository.only()
+    assert (mistake.file, mistake.line) == ("pvs/beam.toml", repository.line("pvs/beam.toml", 'protocol = "ca" }'))
+    assert (mistake.key, mistake.found) == ('pv."pva://X".protocol', '"ca"')
+    assert mistake.expected == "leave one of them out (pva://X asks for pva, and protocol for ca)"
+
+
+def test_a_pv_with_a_protocol_before_its_name_is_found_by_its_name(repository: Broken) -> None:
+    repository.replace("pvs/beam.toml", '"DEMO:BEAM:POWER" =', '"pva://DEMO:BEAM:POWER" =')
+    repository.append("pvs/beam.toml", '"X" = { protocol = "computed", expression = "2 * DEMO:BEAM:POWER" }\n')
+    repository.append("pvs/beam.toml", '"Y" = { only_while = "DEMO:BEAM:POWER > 0" }\n')
+    assert repository.check() == []
+    assert load(repository.directory, {}, FORMATS).pv_groups["beam"].pv["DEMO:BEAM:POWER"].protocol == "pva"
+
+
+def test_what_is_computed_by_default_is_not_with_a_protocol_before_its_name(repository: Broken) -> None:
+    repository.write("pvs/x.toml", '[defaults]\nprotocol = "computed"\n\n[pv]\n"pva://X" = { expression = "NOPE" }\n')
+    assert repository.only().expected == "expression only with protocol computed (protocol is pva)"
+
+
 def test_a_format_that_is_not_installed(repository: Broken) -> None:
     repository.replace(HPGE, 'format = "wavedump"', 'format = "wavdump"')
     mistake = repository.only()

@@ -279,8 +279,20 @@ async def test_the_value_of_a_pv_is_the_pv_where_that_alone_is_archived(site):
     assert strict(await ask(site, f"/mgmt/bpl/getPVTypeInfo?pv={PV}.VAL"))["pvName"] == PV
     assert "'NO.VAL'" in strict(await ask(site, f"{DATA}.json?pv=NO.VAL", code=404))["error"]["what"]
     await ask(site, f"{DATA}.json?pv={PV}.HIGH", code=404)
-    change_archive(site, Verb.ADD, f"{PV}.VAL")  # a PV of its own from here on
-    assert strict(await ask(site, f"{DATA}.json?pv={PV}.VAL&{MINUTE}"))[0]["data"] == []
+    change_archive(site, Verb.ADD, "LAB:V.VAL")
+    assert strict(await ask(site, "/mgmt/bpl/getPVTypeInfo?pv=LAB:V"))["pvName"] == "LAB:V.VAL"
+
+
+async def test_the_value_of_a_pv_is_archived_once(site):
+    authorized = {"headers": {"Authorization": f"Bearer {TOKEN}"}}
+    before = strict(await ask(site, "/mgmt/bpl/getAllPVs"))
+    told = []
+    for pv in ("LAB:W", "LAB:W.VAL", "ca://LAB:W.VAL", "LAB:V.VAL", "LAB:V", f"{PV}.VAL", PV):
+        told += strict(await ask(site, f"/mgmt/bpl/archivePV?pv={pv}", **authorized))
+    new, known = "Archive request submitted", "Already submitted"
+    assert [row["status"] for row in told] == [new, known, known, new, known, new, known]
+    # what is stored goes on under its name
+    assert sorted(strict(await ask(site, "/mgmt/bpl/getAllPVs"))) == sorted([*before, "LAB:V.VAL", "LAB:W"])
 
 
 @pytest.mark.parametrize("form", ["json", "qw", "raw"])
