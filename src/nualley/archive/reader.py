@@ -368,7 +368,8 @@ class ArchiveReader:
         edges_ns = bin_edges(max(start_ns, min(first_ns, stop_ns - 1)), stop_ns, max(1, -(-n_rows // most_rows)))
         edges_ns[0] = start_ns
         for begin_ns, end_ns in itertools.pairwise(edges_ns.tolist()):
-            table = self._read(pv, begin_ns, end_ns)[0]
+            # of several samples at its start, reading gives the last one: the others would be in no piece
+            table = self._read(pv, begin_ns - (begin_ns > start_ns), end_ns)[0]
             if begin_ns > start_ns:
                 table = table.filter(pc.greater_equal(table["time_ns"], begin_ns))
             yield table if table.schema == file_schema(value_type) else convert(table, value_type)

@@ -173,7 +173,8 @@ class Importer:
     def _known(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table | None:
         if pv not in self._reader.registry().by_name or not self._reader.has_rows(pv, start_ns, stop_ns):
             return None
-        table = self._reader.read(pv, start_ns, stop_ns).select(["time_ns", "value", "severity", "kind"])
+        # of several samples at the start of a stretch, reading gives the last one alone
+        table = self._reader.read(pv, start_ns - 1, stop_ns).select(["time_ns", "value", "severity", "kind"])
         return table.filter(pc.equal(table["kind"].cast(pa.string()), "sample"))
 
     def _links(self, sifted: Sequence[Sifted]) -> tuple[list[ConnectionRow], list[ConnectionRow]]:

@@ -110,6 +110,25 @@ def test_imported_gaps_are_rows(bench):
     assert known_s(reader, "L", at[0], at[9] + 1) == pytest.approx(3 + 3 + 1e-9 * 2, abs=1e-6)
 
 
+def test_of_several_samples_of_one_stamp_none_is_taken_in_again(bench):
+    rows = rows_of("P", [JANUARY_NS] * 3 + [JANUARY_NS + 5] * 2, [1.0, 2.0, 3.0, 4.0, 5.0])
+    assert take_in(bench.folder, bench.clock, rows).stored == 5
+    again = take_in(bench.folder, bench.clock, rows)
+    assert (again.stored, again.filtered) == (0, 5)
+
+
+@pytest.mark.parametrize("most_rows", [1, 2, 3])
+def test_of_several_samples_of_one_stamp_each_is_in_one_piece(bench, most_rows):
+    times_ns = [JANUARY_NS + 4 * number for number in range(4) for _ in range(3)]
+    values = [float(number) for number in range(12)]
+    take_in(bench.folder, bench.clock, rows_of("P", times_ns, values))
+    reader = open_archive_reader(bench.folder, bench.clock)
+    pieces = list(reader.pieces("P", JANUARY_NS - 4, JANUARY_NS + 16, most_rows))
+    assert len(pieces) == -(-12 // most_rows)
+    found = [row["value"] for piece in pieces for row in piece.to_pylist() if row["kind"] == "sample"]
+    assert found == values
+
+
 def test_a_second_import_says_of_a_lost_connection_nothing_again(bench):
     at = [JANUARY_NS + i * SECOND_NS for i in range(10)]
     links = [(at[3] + 1, "disconnect"), (at[6] - 1, "reconnect"), (at[6] - 1, "reconnect")]
@@ -277,7 +296,7 @@ def test_a_stamp_that_is_doubted_is_no_reason_to_read_what_is_stored(bench, monk
     ahead_ns = bench.clock.time_ns + DAY_NS
     rows = rows_of("P", [JANUARY_NS, 631_152_000 * SECOND_NS, ahead_ns], [1.0, 0.0, 0.0])
     assert take_in(bench.folder, bench.clock, rows).filtered == 1
-    assert asked == [(JANUARY_NS, JANUARY_NS + 1)]
+    assert asked == [(JANUARY_NS - 1, JANUARY_NS + 1)]
     asked.clear()
     assert take_in(bench.folder, bench.clock, rows_of("P", [ahead_ns], [5.0])).quarantined == 1
     assert asked == []
