@@ -24,9 +24,6 @@ from nualley.archive.operators.stretch import COLUMNS, Stretch, samples_of
 from nualley.archive.reader import ArchiveReader
 from nualley.core import UsageError
 
-PIECE_ROWS = 200_000
-"""Of a long answer so many rows are in memory at once."""
-
 LONGEST_NAME = 200
 """A PV's name has so many characters at most."""
 
@@ -204,7 +201,7 @@ class Appliance:
     def _tables(self, pv: str, operator: Operator | None, stretches: Sequence[Stretch]) -> Iterator[pa.Table]:
         last_ns: int | None = None
         for stretch in stretches:
-            source = history_source(self.reader, pv, stretch, PIECE_ROWS)
+            source = history_source(self.reader, pv, stretch)
             pieces = source.pieces(stretch.start_ns, stretch.stop_ns)
             tables = samples_of(pieces) if operator is None else work(operator, source, stretch)
             for table in tables:

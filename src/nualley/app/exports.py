@@ -18,7 +18,8 @@ from nualley.archive.operators.calls import parse_operator
 from nualley.archive.operators.filling import HAS_SAMPLES
 from nualley.archive.operators.quick import Source, work
 from nualley.archive.operators.stretch import COLUMNS, Stretch, samples_of
-from nualley.archive.reader import PIECE_ROWS, ArchiveReader
+from nualley.archive.reader import ArchiveReader
+from nualley.archive.rows import PIECE_ROWS
 from nualley.core import IntervalSet, UsageError, sync_folder
 from nualley.pv import ValueType
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,26 @@ from nualley.pv import PvProtocol, ValueType
 _RELEASED = frozenset({Reason.BACKWARD, Reason.FUTURE, Reason.UNDEFINED_TIME, Reason.BEFORE_1991})
 
 
+SHOWN = ("pv", "time_ns", "received_ns", "value", "severity", "status", "reason")
+"""What is shown of a sample that was kept aside, besides ``released_as_ns``."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAside:
+    """Samples that were kept aside.
+
+    Parameters
+    ----------
+    by_reason : mapping of str to int
+        All of them, by their reason.
+    newest : sequence of mapping
+        The newest ones, by receipt: `SHOWN` and ``released_as_ns``.
+    """
+
+    by_reason: Mapping[str, int]
+    newest: Sequence[Mapping[str, Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Released:
     """What became of quarantined samples that were to be released.
@@ -30,7 +51,8 @@ class Released:
     stored : int
         Those that are among the stored ones now.
     filtered : int
-        Those that were there already: released before, under their own stamp or their receipt, or stored all along.
+        Those that were there already: released before, under their own stamp or their receipt, stored all along, or
+        kept aside twice.
     kept : mapping of str to int
         Those that stay aside, by their reason: their stamps are still not to be believed, or no column can hold them.
     n_imported : int
@@ -55,9 +77,46 @@ def split_reason(text: str) -> tuple[str, str]:
     return reason, cause
 
 
-def quarantined_rows(site: Site, pvs: Sequence[str], start_ns: int, stop_ns: int) -> dict[ValueType, pa.Table]:
-    """Return what was kept aside, by type; see `nualley.archive.reader.ArchiveReader.quarantined`."""
-    return site.archive().quarantined(pvs, start_ns, stop_ns)
+def look_at(site: Site, pvs: Sequence[str], start_ns: int, stop_ns: int, *, limit: int) -> KeptAside:
+    """Return what was kept aside.
+
+    Parameters
+    ----------
+    site : Site
+        The experiment.
+    pvs : sequence of str
+        Names; none means all.
+    start_ns, stop_ns : int
+        When they were received [ns since 1970 UTC].
+    limit : int
+        How many samples are returned, the newest ones; no more are in memory, however many there are.
+
+    Raises
+    ------
+    PvNotArchivedError
+        Where the archive does not know a PV.
+    """
+    by_reason: Counter[str] = Counter()
+    newest: dict[ValueType, pa.Table] = {}
+    for value_type, piece in site.archive().refused.pieces(pvs, start_ns, stop_ns):
+        for text, n in zip(*piece["reason"].value_counts().flatten(), strict=True):
+            by_reason[split_reason(text.as_py())[0]] += n.as_py()
+        if limit:
+            newest[value_type] = _newest([*filter(None, [newest.get(value_type)]), piece], limit)
+    rows = [row for table in newest.values() for row in _shown(site, table)]
+    return KeptAside(by_reason, sorted(rows, key=lambda row: row["received_ns"])[-limit:] if limit else [])
+
+
+def _newest(tables: list[pa.Table], limit: int) -> pa.Table:
+    table = pa.concat_tables(tables)
+    order = pc.sort_indices(table, sort_keys=[("received_ns", "ascending"), ("seq", "ascending")])  # imported: no seq
+    return table.take(order.slice(max(0, table.num_rows - limit)))  # a copy: the piece is let go
+
+
+def _shown(site: Site, table: pa.Table) -> list[dict[str, Any]]:
+    stamps_ns = released_as_ns(site.archive(), table)
+    rows = table.select(SHOWN).to_pylist()
+    return [row | {"released_as_ns": stamp_ns} for row, stamp_ns in zip(rows, stamps_ns, strict=True)]
 
 
 def release(
@@ -86,20 +145,21 @@ def release(
     kept: Counter[str] = Counter()
     n_imported, n_released = 0, 0
     limit_ns = site.clock.now_ns() + FUTURE_LIMIT_NS
-    tables = quarantined_rows(site, pvs, start_ns, stop_ns)
+    pieces = site.archive().refused.pieces(pvs, start_ns, stop_ns)
     rules = trace_rules(read_plan(site).plan)
     with open_importer(site.archive_folder, site.clock, rules=rules) as importer:
-        for value_type, table in tables.items():
+        for value_type, table in pieces:
             for part, is_imported in _by_origin(table):
                 new, n_before = _without_released(site, part)
                 n_released += n_before
                 released, left = _split(new, is_none=is_imported and is_stamped_by_receipt)
                 reasons = [split_reason(reason)[0] for reason in left["reason"].to_pylist()]
                 for rows in _by_pv(released, value_type, is_stamped_by_receipt=is_stamped_by_receipt):
-                    good, doubted = _believable(rows, limit_ns)
-                    reasons += doubted
-                    if len(good):
-                        importer.store(good)
+                    sifted = sift(rows, None, limit_ns)
+                    reasons += sifted.reasons
+                    n_released += sifted.n_filtered
+                    if len(sifted.stored):
+                        importer.store(sifted.stored)
                 kept.update(reasons)
                 n_imported += len(reasons) if is_imported else 0
         counts = importer.flush()
@@ -143,12 +203,6 @@ def _by_pv(table: pa.Table, value_type: ValueType, *, is_stamped_by_receipt: boo
             )
         )
     return found
-
-
-def _believable(rows: ImportedRows, limit_ns: int) -> tuple[ImportedRows, list[str]]:
-    """Return those whose stamps can be believed, and why the others cannot."""
-    sifted = sift(rows, None, limit_ns)
-    return sifted.stored, list(sifted.reasons)
 
 
 def receipt_bounds_ns(start_ns: int | None, stop_ns: int | None) -> tuple[int, int]:

@@ -24,7 +24,7 @@ def released_as_ns(reader: ArchiveReader, table: pa.Table) -> list[int | None]:
     reader : ArchiveReader
         Tells what is stored.
     table : pyarrow.Table
-        Quarantined rows, of any PVs; see `nualley.archive.reader.ArchiveReader.quarantined`.
+        Quarantined rows, of any PVs; see `nualley.archive.refused_reader.RefusedReader.pieces`.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def _stretches(times_ns: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     sorted_ns = np.unique(times_ns[(times_ns >= EARLIEST_NS) & (times_ns < 2**62)])
     if sorted_ns.size:
         for part in np.split(sorted_ns, np.flatnonzero(np.diff(sorted_ns) > DAY_NS) + 1):
-            yield int(part[0]), int(part[-1]) + 1
+            yield int(part[0]) - 1, int(part[-1]) + 1  # of several samples at its start, reading gives the last one
 
 
 def _keys(times_ns: NDArray[np.int64], rows: pa.Table, shown: pa.DataType) -> list[tuple[int, str, int]]:

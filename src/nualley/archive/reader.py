@@ -1,7 +1,7 @@
 """Reading: last values, raw ranges, bins and the account of samples, beside a running archive or without one."""
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -36,8 +36,8 @@ from nualley.archive.records import all_records, last_value, newest_record, reco
 from nualley.archive.refused_reader import RefusedReader
 from nualley.archive.registry import Registry
 from nualley.archive.rot import RotReader
-from nualley.archive.row_reader import gap_rows, read_refused, read_rows, sample_types
-from nualley.archive.rows import add_connections, common_type, convert, cut, relevant, union
+from nualley.archive.row_reader import gap_rows, read_rows, sample_types
+from nualley.archive.rows import PIECE_ROWS, add_connections, common_type, convert, cut, relevant, union
 from nualley.archive.sealing import connection_rows
 from nualley.archive.silence import dark, gaps_of, open_end
 from nualley.archive.tail import LogTail
@@ -47,9 +47,6 @@ from nualley.core import SECOND_NS, Clock, Interval, IntervalSet
 from nualley.pv import Metadata, ValueType
 
 _RATE_S = 3600
-PIECE_ROWS = 200_000
-"""A long stretch is read in pieces of about so many rows."""
-
 MOST_ROWS = 1_000_000
 """More rows than this are read in pieces and joined."""
 
@@ -480,45 +477,6 @@ class ArchiveReader:
             if not found or repr(replace(entry, pv="", time_ns=0)) != repr(replace(found[-1], pv="", time_ns=0)):
                 found.append(entry)
         return found
-
-    def quarantined(self, pvs: Collection[str], start_ns: int, stop_ns: int) -> dict[ValueType, pa.Table]:
-        """Return the samples that were kept aside.
-
-        Parameters
-        ----------
-        pvs : collection of str
-            Names; none means all.
-        start_ns, stop_ns : int
-            When they were received: half-open [ns since 1970 UTC]. Their own stamps are not to be believed.
-
-        Returns
-        -------
-        dict of ValueType to pyarrow.Table
-            Columns as `read`, and ``reason``; by receipt.
-
-        Raises
-        ------
-        PvNotArchivedError
-            Where the archive does not know a PV.
-        """
-        for _ in range(TRIES):
-            tail = self._view.refresh()
-            names = sorted({each.name for pv in pvs for each in self._records(tail.registry, pv)})
-            try:
-                tables = read_refused(self._view, tail, names or sorted(tail.registry.by_name))
-            except FileNotFoundError:
-                continue
-            # imported ones have no receipt number
-            by_receipt = [("received_ns", "ascending"), ("seq", "ascending")]
-            is_inside = (pc.field("received_ns") >= start_ns) & (pc.field("received_ns") < stop_ns)
-            if names:
-                is_inside &= pc.field("pv").cast(pa.string()).isin(names)
-            found = {
-                value_type: pa.concat_tables(parts).filter(is_inside).sort_by(by_receipt)
-                for value_type, parts in tables.items()
-            }
-            return {value_type: table for value_type, table in found.items() if table.num_rows}
-        raise busy("")
 
     def history(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:
         """Read a stretch together with the connection rows outside of it that tell what is known inside.

@@ -1,6 +1,8 @@
-"""Samples that were kept aside, looked for by their own stamps: what comes again is not kept aside again."""
+"""Samples that were kept aside: all of them piece by piece, and those of some stamps, so that none is kept twice."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -8,17 +10,21 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nualley.archive.columns import file_schema
+from nualley.archive.directory import Snapshot
 from nualley.archive.models import Level, PvRecord, RowGroup
 from nualley.archive.registry import Registry
+from nualley.archive.rows import PIECE_ROWS
 from nualley.archive.tail import LogTail
-from nualley.archive.view import TRIES, ArchiveView, busy
+from nualley.archive.view import TRIES, ArchiveView, busy, unless_replaced
 from nualley.pv import ValueType
 
 _COLUMNS = ["time_ns", "value", "severity"]
+_EVER_NS = -(2**63), 2**63 - 1
+_MOST_TABLES = 1000  # each has its price, however few rows it has
 
 
 class RefusedReader:
-    """Reads of the quarantine what has one of some stamps, however much more there is.
+    """Reads the quarantine, however much is in it.
 
     Parameters
     ----------
@@ -31,6 +37,57 @@ class RefusedReader:
     def __init__(self, view: ArchiveView, records: Callable[[Registry, str], list[PvRecord]]) -> None:
         self._view = view
         self._records = records
+
+    def pieces(
+        self, pvs: Collection[str], start_ns: int, stop_ns: int, most_rows: int = PIECE_ROWS
+    ) -> Iterator[tuple[ValueType, pa.Table]]:
+        """Return the samples that were kept aside, in pieces that fit into memory.
+
+        Parameters
+        ----------
+        pvs : collection of str
+            Names; none means all.
+        start_ns, stop_ns : int
+            When they were received: half-open [ns since 1970 UTC]. Their own stamps are not to be believed.
+        most_rows : int
+            How many rows a piece may have.
+
+        Returns
+        -------
+        iterator of (ValueType, pyarrow.Table)
+            What the values are, and columns as of `nualley.archive.reader.ArchiveReader.read` and ``reason``; in no
+            order, and none is empty. What is sealed meanwhile comes once.
+
+        Raises
+        ------
+        PvNotArchivedError
+            Where the archive does not know a PV.
+        """
+        # both of one moment: files of the quarantine are never merged or replaced, so what they list stays there
+        tail, sealed = self._view.refresh(), self._view.sealed
+        names = sorted({each.name for pv in pvs for each in self._records(tail.registry, pv)})
+        found = self._tables(sealed, names or sorted(tail.registry.by_name), tail.refused())
+        is_inside = (pc.field("received_ns") >= start_ns) & (pc.field("received_ns") < stop_ns)
+        if names:
+            is_inside &= pc.field("pv").cast(pa.string()).isin(names)
+        return _in_pieces(((value_type, table.filter(is_inside)) for value_type, table in found), most_rows)
+
+    def _tables(
+        self, sealed: Snapshot, names: Sequence[str], recent: Mapping[ValueType, pa.Table]
+    ) -> Iterator[tuple[ValueType, pa.Table]]:
+        for name in names:
+            for group in sealed.groups(name, Level.QUARANTINE, *_EVER_NS):
+                table = unless_replaced(name, partial(self._group, group))
+                if table is not None:
+                    yield group.value_type, table.cast(file_schema(group.value_type, is_quarantine=True))
+        yield from recent.items()
+
+    def _group(self, group: RowGroup) -> pa.Table | None:
+        try:
+            return self._view.rows(group)
+        except FileNotFoundError:  # somebody took it away: with a new look that is told
+            self._view.refresh()
+            raise
 
     def at(self, pv: str, value_type: ValueType, times_ns: NDArray[np.int64]) -> pa.Table:
         """Return the samples of a PV that were kept aside and have one of some stamps.
@@ -90,3 +147,24 @@ def _recent(tail: LogTail, names: Sequence[str], value_type: ValueType, stamps_n
 
 def _with(table: pa.Table, stamps_ns: NDArray[np.int64]) -> pa.Table:
     return table.filter(pc.is_in(table["time_ns"], pa.array(stamps_ns)))
+
+
+def _in_pieces(tables: Iterable[tuple[ValueType, pa.Table]], most_rows: int) -> Iterator[tuple[ValueType, pa.Table]]:
+    """Join what is small and cut what is large, type by type."""
+    waiting: dict[ValueType, list[pa.Table]] = {}
+    n_rows: Counter[ValueType] = Counter()
+    for value_type, table in tables:
+        if not table.num_rows:
+            continue
+        waiting.setdefault(value_type, []).append(table)
+        n_rows[value_type] += table.num_rows
+        if n_rows[value_type] >= most_rows or len(waiting[value_type]) >= _MOST_TABLES:
+            yield from _cut(value_type, waiting.pop(value_type), most_rows)
+            del n_rows[value_type]
+    for value_type, parts in waiting.items():
+        yield from _cut(value_type, parts, most_rows)
+
+
+def _cut(value_type: ValueType, parts: list[pa.Table], most_rows: int) -> Iterator[tuple[ValueType, pa.Table]]:
+    table = pa.concat_tables(parts)
+    yield from ((value_type, table.slice(start, most_rows)) for start in range(0, table.num_rows, most_rows))

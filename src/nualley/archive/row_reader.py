@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from nualley.archive.columns import file_schema
 from nualley.archive.models import ConnectionRow, Level, PvRecord, RowGroup, RowKind
 from nualley.archive.rows import last_sample_ns, narrow
 from nualley.archive.tail import LogTail
@@ -79,26 +78,6 @@ def _groups(view: ArchiveView, name: str, start_ns: int, stop_ns: int) -> list[R
     """Return where a PV's rows of a stretch are; at the end, the row group before it that may be needed too."""
     before = view.sealed.before(name, Level.RAW, start_ns)
     return [*view.sealed.groups(name, Level.RAW, start_ns, stop_ns), *([before] if before else [])]
-
-
-def read_refused(view: ArchiveView, tail: LogTail, names: Sequence[str]) -> dict[ValueType, list[pa.Table]]:
-    """Return the rows of some names that were kept aside, by type.
-
-    Raises
-    ------
-    FileNotFoundError
-        Where a file was replaced meanwhile.
-    """
-    found: dict[ValueType, list[pa.Table]] = {}
-    for name in names:
-        for group in view.sealed.groups(name, Level.QUARANTINE, -(2**63), 2**63 - 1):
-            table = view.rows(group)
-            if table is not None:
-                schema = file_schema(group.value_type, is_quarantine=True)
-                found.setdefault(group.value_type, []).append(table.cast(schema))
-    for value_type, table in tail.refused().items():
-        found.setdefault(value_type, []).append(table)
-    return found
 
 
 def gap_rows(pv: str, table: pa.Table, lost: Sequence[RowGroup], links: Sequence[ConnectionRow]) -> list[ConnectionRow]:

@@ -12,6 +12,9 @@ from nualley.archive.layouts import NUMBERS
 from nualley.archive.models import ConnectionRow, RowKind
 from nualley.pv import ValueType
 
+PIECE_ROWS = 200_000
+"""What is long is read in pieces of about so many rows."""
+
 
 def union(tables: Mapping[ValueType, Sequence[pa.Table]], value_type: ValueType) -> pa.Table:
     """Join tables of one PV.

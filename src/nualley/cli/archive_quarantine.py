@@ -1,21 +1,17 @@
 """``nualley archive quarantine``: samples that were kept aside, and their release."""
 
-from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated
 
-import pyarrow as pa
 from cyclopts import Parameter
 
 from nualley.app.imports import refused_lines
-from nualley.app.quarantine import quarantined_rows, receipt_bounds_ns, release, split_reason
-from nualley.app.released import released_as_ns
+from nualley.app.quarantine import SHOWN, look_at, receipt_bounds_ns, release, split_reason
 from nualley.app.site import Site, open_site
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, Whole, bounds_ns
 from nualley.cli.output import print_json, print_note, print_table, print_text, shown_time, shown_value
 from nualley.core import ExitCode, UsageError
 
-_COLUMNS = ("pv", "time_ns", "received_ns", "value", "severity", "status", "reason")
 _WHY = {
     "backward": "older than the sample before it",
     "future": "further ahead of the clock than archive.future_limit_s",
@@ -71,17 +67,15 @@ def quarantine(
     if release_:
         _release(site, pv, stretch_ns, at_receipt=at_receipt, output=output)
         return told_losses(site)
-    tables = quarantined_rows(site, pv, *stretch_ns).values()
-    reasons = Counter(split_reason(reason)[0] for table in tables for reason in table["reason"].to_pylist())
-    rows = sorted((row for table in tables for row in _newest(site, table, limit)), key=lambda row: row["received_ns"])
-    rows = rows[-limit:] if limit else []
+    found = look_at(site, pv, *stretch_ns, limit=limit)
+    rows, reasons = found.newest, found.by_reason
     n_lines = len(refused_lines(site.archive_folder))
     if output.is_json:
-        columns = {name: [row[name] for row in rows] for name in (*_COLUMNS, "released_as_ns")}
+        columns = {name: [row[name] for row in rows] for name in (*SHOWN, "released_as_ns")}
         told = [split_reason(reason) for reason in columns["reason"]]
         columns |= {"reason": [reason for reason, _ in told], "cause": [cause or None for _, cause in told]}
         print_json(
-            {"n": reasons.total(), "by_reason": dict(reasons), "n_lines": n_lines, "columns": columns},
+            {"n": sum(reasons.values()), "by_reason": reasons, "n_lines": n_lines, "columns": columns},
         )
         return told_losses(site)
     if rows:
@@ -123,13 +117,6 @@ def _show_lines(site: Site, limit: int, output: Output) -> None:
         print_note(f"{len(found) - len(shown)} earlier ones are not shown: --limit")
     if not found:
         print_note("every line of every imported file was a sample")
-
-
-def _newest(site: Site, table: pa.Table, limit: int) -> list[dict[str, Any]]:
-    shown = table.slice(max(0, table.num_rows - limit))
-    stamps_ns = released_as_ns(site.archive(), shown)
-    rows = shown.select(_COLUMNS).to_pylist()
-    return [row | {"released_as_ns": stamp_ns} for row, stamp_ns in zip(rows, stamps_ns, strict=True)]
 
 
 def _release(

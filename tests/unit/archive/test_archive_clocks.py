@@ -2,12 +2,12 @@
 
 import pytest
 
-from nualley.app.quarantine import receipt_bounds_ns
 from nualley.archive import Ledger
 from nualley.core import DAY_NS, SECOND_NS, parse_time_ns
 from nualley.exposure.adapters.archive import ArchiveHistory
 from nualley.physics import history_from_rows
 from nualley.pv import ValueType
+from tests.kept_aside import kept_aside
 
 YEAR_NS = 365 * DAY_NS
 
@@ -53,10 +53,10 @@ def test_an_ioc_clock_that_jumps_costs_knowledge_and_no_sample(bench, jump_ns, r
             bench.seal()
     reader = bench.reader()
     assert reader.ledger() == Ledger(received=11, stored=6, quarantined=5, filtered=0, gaps=1)
-    (table,) = reader.quarantined(["P"], *receipt_bounds_ns(None, None)).values()
-    assert table["reason"].to_pylist() == [reason] * 5
-    assert table["value"].to_pylist() == [3.0, 4.0, 5.0, 6.0, 7.0]
-    assert table["received_ns"].to_pylist() == [start_ns + n * 10 * SECOND_NS for n in range(3, 8)]
+    rows = kept_aside(reader, "P")
+    assert [row["reason"] for row in rows] == [reason] * 5
+    assert [row["value"] for row in rows] == [3.0, 4.0, 5.0, 6.0, 7.0]
+    assert [row["received_ns"] for row in rows] == [start_ns + n * 10 * SECOND_NS for n in range(3, 8)]
     # known but for the time from the first wrong stamp to the next right one
     assert known_s(bench, "P", start_ns, start_ns + 100 * SECOND_NS) == 100 - 50
 
@@ -106,11 +106,7 @@ def test_no_sample_is_lost_or_doubled_while_our_clock_jumps(bench, seconds):
     assert ledger.received == ledger.stored + ledger.quarantined == n
     rows = bench.reader().read("P", 0, 2**62).to_pylist()
     values = [row["value"] for row in rows if row["kind"] == "sample"]
-    aside = [
-        value
-        for table in bench.reader().quarantined([], *receipt_bounds_ns(None, None)).values()
-        for value in table["value"].to_pylist()
-    ]
+    aside = [row["value"] for row in kept_aside(bench.reader())]
     assert sorted(values + aside) == [float(number) for number in range(n)]
     assert values == sorted(values)
     assert bool(aside) is (seconds < -1800), "what is ahead of a clock that went back is not to be believed"
@@ -137,8 +133,8 @@ def test_a_sample_that_no_column_holds_stops_nothing_else(bench, value, changes)
     bench.commit()
     assert bench.reader().ledger() == Ledger(received=3, stored=2, quarantined=1)
     bench.seal()
-    (table,) = bench.reader().quarantined(["P"], *receipt_bounds_ns(None, None)).values()
-    assert (table["reason"].to_pylist(), table["value"].to_pylist()) == (["unstorable"], [ascii(value)])
+    (row,) = kept_aside(bench.reader(), "P")
+    assert (row["reason"], row["value"]) == ("unstorable", ascii(value))
     bench.die()
     bench.start()
     assert bench.reader().ledger().is_balanced

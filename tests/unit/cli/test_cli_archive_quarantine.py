@@ -7,9 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from nualley.app import quarantine
 from nualley.app.archive import open_archive_writer, open_importer
 from nualley.app.site import open_site
+from nualley.archive import taking_in
 from nualley.archive.importing import ImportedRows
+from nualley.archive.refused_reader import RefusedReader
 from nualley.cli.main import main
 from nualley.core import SECOND_NS
 from nualley.pv import Connection, Life, Sample, ValueType
@@ -178,3 +181,46 @@ def test_the_newest_is_the_one_that_came_last_imported_or_heard(experiment, tmp_
     writer.recorder.receive(Sample(PV, EPOCH_1990_NS, 2.0, ValueType.FLOAT64, 0, 0, "ca", now_ns))
     writer.close()
     assert answer(capsys, "--limit", "1")["columns"]["value"] == [2.0]
+
+
+@pytest.fixture
+def by_one(monkeypatch):
+    """Read the quarantine sample by sample, and store each at once."""
+    pieces = RefusedReader.pieces
+    monkeypatch.setattr(RefusedReader, "pieces", lambda self, *words: pieces(self, *words, 1))
+    monkeypatch.setattr(taking_in, "_FLUSH_ROWS", 1)
+
+
+def test_no_more_is_kept_in_memory_than_is_shown(archived, by_one, capsys, monkeypatch):
+    asked = []
+    known = quarantine.released_as_ns
+    monkeypatch.setattr(
+        quarantine, "released_as_ns", lambda reader, table: asked.append(table.num_rows) or known(reader, table)
+    )
+    found = answer(capsys, "--limit", "2")
+    assert (found["n"], found["columns"]["value"]) == (3, [3.0, 4.0])
+    assert asked == [2]
+    joined = []
+    newest = quarantine._newest
+    monkeypatch.setattr(
+        quarantine, "_newest", lambda tables, n: joined.append(sum(map(len, tables))) or newest(tables, n)
+    )
+    answer(capsys, "--limit", "1")
+    assert joined == [1, 2, 2]
+
+
+@pytest.mark.parametrize("pieces", ["whole", "by_one"])
+def test_what_is_kept_aside_twice_is_released_once(archived, pieces, request, capsys):
+    if pieces == "by_one":
+        request.getfixturevalue("by_one")
+    writer = open_archive_writer(open_site().archive_folder)
+    for value in (7.0, 8.0, 7.0):  # one of them twice
+        stamp_ns, now_ns = archived + 6 * SECOND_NS, time.time_ns()
+        writer.recorder.receive(Sample(PV, stamp_ns, value, ValueType.FLOAT64, 0, 0, "ca", now_ns))
+    writer.close()
+    assert answer(capsys, PV)["n"] == 4
+    assert answer(capsys, PV, "--release") == {"stored": 3, "filtered": 1, "kept": {}}
+    assert samples(capsys, PV) == [2.0, 7.0, 8.0, 1.0]
+    assert answer(capsys, PV, "--limit", "3")["columns"]["released_as_ns"] == [archived + 6 * SECOND_NS] * 3
+    assert answer(capsys, PV, "--release") == {"stored": 0, "filtered": 4, "kept": {}}
+    assert answer(capsys, OTHER, "--release")["kept"] == {"undefined-time": 1, "future": 1}
