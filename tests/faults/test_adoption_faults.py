@@ -13,7 +13,7 @@ import pytest
 
 from nualley.catalog import CatalogUnreachable, ReplicaState
 from nualley.core import digest_file
-from nualley.replicas import AdoptResult, Candidate
+from nualley.replicas import AdoptResult, Candidate, adoption
 from tests.faults.interfering import Interfering, run_in_child
 from tests.faults.test_transfer_faults import FailingFiles, JumpingClock, interfered
 from tests.unit.replicas.test_adoption import adopt, put, results
@@ -70,7 +70,7 @@ def killed_at(folder: Path, step: int) -> bool:
 
         with World(folder) as world:
             catalog = world.catalog
-            for name in ("find_file", "add_file"):
+            for name in ("find_file", "add_files", "_try_entry"):
                 setattr(catalog, name, interfered(getattr(catalog, name), lambda: before("record")))
             adopt(world, put_all(world), files=Reading(before))
 
@@ -85,10 +85,13 @@ class Reading(Interfering):
         return super().state(path)
 
 
-def test_killed_before_every_step(tmp_path: Path, seed: int, is_soak: bool) -> None:
-    with World(tmp_path / "empty") as world:
-        put_all(world)
+@pytest.mark.parametrize("n_together", [1, 64])
+def test_killed_before_every_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, is_soak: bool, n_together: int
+) -> None:
+    """A file is entered whole or not at all, whether each waits for its own commit or all for one."""
     steps = range(1000) if is_soak else sorted(random.Random(seed).sample(range(20), 6))
+    monkeypatch.setattr(adoption, "_MOST_TOGETHER", n_together)
     n_killed = 0
     for step in steps:
         folder = tmp_path / f"{step}"

@@ -411,6 +411,28 @@ class FileAdded:
     already_there: bool
 
 
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file that `Catalog.add_files` is to enter.
+
+    Parameters
+    ----------
+    run : Run
+        Its run; entered or completed.
+    file : FileRecord
+        The file.
+    replicas : tuple of Replica
+        Where its bytes lie.
+    activity : Activity or None
+        What brought it here; entered only where file or a replica is new.
+    """
+
+    run: Run
+    file: FileRecord
+    replicas: tuple[Replica, ...] = ()
+    activity: Activity | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """Counts over the catalog or over one run.

@@ -5,11 +5,13 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from nualley.catalog.definitions import SelectionRevision
+from nualley.catalog.errors import FileConflict, ReplicaConflict
 from nualley.catalog.flags import Flag
 from nualley.catalog.models import (
     USAGE_KEYS,
     Activity,
     FileAdded,
+    FileEntry,
     FileRecord,
     FileUsage,
     Note,
@@ -232,6 +234,13 @@ class Catalog(Protocol):
         A file that is known with the same digests is returned as it is, missing replicas are added, and the activity
         is entered only where something was new. FileConflict where its digests differ, ReplicaConflict where a place
         is known to hold another file; then nothing is entered.
+        """
+        ...
+
+    def add_files(self, entries: Sequence[FileEntry]) -> list[FileAdded | FileConflict | ReplicaConflict]:
+        """Enter many files, each as `add_file`, in one transaction: after a kill all of them are there, or none.
+
+        A conflict keeps only its own file out, and stands in the answer in its place.
         """
         ...
 

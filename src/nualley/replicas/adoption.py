@@ -10,10 +10,9 @@ from nualley.catalog import (
     Activity,
     Catalog,
     FileAdded,
-    FileConflict,
+    FileEntry,
     FileRecord,
     Replica,
-    ReplicaConflict,
     ReplicaState,
     Run,
 )
@@ -24,6 +23,9 @@ from nualley.replicas.errors import TransferStopped
 from nualley.replicas.pace import Pace
 from nualley.replicas.working import Machine
 from nualley.storage import FileState, SourceUnreadable, SourceVanished, read_back
+
+_MOST_TOGETHER, _MOST_TOGETHER_B = 64, 256 * 2**20
+"""Files and bytes [B] that wait for one commit, at most: those a kill costs once more, and others wait for its end."""
 
 Summarise = Callable[["Candidate"], FileSummary | None]
 """Told a file that was read; returns what a reader finds in it, None where none is asked. What it raises leaves it."""
@@ -116,11 +118,22 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A file that was read to its end, and how it stood before."""
+    """A file that was read to its end, how it stood before, and when that was done."""
 
     candidate: Candidate
     state: FileState
     digests: Digests
+    proven_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Files with the same bytes and identity that are to be entered together."""
+
+    read: Sequence[_Read]
+    record: FileRecord
+    start_ns: int
+    summary: FileSummary | None = None
 
 
 class Adopter:
@@ -146,6 +159,9 @@ class Adopter:
     Files with one identity (run and name) are looked at together. Where the catalog knows it, each is compared with it;
     where not, they all become one file if their bytes are the same, and none does if they differ: nobody could say
     which of them it is. Whoever can, names its path.
+
+    Small files are entered many in one transaction, each looked at once more right before; those of one identity never
+    in two. A kill costs the reading of those that waited.
     """
 
     def __init__(
@@ -200,22 +216,33 @@ class Adopter:
         """
         groups = _by_identity(candidates)
         pace.expect(sum(candidate.size_B for group in groups for candidate in group))
-        for group in groups:
-            pace.check_stop()
-            known = self._catalog.find_file(group[0].run_id, group[0].name)
-            dark = [candidate for candidate in group if not (known and self._is_known(candidate))]
-            for candidate in group:
-                if candidate not in dark:
-                    pace.expect(-candidate.size_B)
-                    yield Adopted(candidate=candidate, result=AdoptResult.KNOWN)
-            yield from self._compare(dark, known, pace) if known else self._found(dark, pace)
+        waiting: list[Adopted | _Entry] = []
+        try:
+            for group in groups:
+                if _is_full(waiting, group):
+                    yield from self._enter(waiting)
+                    waiting = []
+                waiting += self._look(group, pace)
+        except TransferStopped:
+            yield from self._enter(waiting)
+            raise
+        yield from self._enter(waiting)
+
+    def _look(self, group: Sequence[Candidate], pace: Pace) -> list[Adopted | _Entry]:
+        """Return what came of files with one identity, and what is to be entered of them."""
+        pace.check_stop()
+        known = self._catalog.find_file(group[0].run_id, group[0].name)
+        dark = [candidate for candidate in group if not (known and self._is_known(candidate))]
+        pace.expect(-sum(candidate.size_B for candidate in group if candidate not in dark))
+        entered = [Adopted(candidate=each, result=AdoptResult.KNOWN) for each in group if each not in dark]
+        return [*entered, *(self._compare(dark, known, pace) if known else self._found(dark, pace))]
 
     def _is_known(self, candidate: Candidate) -> bool:
         return self._catalog.replica_at(candidate.drive, candidate.path) is not None
 
     # ------------------------------------------------------------ the two cases
-    def _compare(self, group: Sequence[Candidate], known: FileRecord, pace: Pace) -> Iterator[Adopted]:
-        """Enter files with the bytes of the known one as its replicas."""
+    def _compare(self, group: Sequence[Candidate], known: FileRecord, pace: Pace) -> Iterator[Adopted | _Entry]:
+        """Find files with the bytes of the known one: its replicas."""
         for candidate in group:
             if candidate.size_B != known.size_B:
                 pace.expect(-candidate.size_B)
@@ -228,10 +255,10 @@ class Adopter:
             elif read.digests != known.digests:
                 yield _refused(candidate, _other_bytes(read, known))
             else:
-                yield from self._enter([read], known, start_ns)
+                yield _Entry([read], known, start_ns)
 
-    def _found(self, group: Sequence[Candidate], pace: Pace) -> Iterator[Adopted]:
-        """Enter files of a name that the catalog does not have as one new file."""
+    def _found(self, group: Sequence[Candidate], pace: Pace) -> Iterator[Adopted | _Entry]:
+        """Make one new file of those of a name that the catalog does not have."""
         start_ns = self._clock.now_ns()
         results = [self._read(candidate, pace) for candidate in group]
         yield from (result for result in results if isinstance(result, Adopted))
@@ -247,7 +274,7 @@ class Adopter:
             except NualleyError as error:
                 yield Adopted(candidate=read.pop(0).candidate, result=AdoptResult.FAILED, detail=error.what)
                 continue
-            yield from self._enter(read, _record(read[0], summary), start_ns, summary)
+            yield _Entry(read, _record(read[0], summary), start_ns, summary)
             return
 
     # ------------------------------------------------------------ the steps
@@ -266,7 +293,7 @@ class Adopter:
             return Adopted(candidate=candidate, result=AdoptResult.FAILED, detail=error.what)
         except OSError as error:
             return Adopted(candidate=candidate, result=AdoptResult.FAILED, detail=reason(error))
-        read = _Read(candidate, before, digests)
+        read = _Read(candidate, before, digests, self._clock.now_ns())
         return self._changed(read) or read
 
     def _changed(self, read: _Read) -> Adopted | None:
@@ -280,44 +307,60 @@ class Adopter:
         now = "it is not there any more" if after is None else "it changed since it was found"
         return Adopted(candidate=read.candidate, result=AdoptResult.WRITTEN, detail=now)
 
-    def _enter(
-        self, read: Sequence[_Read], record: FileRecord, start_ns: int, summary: FileSummary | None = None
-    ) -> Iterator[Adopted]:
-        """Enter files that still are what was read, in one transaction."""
-        changed = [(each, self._changed(each)) for each in read]
-        yield from (found for _, found in changed if found)
-        same = [each.candidate for each, found in changed if not found]
-        if not same:
-            return
-        try:
-            added = self._add(same, record, start_ns, summary)
-        except (FileConflict, ReplicaConflict) as error:  # somebody entered it meanwhile
-            yield from (_refused(candidate, error.what) for candidate in same)
-            return
-        for number, candidate in enumerate(same):
-            is_new = number == 0 and not added.already_there
-            yield Adopted(candidate=candidate, result=AdoptResult.ADOPTED if is_new else AdoptResult.REPLICA)
+    def _enter(self, waiting: Sequence[Adopted | _Entry]) -> Iterator[Adopted]:
+        """Enter files that still are what was read, in one transaction; yield what came of all, in their order."""
+        told: list[list[Adopted]] = []
+        entries: list[tuple[int, Sequence[Candidate], FileEntry]] = []
+        for each in waiting:
+            if isinstance(each, Adopted):
+                told.append([each])
+                continue
+            changed = [(read, self._changed(read)) for read in each.read]
+            told.append([found for _, found in changed if found])
+            if same := [read for read, found in changed if not found]:
+                entries.append((len(told) - 1, [read.candidate for read in same], self._entry(same, each)))
+        added = self._catalog.add_files([entry for _, _, entry in entries]) if entries else []
+        for (place, candidates, _), came in zip(entries, added, strict=True):
+            told[place] += _came(candidates, came)
+        yield from (each for group in told for each in group)
 
-    def _add(
-        self, same: Sequence[Candidate], record: FileRecord, start_ns: int, summary: FileSummary | None
-    ) -> FileAdded:
-        now_ns = self._clock.now_ns()
-        replicas = [
-            Replica(drive=each.drive, path=each.path, state=ReplicaState.VERIFIED, verified_ns=now_ns) for each in same
-        ]
+    def _entry(self, same: Sequence[_Read], entry: _Entry) -> FileEntry:
+        record, summary, first = entry.record, entry.summary, same[0].candidate
         activity = Activity(
             kind="adopt",
-            inputs=tuple(each.path for each in same),
+            inputs=tuple(each.candidate.path for each in same),
             outputs=(f"file:{record.run_id}/{record.name}",),
             code=self._origin.code,
             configuration=self._origin.configuration,
             host=self._origin.host,
-            start_ns=start_ns,
-            stop_ns=now_ns,
+            start_ns=entry.start_ns,
+            stop_ns=max(entry.start_ns, *(each.proven_ns for each in same)),
         )
-        run = self._run_of(same[0].detector, same[0].number)
+        run = self._run_of(first.detector, first.number)
         entered = run if summary is None else replace(run, settings=summary.settings)
-        return self._catalog.add_file(entered, record, replicas=replicas, activity=activity)
+        return FileEntry(entered, record, tuple(_replica(each) for each in same), activity)
+
+
+def _replica(read: _Read) -> Replica:
+    place = read.candidate
+    return Replica(drive=place.drive, path=place.path, state=ReplicaState.VERIFIED, verified_ns=read.proven_ns)
+
+
+def _came(candidates: Sequence[Candidate], came: FileAdded | NualleyError) -> list[Adopted]:
+    """Return what came of files; in conflict with them is what somebody entered meanwhile."""
+    if not isinstance(came, FileAdded):
+        return [_refused(candidate, came.what) for candidate in candidates]
+    first = AdoptResult.REPLICA if came.already_there else AdoptResult.ADOPTED
+    results = [first, *[AdoptResult.REPLICA] * (len(candidates) - 1)]
+    return [Adopted(candidate=each, result=result) for each, result in zip(candidates, results, strict=True)]
+
+
+def _is_full(waiting: Sequence[Adopted | _Entry], group: Sequence[Candidate]) -> bool:
+    """Return whether what waits is to be entered before a group is read."""
+    if not waiting:
+        return False
+    read_B = sum(each.digests.size_B for entry in waiting if isinstance(entry, _Entry) for each in entry.read)
+    return len(waiting) >= _MOST_TOGETHER or read_B + sum(each.size_B for each in group) > _MOST_TOGETHER_B
 
 
 def _by_identity(candidates: Iterable[Candidate]) -> list[list[Candidate]]:

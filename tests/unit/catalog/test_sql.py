@@ -10,7 +10,9 @@ import pytest
 
 from nualley.catalog import (
     DriveConflict,
+    FileAdded,
     FileConflict,
+    FileEntry,
     Quarantined,
     ReplicaConflict,
     ReplicaState,
@@ -300,6 +302,34 @@ def test_files_are_listed_by_name_and_misses_are_none_or_told(catalog: SqlCatalo
 def test_a_file_of_another_run_is_refused(catalog: SqlCatalog) -> None:
     with pytest.raises(UsageError, match="is of run cenns-10-2, not of cenns-10-1"):
         catalog.add_file(make_run(1), make_file(make_run(2)))
+
+
+def test_many_files_are_entered_together_and_a_conflict_keeps_only_its_own_out(catalog: SqlCatalog) -> None:
+    run = make_run()
+    catalog.add_file(run, make_file(run, "a"), replicas=[make_replica(path="/a")])
+    entries = [
+        FileEntry(run, make_file(run, "b", 2), (make_replica(path="/b"),), make_activity()),
+        FileEntry(replace(run, tags=("x",)), make_file(run, "a", 3), (make_replica("data2"),), make_activity()),
+        FileEntry(run, make_file(run, "c", 4), (make_replica(path="/c"), make_replica(path="/a"))),
+        FileEntry(make_run(43), make_file(make_run(43), "d", 5)),
+    ]
+    came = catalog.add_files(entries)
+    assert [type(each) for each in came] == [FileAdded, FileConflict, ReplicaConflict, FileAdded]
+    assert [file.name for file in catalog.files(run.run_id)] == ["a", "b"]
+    assert catalog.replica_at("data1", "/c") is None
+    assert catalog.run(run.run_id).tags == ()
+    assert len(catalog.activities()) == 1
+    assert catalog.usage(["drive"])[0].n_files == 2
+    assert catalog.add_files([]) == []
+
+
+def test_where_one_of_many_cannot_be_entered_at_all_none_is(catalog: SqlCatalog) -> None:
+    run, entries = make_run(), []
+    entries.append(FileEntry(run, make_file(run, "a")))
+    entries.append(FileEntry(run, make_file(make_run(43), "b")))
+    with pytest.raises(UsageError):
+        catalog.add_files(entries)
+    assert catalog.runs() == []
 
 
 def test_names_that_are_no_text_are_kept_escaped(catalog: SqlCatalog) -> None:

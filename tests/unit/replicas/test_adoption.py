@@ -1,12 +1,21 @@
 """Dark files become known where they lie: read to the end, compared, entered once; whatever changes meanwhile waits."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from nualley.catalog import FileRecord, Replica, ReplicaState, Run
+from nualley.catalog import (
+    FileAdded,
+    FileConflict,
+    FileEntry,
+    FileRecord,
+    Replica,
+    ReplicaConflict,
+    ReplicaState,
+    Run,
+)
 from nualley.core import NualleyError, digest_file, escape_name
 from nualley.daq import Defect, DefectKind, FileSummary
 from nualley.replicas import (
@@ -18,6 +27,7 @@ from nualley.replicas import (
     Origin,
     Pace,
     TransferStopped,
+    adoption,
 )
 from nualley.replicas.adapters.trees import PosixTrees
 from nualley.replicas.adapters.turns import LockedTurns
@@ -206,10 +216,87 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(world: World) -> None:
 @pytest.mark.parametrize("size_B", [0, 100])
 def test_a_stop_keeps_what_was_finished_and_the_next_run_goes_on(world: World, size_B: int) -> None:
     candidates = [put(world, "data1", f"wave{number}.dat", os.urandom(size_B)) for number in range(3)]
+    read: list[str] = []
+
+    def summarise(candidate: Candidate) -> FileSummary | None:
+        read.append(candidate.name)
+        return None
+
     with pytest.raises(TransferStopped, match="nualley files adopt"):
-        adopt(world, candidates, should_stop=lambda: len(world.catalog.find_files(detector=DETECTOR)) > 0)
+        adopt(world, candidates, should_stop=lambda: len(read) > 0, summarise=summarise)
     assert len(world.catalog.files(RUN.run_id)) == 1
-    assert results(adopt(world, candidates[1:])) == ["adopted", "adopted"]
+    assert results(adopt(world, candidates)) == ["known", "adopted", "adopted"]
+
+
+def many(world: World, n_files: int) -> list[Candidate]:
+    return [put(world, "data1", f"wave{number}.dat", os.urandom(20)) for number in range(n_files)]
+
+
+def test_small_files_are_entered_many_at_a_time_in_their_order(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adoption, "_MOST_TOGETHER", 3)
+    world.put("wave3.dat", b"known, and of another size")
+    sizes: list[int] = []
+    real = world.catalog.add_files
+
+    def add_files(entries: Sequence[FileEntry]) -> list[FileAdded | FileConflict | ReplicaConflict]:
+        sizes.append(len(entries))
+        return real(entries)
+
+    world.catalog.add_files = add_files  # type: ignore[method-assign]  # listened to
+    candidates = [*many(world, 3), put(world, "data2", "wave3.dat"), *many(world, 7)[4:]]
+    found = adopt(world, candidates)
+    assert [each.candidate.name for each in found] == [f"wave{number}.dat" for number in range(7)]
+    assert results(found) == [*["adopted"] * 3, "refused", *["adopted"] * 3]
+    assert sizes == [3, 2, 1]
+
+
+def test_large_files_wait_for_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adoption, "_MOST_TOGETHER_B", 50)
+    entered: list[int] = []
+
+    def summarise(_: Candidate) -> FileSummary | None:
+        entered.append(len(world.catalog.find_files(detector=DETECTOR)))
+        return None
+
+    assert results(adopt(world, many(world, 5), summarise=summarise)) == ["adopted"] * 5
+    assert entered == [0, 0, 2, 2, 4]
+
+
+def test_what_changes_while_it_waits_for_the_others_is_not_entered(world: World) -> None:
+    candidates = many(world, 3)
+
+    def summarise(candidate: Candidate) -> FileSummary | None:
+        if candidate is candidates[2]:
+            candidates[0].real_path.write_bytes(bytes(20))
+        return None
+
+    assert results(adopt(world, candidates, summarise=summarise)) == ["written", "adopted", "adopted"]
+
+
+def test_a_proof_is_dated_when_its_file_was_read(world: World) -> None:
+    moments: list[int] = []
+
+    def summarise(_: Candidate) -> FileSummary | None:
+        moments.append(world.clock.now_ns())
+        return None
+
+    adopt(world, many(world, 2), summarise=summarise)
+    proven_ns = [world.catalog.replicas(file.file_id)[0].verified_ns for file in world.catalog.files(RUN.run_id)]
+    assert all(proven is not None and proven <= moment for proven, moment in zip(proven_ns, moments, strict=True))
+
+
+def test_a_conflict_keeps_none_of_the_others_out(world: World) -> None:
+    candidates = many(world, 3)
+    other = world.folder / "other"
+    other.write_bytes(b"other bytes")
+
+    def summarise(candidate: Candidate) -> FileSummary | None:
+        if candidate is candidates[2]:
+            world.enter(other, "wave1.dat", "data2")
+        return None
+
+    assert results(adopt(world, candidates, summarise=summarise)) == ["adopted", "refused", "adopted"]
+    assert len(world.catalog.files(RUN.run_id)) == 3
 
 
 def test_the_rate_is_kept_and_the_whole_is_told(world: World) -> None:

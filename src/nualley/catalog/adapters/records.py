@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Table, insert, select, update
 from nualley.catalog.adapters import rows, tables, usage
 from nualley.catalog.decide import check_same_bytes, complete_run
 from nualley.catalog.errors import DriveConflict, FileNotInCatalog, ReplicaConflict, RunNotFound
-from nualley.catalog.models import Activity, FileAdded, FileRecord, Replica, ReplicaState, Run
+from nualley.catalog.models import Activity, FileAdded, FileEntry, FileRecord, Replica, ReplicaState, Run
 from nualley.core import nearest, strict_text, to_json
 
 
@@ -98,15 +98,10 @@ def load_file(connection: Connection, file_id: int) -> FileRecord:
     return rows.to_file(row)
 
 
-def put_file(
-    connection: Connection,
-    file: FileRecord,
-    *,
-    replicas: Sequence[Replica],
-    activity: Activity | None,
-    now_ns: int,
-) -> FileAdded:
-    """Enter a file with its replicas and what made them, as far as they are new."""
+def put_entry(connection: Connection, entry: FileEntry, now_ns: int) -> FileAdded:
+    """Enter a run, and a file of it with its replicas and what made them, as far as they are new."""
+    put_run(connection, entry.run, now_ns)
+    file, replicas, activity = entry.file, entry.replicas, entry.activity
     known = find_file(connection, file.run_id, file.name)
     if known is None:
         values = rows.file_values(replace(file, created_ns=file.created_ns or now_ns))

@@ -16,10 +16,12 @@ from nualley.catalog.adapters.removals import SqlRemovals
 from nualley.catalog.adapters.run_lists import SqlRunLists
 from nualley.catalog.adapters.transfers import SqlTransfers
 from nualley.catalog.decide import check_correction, correction_note
+from nualley.catalog.errors import FileConflict, ReplicaConflict
 from nualley.catalog.models import (
     USAGE_KEYS,
     Activity,
     FileAdded,
+    FileEntry,
     FileRecord,
     FileUsage,
     Note,
@@ -157,15 +159,42 @@ class SqlCatalog:
         UsageError
             Where the file is not of that run.
         """
-        if file.run_id != run.run_id:
-            raise UsageError(f"{file.name} is of run {file.run_id}, not of {run.run_id}", where="catalog.add_file")
+        entry = FileEntry(run, file, tuple(replicas), activity)
+        _check_run(entry)
+        return self._write(lambda connection: records.put_entry(connection, entry, self._clock.now_ns()))
 
-        def work(connection: Connection) -> FileAdded:
-            now_ns = self._clock.now_ns()
-            records.put_run(connection, run, now_ns)
-            return records.put_file(connection, file, replicas=replicas, activity=activity, now_ns=now_ns)
+    def add_files(self, entries: Sequence[FileEntry]) -> list[FileAdded | FileConflict | ReplicaConflict]:
+        """Enter many files, each as `add_file`, in one transaction.
+
+        Parameters
+        ----------
+        entries : sequence of FileEntry
+            The files.
+
+        Returns
+        -------
+        list of FileAdded, FileConflict or ReplicaConflict
+            What came of each, in their order: a conflict keeps only its own file out.
+
+        Raises
+        ------
+        UsageError
+            Where a file is not of its run; nothing is entered.
+        """
+        for entry in entries:
+            _check_run(entry)
+
+        def work(connection: Connection) -> list[FileAdded | FileConflict | ReplicaConflict]:
+            return [self._try_entry(connection, entry) for entry in entries]
 
         return self._write(work)
+
+    def _try_entry(self, connection: Connection, entry: FileEntry) -> FileAdded | FileConflict | ReplicaConflict:
+        try:
+            with connection.begin_nested():
+                return records.put_entry(connection, entry, self._clock.now_ns())
+        except (FileConflict, ReplicaConflict) as error:
+            return error
 
     def add_replica(self, file_id: int, replica: Replica, *, activity: Activity | None = None) -> Replica:
         """Enter one more place of a known file, or what is newly known of it."""
@@ -382,6 +411,12 @@ class SqlCatalog:
         with self._reading(is_single=True) as connection:
             found = connection.execute(query if condition is None else query.where(condition)).mappings()
             return [to_value(row) for row in found]
+
+
+def _check_run(entry: FileEntry) -> None:
+    file, run_id = entry.file, entry.run.run_id
+    if file.run_id != run_id:
+        raise UsageError(f"{file.name} is of run {file.run_id}, not of {run_id}", where="catalog.add_file")
 
 
 def open_catalog(
