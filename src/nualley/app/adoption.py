@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nualley.app.consistency import DarkFile, UnreadDirectory, check_consistency, owner_of
 from nualley.app.ingest import make_ingest, make_intake
+from nualley.app.machine import machine_of
 from nualley.app.origins import origin_of
 from nualley.app.scanning import Told
 from nualley.app.site import Site
@@ -21,7 +22,6 @@ from nualley.replicas import (
     AdoptResult,
     Candidate,
     FoundFile,
-    Machine,
     Pace,
     Progress,
     ShouldStop,
@@ -29,9 +29,8 @@ from nualley.replicas import (
     find_place,
 )
 from nualley.replicas.adapters.trees import PosixTrees
-from nualley.replicas.adapters.turns import LockedTurns
 from nualley.storage import Ownership
-from nualley.storage.adapters.posix import PosixFiles, PosixVolumes
+from nualley.storage.adapters.posix import PosixVolumes
 
 _COUNTED_STAGE = "raw"  # readers of daq know no others
 # what scrub and ingest call a file that they found damaged and kept beside its place
@@ -247,10 +246,9 @@ def plan_adoption(site: Site, found: DarkFiles) -> list[Adopted]:
 
 
 def _make_adopter(site: Site, intake: Intake, runs: "_Runs") -> Adopter:
-    turns = LockedTurns(site.configuration.store / "run", site.configuration.replicas.streams)
     return Adopter(
         site.catalog(),
-        Machine(PosixFiles(), PosixTrees(), turns, SystemTimer()),
+        machine_of(site),
         origin=origin_of(site),
         clock=site.clock,
         summarise=_counting(intake),

@@ -1,7 +1,8 @@
 """Making room, wired: what could go, what goes by a plan, the trash, and what goes from drop directories by itself."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nualley.app.machine import machine_of
 from nualley.app.origins import origin_of
+from nualley.app.remotes import open_remotes
 from nualley.app.scanning import drives_to_scan, scans_of
 from nualley.app.site import Site
 from nualley.core import escape_name, unescape_name
@@ -19,12 +22,15 @@ from nualley.replicas import (
     DropMachine,
     Ground,
     Judge,
+    NoRemotes,
     Proposal,
     Proposer,
     Purger,
     Reclaimer,
+    Remotes,
     Rules,
     Scrubber,
+    ShouldStop,
     Trash,
     TrashItem,
     UserFile,
@@ -43,6 +49,22 @@ from nualley.storage.adapters.scan_rows import reading_scan
 _OWN_SUFFIX = b".nualley.part"
 
 
+_NO_REMOTES = NoRemotes()
+
+
+@contextmanager
+def open_reclaim(site: Site) -> Iterator["Reclaim"]:
+    """Have all parts that make room, with the remotes; what was started for these ends with the block.
+
+    Parameters
+    ----------
+    site : Site
+        The experiment.
+    """
+    with open_remotes(site) as remotes:
+        yield Reclaim(site, remotes=remotes)
+
+
 class Reclaim:
     """All parts that make room, of one experiment.
 
@@ -52,9 +74,11 @@ class Reclaim:
         The experiment.
     should_stop : callable
         Asked often while bytes are read.
+    remotes : Remotes
+        Those whose copies count where somebody reclaims; by default none.
     """
 
-    def __init__(self, site: Site, should_stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, site: Site, should_stop: ShouldStop = lambda: False, *, remotes: Remotes = _NO_REMOTES) -> None:
         self._site = site
         self._frozen: dict[str, Sequence[tuple[str | None, int]]] = {}
         configuration, catalog = site.configuration, site.catalog()
@@ -69,9 +93,14 @@ class Reclaim:
             owner_of=self._owner_of,
         )
         scrubber = Scrubber(
-            catalog, PosixFiles(), clock=site.clock, origin=origin, is_there=self._is_there, should_stop=should_stop
+            catalog,
+            machine_of(site, remotes),
+            clock=site.clock,
+            origin=origin,
+            is_there=lambda name: name in remotes.names() or self._is_there(name),
+            should_stop=should_stop,
         )
-        judge = Judge(catalog, drives, looks, scrubber=scrubber, rules=rules, clock=site.clock)
+        judge = Judge(catalog, drives, looks, scrubber=scrubber, rules=rules, clock=site.clock, remotes=remotes)
         trash = Trash(
             catalog,
             Bin(looks, JournalFile(self.folder)),
@@ -80,7 +109,14 @@ class Reclaim:
             is_there=self._is_there,
         )
         self.proposer = Proposer(
-            catalog, drives, looks, judge=judge, rules=rules, user_files=self._user_files, clock=site.clock
+            catalog,
+            drives,
+            looks,
+            judge=judge,
+            rules=rules,
+            user_files=self._user_files,
+            clock=site.clock,
+            remotes=remotes.names(),
         )
         self.reclaimer = Reclaimer(
             catalog, drives, judge=judge, trash=trash, clock=site.clock, trash_ns=rules.reclaim.trash_ns

@@ -7,16 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
+from nualley.app.machine import machine_of
 from nualley.app.origins import origin_of
 from nualley.app.remotes import open_remotes
 from nualley.app.scanning import drives_to_scan
 from nualley.app.site import Site
 from nualley.app.stopping import pause
 from nualley.catalog import Activity
-from nualley.core import DAY_NS, Digests, NualleyError
-from nualley.replicas import Scrubbed, Scrubber, ScrubResult, TransferStopped, split_remote
-from nualley.storage import Progress, is_due
-from nualley.storage.adapters.posix import PosixFiles
+from nualley.core import DAY_NS, NualleyError
+from nualley.replicas import Progress, Scrubbed, Scrubber, ScrubResult, ShouldStop, TransferStopped
+from nualley.storage import is_due
 from nualley.storage.adapters.priority import step_back
 
 LOOK_S = 600.0
@@ -25,33 +25,33 @@ LOOK_S = 600.0
 _KIND = "scrub"
 _log = structlog.get_logger()
 
-Told = Callable[[str, int, int], None]
-"""Told the drive, and bytes that were read and are to be read [B]."""
 
-
-def scrub_drives(
+def scrub(
     site: Site,
-    drive: str | None = None,
+    name: str | None = None,
     *,
     budget_B: int | None = None,
+    rate_B_per_s: int | None = None,
     repairs: bool = False,
-    told: Told = lambda _drive, _done_B, _size_B: None,
-    should_stop: Callable[[], bool] = lambda: False,
+    told: Progress | None = None,
+    should_stop: ShouldStop = lambda: False,
 ) -> Iterator[Scrubbed]:
-    """Read replicas of drives again, and yield each once what was found is in the catalog.
+    """Read replicas again, and yield each once what was found is in the catalog.
 
     Parameters
     ----------
     site : Site
         The experiment.
-    drive : str, optional
-        Only this one; by default all that are there, one after the other.
+    name : str, optional
+        Only those of this drive, or of this remote; by default of all drives that are there, one after the other.
     budget_B : int, optional
-        About so much of each drive [B]; by default all.
+        About so much of each [B]; by default all.
+    rate_B_per_s : int, optional
+        Most bytes that are read in a second [B/s]; by default as ``[replicas] scrub_rate`` says.
     repairs : bool
-        Put a verified replica from elsewhere in the place of one that is damaged or missing.
-    told : callable
-        Told how far it is.
+        Put a verified replica from another drive in the place of one that is damaged or missing on a drive.
+    told : callable, optional
+        Told the name, bytes that were read and bytes to be read [B].
     should_stop : callable
         Asked often; where it says yes, the work ends.
 
@@ -59,89 +59,44 @@ def scrub_drives(
     ------
     UnknownDrive, DriveMissing
         Where there is no such drive, or none is there.
+    RemoteError
+        Where the remote cannot be asked.
     TransferStopped
         Where somebody asked for a stop.
     """
-    scrubber = Scrubber(
-        site.catalog(),
-        PosixFiles(),
-        clock=site.clock,
-        origin=origin_of(site),
-        is_there=lambda name: any(usage.is_mounted for usage in site.drive_usages() if usage.drive.name == name),
-        should_stop=should_stop,
-    )
-    for name in [usage.drive.name for usage in drives_to_scan(site, drive)]:
-        yield from _scrub_one(site, scrubber, name, budget_B=budget_B, repairs=repairs, told=told)
-
-
-def scrub_remote(
-    site: Site,
-    remote: str,
-    *,
-    budget_B: int | None = None,
-    told: Told = lambda _remote, _done_B, _size_B: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Scrubbed]:
-    """Fetch replicas of a remote again, and yield each once what was found is in the catalog.
-
-    Parameters
-    ----------
-    site : Site
-        The experiment.
-    remote : str
-        Its name.
-    budget_B, told, should_stop
-        As for `scrub_drives`.
-
-    Raises
-    ------
-    UnknownRemote, RemoteError
-        Where there is no such remote, or it cannot be asked.
-    TransferStopped
-        Where somebody asked for a stop.
-    """
+    is_remote = name in site.configuration.storage.remotes
     with open_remotes(site) as remotes:
-        files = remotes.open(remote)
-
-        def read(path: str, progress: Progress) -> Digests:
-            place = split_remote(path)
-            return files.digests(place.path if place else path, lambda done_B: progress(done_B, 0))
-
         scrubber = Scrubber(
             site.catalog(),
-            PosixFiles(),
+            machine_of(site, remotes),
             clock=site.clock,
             origin=origin_of(site),
-            is_there=lambda _: True,
+            is_there=lambda each: is_remote or _is_mounted(site, each),
             should_stop=should_stop,
-            read=read,
+            rate_B_per_s=rate_B_per_s or site.configuration.replicas.scrub_rate_B_per_s,
         )
-        yield from _scrub_one(site, scrubber, remote, budget_B=budget_B, repairs=False, told=told)
+        names = [name] if name and is_remote else [usage.drive.name for usage in drives_to_scan(site, name)]
+        for each in names:
+            chosen = scrubber.plan(site.catalog().placed_files(each), budget_B, repairs=repairs)
+            begun_ns = site.clock.now_ns()
+            yield from scrubber.run(each, chosen, repairs=repairs, told=told)
+            site.catalog().add_activity(_activity(site, each, begun_ns))
 
 
-def _scrub_one(
-    site: Site, scrubber: Scrubber, name: str, *, budget_B: int | None, repairs: bool, told: Told
-) -> Iterator[Scrubbed]:
-    chosen = scrubber.plan(site.catalog().placed_files(name), budget_B, repairs=repairs)
-    size_B, done_B = sum(placed.size_B for placed in chosen), 0
+def _is_mounted(site: Site, drive: str) -> bool:
+    return any(usage.is_mounted for usage in site.drive_usages() if usage.drive.name == drive)
 
-    def count(read_B: int) -> None:
-        nonlocal done_B
-        done_B += read_B
-        told(name, done_B, size_B)
 
-    begun_ns, origin = site.clock.now_ns(), origin_of(site)
-    yield from scrubber.run(name, chosen, repairs=repairs, progress=count)
-    site.catalog().add_activity(
-        Activity(
-            kind=_KIND,
-            inputs=(f"drive:{name}",),
-            code=origin.code,
-            configuration=origin.configuration,
-            host=origin.host,
-            start_ns=begun_ns,
-            stop_ns=site.clock.now_ns(),
-        )
+def _activity(site: Site, name: str, begun_ns: int) -> Activity:
+    origin = origin_of(site)
+    return Activity(
+        kind=_KIND,
+        inputs=(f"drive:{name}",),
+        code=origin.code,
+        configuration=origin.configuration,
+        host=origin.host,
+        start_ns=begun_ns,
+        stop_ns=site.clock.now_ns(),
     )
 
 
@@ -189,7 +144,8 @@ class ScrubRoutine:
     def _scrub(self, drive: str, should_stop: Callable[[], bool]) -> None:
         results: Counter[str] = Counter()
         try:
-            for each in self._read(drive, should_stop):
+            budget_B = self._remotes_B if drive in self._site.configuration.storage.remotes else self._budget_B
+            for each in scrub(self._site, drive, budget_B=budget_B, should_stop=should_stop):
                 results[str(each.result)] += 1
                 if each.result is not ScrubResult.INTACT:
                     do = _remedy(drive, each, is_remote=drive in self._site.configuration.storage.remotes)
@@ -200,11 +156,6 @@ class ScrubRoutine:
             _log.error("scrub failed", drive=drive, what=error.what, do=error.do)
         if results:
             _log.info("scrubbed", drive=drive, **results)
-
-    def _read(self, name: str, should_stop: Callable[[], bool]) -> Iterator[Scrubbed]:
-        if name in self._site.configuration.storage.remotes:
-            return scrub_remote(self._site, name, budget_B=self._remotes_B, should_stop=should_stop)
-        return scrub_drives(self._site, name, budget_B=self._budget_B, should_stop=should_stop)
 
 
 def _remedy(name: str, found: Scrubbed, *, is_remote: bool) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from nualley.app.machine import machine_of
 from nualley.app.origins import origin_of
 from nualley.app.remotes import open_remotes
 from nualley.app.site import Site
@@ -16,12 +17,10 @@ from nualley.core import ExitCode, NualleyError, UsageError, escape_name, neares
 from nualley.ingest import RegisteredDrives
 from nualley.replicas import (
     HeldFile,
-    Machine,
     NothingToCopy,
     Placer,
     Progress,
     RemotePlace,
-    SystemTimer,
     TransferService,
     choose_source,
     find_place,
@@ -29,9 +28,8 @@ from nualley.replicas import (
     split_remote,
 )
 from nualley.replicas.adapters.trees import PosixTrees
-from nualley.replicas.adapters.turns import LockedTurns
 from nualley.storage import UnknownDrive
-from nualley.storage.adapters.posix import PosixFiles, PosixVolumes
+from nualley.storage.adapters.posix import PosixVolumes
 
 T = TypeVar("T")
 
@@ -47,12 +45,10 @@ def open_transfers(site: Site) -> Iterator[TransferService]:
     site : Site
         The experiment.
     """
-    configuration = site.configuration
-    turns = LockedTurns(configuration.store / "run", configuration.replicas.streams)
     with open_remotes(site) as remotes:
         yield TransferService(
             site.catalog(),
-            Machine(PosixFiles(), PosixTrees(), turns, SystemTimer(), remotes),
+            machine_of(site, remotes),
             drives=_drives(site),
             origin=origin_of(site),
             clock=site.clock,

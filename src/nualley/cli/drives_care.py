@@ -161,6 +161,7 @@ def scrub(
     /,
     *,
     budget: str | None = None,
+    rate: str | None = None,
     repair: Annotated[bool, Parameter(negative="")] = False,
     output: Output = Output(),
 ) -> int:
@@ -174,28 +175,27 @@ def scrub(
         Name of a drive or remote in drives.toml; by default all drives that are there.
     budget : str, optional
         About so much of each drive, such as "500 GB"; by default all.
+    rate : str, optional
+        Most bytes to read in a second, such as "200 MB/s"; by default replicas.scrub_rate.
     repair : bool
         Put a verified replica from another drive in the place of one that is damaged, or missing since whenever. The
         damaged file is kept beside it.
     """
-    from nualley.app.scrub import scrub_drives, scrub_remote  # the catalog is heavy
+    from nualley.app import scrub as routine  # the catalog is heavy
     from nualley.app.site import open_site
+    from nualley.replicas import parse_rate_B_per_s
 
+    rate_B_per_s = parse_rate_B_per_s(rate) if rate else None
     budget_B = None if budget is None else round(parse_quantity(budget, "B"))
     if budget_B is not None and budget_B <= 0:
         raise UsageError(f"{budget!r} lets nothing be read", where="--budget", do='such as --budget "500 GB"')
     site = open_site(output.experiment)
     found: list[Scrubbed] = []
-    is_remote = drive is not None and drive in site.configuration.storage.remotes
-    if is_remote and repair:
+    if drive in site.configuration.storage.remotes and repair:
         do = "move the damaged copy away there, then: nualley transfer place"
         raise UsageError(f"{drive} is a remote: nothing is mended in its place", where="--repair", do=do)
     with copy_progress() as told:
-        reads = (
-            scrub_remote(site, drive, budget_B=budget_B, told=told)
-            if drive is not None and is_remote
-            else scrub_drives(site, drive, budget_B=budget_B, repairs=repair, told=told)
-        )
+        reads = routine.scrub(site, drive, budget_B=budget_B, rate_B_per_s=rate_B_per_s, repairs=repair, told=told)
         for each in reads:
             found.append(each)
             if each.detail and not output.is_json:

@@ -1,7 +1,8 @@
 """``nualley drives reclaim`` and the trash: what could go, what goes once somebody says so, and how it comes back."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,17 +67,17 @@ def reclaim(
     free_B = None if free is None else round(parse_quantity(free, "B"))
     if free_B is not None and free_B <= 0:
         raise UsageError(f"{free!r} is no room", where="--free", do="such as --free 5TiB")
-    parts = _open(output)
-    if apply is not None:
-        return _apply(parts, apply, yes=yes, trusts_clock=trust_clock, output=output)
-    found = parts.propose(drive, free_B, trusts_clock=trust_clock)
+    with _open(output) as parts:
+        if apply is not None:
+            return _apply(parts, apply, yes=yes, trusts_clock=trust_clock, output=output)
+        found = parts.propose(drive, free_B, trusts_clock=trust_clock)
+        waiting_B = _size_B(item.removal for item in parts.reclaimer.items())
     if out is not None:
         _write(out, plan_text(found.plan))
     if output.is_json:
         print_json(_proposal_json(found, out))
     else:
         _show_proposal(found, free_B, out)
-        waiting_B = _size_B(item.removal for item in parts.reclaimer.items())
         if waiting_B:
             print_note(f"{format_size(waiting_B)} are in the trash already: nualley drives empty-trash")
     return ExitCode.DONE
@@ -95,11 +96,13 @@ def _check_words(drive: str | None, free: str | None, out: Path | None, apply: P
         raise UsageError("--yes goes with --apply", where="--yes", do="nualley drives reclaim --apply PLAN --yes")
 
 
-def _open(output: Output) -> "Reclaim":
-    from nualley.app.reclaim import Reclaim  # the catalog and pyarrow are heavy
+@contextmanager
+def _open(output: Output) -> "Iterator[Reclaim]":
+    from nualley.app.reclaim import open_reclaim  # the catalog and pyarrow are heavy
     from nualley.app.site import open_site
 
-    return Reclaim(open_site(output.experiment))
+    with open_reclaim(open_site(output.experiment)) as parts:
+        yield parts
 
 
 def _write(path: Path, text: str) -> None:
@@ -208,11 +211,7 @@ def _apply(parts: "Reclaim", path: Path, *, yes: bool, trusts_clock: bool, outpu
             )
             print_note("nothing was touched: --yes executes the plan")
         return ExitCode.DONE
-    done: list[Done] = []
-    for each in parts.reclaimer.apply(plan, trusts_clock=trusts_clock):
-        done.append(each)
-        if each.error is not None and not output.is_json:
-            print_error(each.error, is_json=False)
+    done = _all_done(parts.reclaimer.apply(plan, trusts_clock=trusts_clock), output)
     if output.is_json:
         print_json(_applied_json(plan, done, is_done=True))
     else:
@@ -230,6 +229,16 @@ def _applied_json(plan: RemovalPlan, done: Sequence[Done], *, is_done: bool) -> 
 def _done_json(done: Sequence[Done]) -> dict[str, Any]:
     went = [each.removal.size_B for each in done if each.error is None]
     return {"n_done": len(went), "done_B": sum(went), "files": [each.to_json() for each in done]}
+
+
+def _all_done(done: Iterable[Done], output: Output) -> list[Done]:
+    """Do it, and tell on the way what stays."""
+    all_done = []
+    for each in done:
+        all_done.append(each)
+        if each.error is not None and not output.is_json:
+            print_error(each.error, is_json=False)
+    return all_done
 
 
 def _show_done(done: Sequence[Done], what: str) -> None:
@@ -260,9 +269,9 @@ def trash(*, recover: Annotated[bool, Parameter(negative="")] = False, output: O
     recover : bool
         Finish, or take back, what a killed process left half done; every other command that moves files does so too.
     """
-    parts = _open(output)
-    problems = parts.reclaimer.recover() if recover else []
-    items = parts.reclaimer.items()
+    with _open(output) as parts:
+        problems = parts.reclaimer.recover() if recover else []
+        items = parts.reclaimer.items()
     if output.is_json:
         print_json([parts.waiting(item) for item in items])
     else:
@@ -305,11 +314,8 @@ def untrash(*what: str, output: Output = Output()) -> int:
     """
     if not what:
         raise UsageError("WHAT is missing", where="WHAT", do="nualley drives trash lists items, paths and plans")
-    done = []
-    for each in _open(output).reclaimer.restore(what):
-        done.append(each)
-        if each.error is not None and not output.is_json:
-            print_error(each.error, is_json=False)
+    with _open(output) as parts:
+        done = _all_done(parts.reclaimer.restore(what), output)
     if output.is_json:
         print_json(_done_json(done))
     else:
@@ -334,25 +340,23 @@ def empty_trash(
     trust_clock : bool
         The clock is right, although nothing was recorded for a month.
     """
-    parts = _open(output)
-    if not yes:
-        items = parts.reclaimer.expired()
-        if output.is_json:
-            print_json({"is_executed": False, "n_files": len(items), **_done_json([])})
-        else:
-            size_B = _size_B(item.removal for item in items)
-            print_text(f"{len(items)} files, {format_size(size_B)}, would be deleted for good")
-            n_young = len(parts.reclaimer.items()) - len(items)
-            if n_young:
-                kept_for = format_duration(parts.trash_ns / SECOND_NS)
-                print_note(f"{n_young} more stay: replicas.reclaim.trash is {kept_for}, and purges go by themselves")
-            print_note("nothing was touched: --yes deletes them" if items else "nothing may be deleted yet")
-        return ExitCode.DONE
-    done = []
-    for each in parts.reclaimer.empty(trusts_clock=trust_clock):
-        done.append(each)
-        if each.error is not None and not output.is_json:
-            print_error(each.error, is_json=False)
+    with _open(output) as parts:
+        if not yes:
+            items = parts.reclaimer.expired()
+            if output.is_json:
+                print_json({"is_executed": False, "n_files": len(items), **_done_json([])})
+            else:
+                size_B = _size_B(item.removal for item in items)
+                print_text(f"{len(items)} files, {format_size(size_B)}, would be deleted for good")
+                n_young = len(parts.reclaimer.items()) - len(items)
+                if n_young:
+                    kept_for = format_duration(parts.trash_ns / SECOND_NS)
+                    print_note(
+                        f"{n_young} more stay: replicas.reclaim.trash is {kept_for}, and purges go by themselves"
+                    )
+                print_note("nothing was touched: --yes deletes them" if items else "nothing may be deleted yet")
+            return ExitCode.DONE
+        done = _all_done(parts.reclaimer.empty(trusts_clock=trust_clock), output)
     if output.is_json:
         print_json({"is_executed": True, "n_files": len(done), **_done_json(done)})
     else:

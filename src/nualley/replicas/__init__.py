@@ -53,7 +53,7 @@ from nualley.replicas.models import (
     transfer_json,
 )
 from nualley.replicas.pace import Pace
-from nualley.replicas.places import Place, RemotePlace, find_place, find_remote, split_remote, unknown_remote
+from nualley.replicas.places import NoRemotes, Place, RemotePlace, find_place, find_remote, split_remote, unknown_remote
 from nualley.replicas.placing import Placer, destination_of
 from nualley.replicas.plans import plan_text, read_plan
 from nualley.replicas.ports import (
@@ -107,6 +107,7 @@ __all__ = [
     "Judge",
     "Listing",
     "Machine",
+    "NoRemotes",
     "NotEnoughCopies",
     "NotInTrash",
     "NothingToCopy",

@@ -7,9 +7,10 @@ from pathlib import Path
 from nualley.catalog import Activity, Catalog, FileRecord, PlacedFile, Replica, ReplicaState
 from nualley.core import SECOND_NS, Clock, format_duration, unescape_name
 from nualley.replicas import decide
-from nualley.replicas.errors import RemovalRefused
+from nualley.replicas.errors import RemoteError, RemovalRefused
 from nualley.replicas.models import Policy
-from nualley.replicas.ports import Drives
+from nualley.replicas.places import NoRemotes, split_remote
+from nualley.replicas.ports import Drives, Remotes
 from nualley.replicas.removals import Ground, Removal
 from nualley.replicas.scrubbing import Scrubber, ScrubResult
 from nualley.replicas.settings import ReclaimSettings
@@ -44,6 +45,9 @@ class Rules:
     owner_of: Callable[[str, str], Owner]
 
 
+_NO_REMOTES = NoRemotes()
+
+
 class Judge:
     """Says whether a file may go.
 
@@ -61,6 +65,8 @@ class Judge:
         What the experiment says.
     clock : Clock
         Says how old a proof is.
+    remotes : Remotes
+        What else may hold copies.
     """
 
     def __init__(
@@ -72,8 +78,10 @@ class Judge:
         scrubber: Scrubber,
         rules: Rules,
         clock: Clock,
+        remotes: Remotes = _NO_REMOTES,
     ) -> None:
         self._catalog = catalog
+        self._remotes = remotes
         self._drives = drives
         self._looks = looks
         self._scrubber = scrubber
@@ -117,7 +125,7 @@ class Judge:
             return ()
         n_needed = max(1, self._rules.policy(file.stage).n_copies)
         look = self._looks.look(Path(unescape_name(removal.path)))
-        return self.proven_elsewhere(removal, file, n_needed, device=usage.device, look=look)
+        return self.proven_elsewhere(removal, file, n_needed, device=usage.device, look=look, remotes=self._remotes)
 
     def _known(self, removal: Removal, *, in_trash: bool) -> tuple[FileRecord, Replica]:
         """Return file and replica as the record has them, where that is what was said."""
@@ -154,9 +162,16 @@ class Judge:
 
     # ------------------------------------------------------------ copies elsewhere
     def proven_elsewhere(
-        self, removal: Removal, file: FileRecord, n_needed: int, *, device: int | None, look: FileLook | None
+        self,
+        removal: Removal,
+        file: FileRecord,
+        n_needed: int,
+        *,
+        device: int | None,
+        look: FileLook | None,
+        remotes: Remotes = _NO_REMOTES,
     ) -> tuple[int, ...]:
-        """Return verified replicas of a file on as many other devices as are needed, each read back lately or now.
+        """Return verified replicas of a file in as many other homes as are needed, each read back lately or now.
 
         Parameters
         ----------
@@ -170,37 +185,75 @@ class Judge:
             The device that it is on: a replica there is none.
         look : FileLook or None
             The file itself: another name of it is no replica.
+        remotes : Remotes
+            Those whose copies count like the ones on drives, which come first; by default none.
 
         Raises
         ------
         RemovalRefused
-            Where there are fewer.
+            Where there are fewer, or a remote that is needed does not answer.
         """
         kept: list[int] = []
-        devices = {device}
+        homes: set[int | str | None] = {device}
+        silent: list[str] = []
         for replica, usage in self._others(removal, file):
-            if usage.device in devices or self._is_same(replica, look) or not self.is_proven(replica, file):
+            if len(kept) >= n_needed:
+                break
+            if usage.device in homes or self._is_same(replica, look) or not self.is_proven(replica, file):
                 continue
             kept.append(replica.replica_id)
-            devices.add(usage.device)
+            homes.add(usage.device)
+        for replica in self._verified(removal, file):
             if len(kept) >= n_needed:
-                return tuple(kept)
+                break
+            try:
+                home = self._proven_home(replica, file, remotes)
+            except RemoteError as error:  # what does not answer holds nothing
+                silent.append(error.what)
+                continue
+            if home is not None and home not in homes:
+                kept.append(replica.replica_id)
+                homes.add(home)
+        if len(kept) >= n_needed:
+            return tuple(kept)
         raise _refused(
             removal,
-            f"{len(kept)} verified replicas of it are on other devices that are there, {n_needed} are needed",
+            "; ".join(
+                [
+                    f"{len(kept)} verified replicas of it are on other devices that are there, {n_needed} are needed",
+                    *dict.fromkeys(silent),
+                ]
+            ),
             "copy it: nualley transfer place; or mount what is missing",
         )
 
+    def _verified(self, removal: Removal, file: FileRecord) -> list[Replica]:
+        """Return the other replicas that the record calls verified, the last proof first."""
+        good = [
+            replica
+            for replica in self._catalog.replicas(file.file_id)
+            if replica.state is ReplicaState.VERIFIED and replica.replica_id != removal.replica_id
+        ]
+        return sorted(good, key=lambda replica: -(replica.verified_ns or 0))
+
+    def _proven_home(self, replica: Replica, file: FileRecord, remotes: Remotes) -> str | None:
+        """Return which remote holds a replica: it is there now, and was or is read back; None where none does.
+
+        A remote has no time that nobody can set: how lately its bytes count unread is a rule of its own.
+        """
+        place = split_remote(replica.path)
+        if place is None or place.remote != replica.drive or place.remote not in remotes.names():
+            return None
+        remote = remotes.open(place.remote)
+        if remote.home() is None or remote.sizes([place.path]).get(place.path) != file.size_B:
+            return None
+        proof_ns = self._rules.reclaim.remote_proof_ns
+        is_believed = is_recent(replica.verified_ns, self._clock.now_ns(), proof_ns)
+        return remote.home() if is_believed or self._reads_back(replica, file) else None
+
     def _others(self, removal: Removal, file: FileRecord) -> list[tuple[Replica, DriveUsage]]:
         usages = {usage.drive.name: usage for usage in self._drives.usages() if usage.is_mounted}
-        good = [
-            (replica, usages[replica.drive])
-            for replica in self._catalog.replicas(file.file_id)
-            if replica.state is ReplicaState.VERIFIED
-            and replica.drive in usages
-            and replica.replica_id != removal.replica_id
-        ]
-        return sorted(good, key=lambda pair: -(pair[0].verified_ns or 0))
+        return [(each, usages[each.drive]) for each in self._verified(removal, file) if each.drive in usages]
 
     def _is_same(self, replica: Replica, look: FileLook | None) -> bool:
         other = self._look(replica.path)
@@ -219,6 +272,9 @@ class Judge:
             return False
         if is_fresh(replica.verified_ns, look, self._clock.now_ns(), self._rules.reclaim.proof_ns):
             return True
+        return self._reads_back(replica, file)
+
+    def _reads_back(self, replica: Replica, file: FileRecord) -> bool:
         placed = PlacedFile(
             path=replica.path,
             state=replica.state,
@@ -283,7 +339,18 @@ def is_fresh(verified_ns: int | None, look: FileLook, now_ns: int, proof_ns: int
     bool
         Never where the proof is of a time to come, or the file's inode changed after it.
     """
-    return verified_ns is not None and 0 <= now_ns - verified_ns < proof_ns and look.ctime_ns <= verified_ns
+    return verified_ns is not None and is_recent(verified_ns, now_ns, proof_ns) and look.ctime_ns <= verified_ns
+
+
+def is_recent(verified_ns: int | None, now_ns: int, proof_ns: int) -> bool:
+    """Return whether a reading back is so young that it may be believed, and none of a time to come.
+
+    Examples
+    --------
+    >>> is_recent(10, 15, 6), is_recent(10, 15, 5), is_recent(20, 15, 6), is_recent(None, 15, 6), is_recent(15, 15, 0)
+    (True, False, False, False, False)
+    """
+    return verified_ns is not None and 0 <= now_ns - verified_ns < proof_ns
 
 
 def find_derivation(catalog: Catalog, file: FileRecord) -> Activity | None:

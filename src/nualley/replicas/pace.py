@@ -1,6 +1,7 @@
 """How fast work on files goes: how far it is, no faster than was said, and stopped when somebody asks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from nualley.replicas import decide
 from nualley.replicas.errors import TransferStopped
@@ -70,6 +71,15 @@ class Pace:
             if not left_s:
                 return
             self._timer.sleep(min(left_s, _LONGEST_PAUSE_S))
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Let time pass that is none of the work's: it is not made up for by going faster afterwards."""
+        begun_s = self._timer.now_s()
+        try:
+            yield
+        finally:
+            self._start_s += self._timer.now_s() - begun_s
 
     def check_stop(self) -> bool:
         """Raise TransferStopped where a stop was asked; else return False."""

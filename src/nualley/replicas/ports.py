@@ -78,6 +78,10 @@ class RemoteFiles(Protocol):
 
     name: str
 
+    def home(self) -> str | None:
+        """Return what holds its bytes: remotes with the same one are one home; None where it is this machine itself."""
+        ...
+
     def look(self, path: str) -> Listing | None:
         """Return what is at a path now: all below a directory, or one file; None where nothing is there."""
         ...

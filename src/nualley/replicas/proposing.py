@@ -1,7 +1,7 @@
 """What could be taken away to make room, the safest first; nothing is touched here, and nothing is read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from nualley.replicas.judging import Judge, Rules, find_derivation, is_busy
 from nualley.replicas.plans import new_plan_id
 from nualley.replicas.ports import Drives
 from nualley.replicas.removals import Elsewhere, Ground, Proposal, Removal, RemovalPlan
+from nualley.replicas.sides import remote_device
 from nualley.storage import DriveMissing, DriveUsage, RemovalFiles
 
 _ORDER = list(Ground)
@@ -65,6 +66,8 @@ class Proposer:
         Takes a drive; the files of users that its newest scan found.
     clock : Clock
         Dates the plan.
+    remotes : sequence of str
+        Remotes whose verified copies count; nothing is asked of them here.
     """
 
     def __init__(
@@ -77,7 +80,9 @@ class Proposer:
         rules: Rules,
         user_files: Callable[[DriveUsage], Iterable[UserFile]],
         clock: Clock,
+        remotes: Sequence[str] = (),
     ) -> None:
+        self._remotes = remotes
         self._catalog = catalog
         self._drives = drives
         self._looks = looks
@@ -123,7 +128,10 @@ class Proposer:
 
     # ------------------------------------------------------------ what the catalog knows
     def _known(self, mounted: list[DriveUsage], found: _Found) -> Iterator[Removal]:
-        there = {usage.drive.name: usage for usage in self._drives.usages() if usage.is_mounted}
+        there: dict[str, int | str | None] = {
+            usage.drive.name: usage.device for usage in self._drives.usages() if usage.is_mounted
+        }
+        there |= {remote: remote_device(remote) for remote in self._remotes}
         verified: dict[int, list[tuple[str, PlacedFile]]] = defaultdict(list)
         for name in there:
             for placed in self._catalog.placed_files(name):
@@ -154,12 +162,12 @@ class Proposer:
         placed: PlacedFile,
         stage: str,
         verified: Mapping[int, list[tuple[str, PlacedFile]]],
-        there: Mapping[str, DriveUsage],
+        there: Mapping[str, int | str | None],
     ) -> Removal | None:
         others = {
-            there[name].device: Elsewhere(name, each.path, each.verified_ns)
+            there[name]: Elsewhere(name, each.path, each.verified_ns)
             for name, each in verified[placed.file_id]
-            if there[name].device != usage.device
+            if there[name] != usage.device
         }
         base = Removal(
             ground=Ground.COPIES,

@@ -1,20 +1,29 @@
 """Bytes that lie for years are read again: a replica that rots is named while there is another one to mend it from."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from itertools import count
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from nualley.catalog import Activity, Catalog, PlacedFile, Replica, ReplicaState
 from nualley.core import Clock, Digests, NualleyError, escape_name, reason, unescape_name
 from nualley.replicas import decide
 from nualley.replicas.copying import Origin
 from nualley.replicas.errors import TransferStopped
-from nualley.storage import DurableFiles, Progress, SourceUnreadable, SourceVanished, publish, read_back
+from nualley.replicas.pace import Pace
+from nualley.replicas.places import split_remote
+from nualley.replicas.ports import Progress, ShouldStop
+from nualley.replicas.sides import remote_device
+from nualley.replicas.working import Machine
+from nualley.storage import SourceUnreadable, SourceVanished, publish, read_back
+
+_LONGEST_TURN_S, _ASIDE_S = 10.0, 0.5  # who waits for a turn looks ten times a second
 
 
 class ScrubResult(StrEnum):
@@ -96,41 +105,45 @@ class Scrubber:
     ----------
     catalog : Catalog
         The record.
-    files : DurableFiles
-        The file systems.
+    machine : Machine
+        File systems, remotes, and turns at them.
     clock : Clock
         Dates each proof.
     origin : Origin
         By what replicas are mended.
     is_there : callable
-        Takes the name of a drive; whether it is there now, and is the one that was registered. Nothing is called
-        missing on a drive that is away.
+        Takes the name of a drive or remote; whether it is there now, and is the one that was registered. Nothing is
+        called missing on a drive that is away.
     should_stop : callable
         Asked often; where it says yes, the work ends after what was finished.
-    read : callable, optional
-        Returns the digests of what is under a path of the record, as `storage.read_back` does, which is the default:
-        a remote has its own.
+    rate_B_per_s : int, optional
+        Most bytes that are read in a second [B/s]; by default no limit.
+
+    Notes
+    -----
+    Each file is read in a turn at its device or remote, as transfers take theirs. A turn that lasts is given back for a
+    moment in the middle of the file: who waits to copy goes first.
     """
 
     def __init__(
         self,
         catalog: Catalog,
-        files: DurableFiles,
+        machine: Machine,
         *,
         clock: Clock,
         origin: Origin,
         is_there: Callable[[str], bool],
-        should_stop: Callable[[], bool] = lambda: False,
-        read: Callable[[str, Progress], Digests] | None = None,
+        should_stop: ShouldStop = lambda: False,
+        rate_B_per_s: int | None = None,
     ) -> None:
         self._catalog = catalog
-        self._files = files
+        self._machine = machine
+        self._files = machine.files
         self._clock = clock
         self._origin = origin
         self._is_there = is_there
         self._should_stop = should_stop
-        self._is_elsewhere = read is not None
-        self._read = read or self._read_drive
+        self._rate_B_per_s = rate_B_per_s
 
     def plan(self, placed: Sequence[PlacedFile], budget_B: int | None, *, repairs: bool = False) -> list[PlacedFile]:
         """Return which replicas of a drive are to be gone through, in their order.
@@ -163,7 +176,7 @@ class Scrubber:
         return [*choose(wanted, budget_B, now_ns=self._clock.now_ns()), *lost]
 
     def _is_back(self, each: PlacedFile) -> bool:
-        if self._is_elsewhere:  # it costs nothing to ask for it
+        if split_remote(each.path):  # it costs nothing to ask for it
             return True
         try:
             return self._files.state(Path(unescape_name(each.path))) is not None
@@ -176,9 +189,9 @@ class Scrubber:
         placed: Sequence[PlacedFile],
         *,
         repairs: bool = False,
-        progress: Callable[[int], None] = lambda _: None,
+        told: Progress | None = None,
     ) -> Iterator[Scrubbed]:
-        """Read replicas of a drive, and yield each once what was found is durable in the catalog.
+        """Read replicas of a drive or remote, and yield each once what was found is durable in the catalog.
 
         Parameters
         ----------
@@ -189,8 +202,8 @@ class Scrubber:
         repairs : bool
             Put a verified replica from elsewhere in the place of one that is damaged or missing; a damaged file is kept
             beside it.
-        progress : callable
-            Told bytes that were read since the last call [B].
+        told : callable, optional
+            Told the name, bytes that were read and bytes to be read [B].
 
         Yields
         ------
@@ -204,23 +217,24 @@ class Scrubber:
         NualleyError
             Where the drive is away, or the catalog cannot be written.
         """
+        pace = Pace(
+            drive,
+            self._rate_B_per_s,
+            timer=self._machine.timer,
+            progress=told,
+            should_stop=self._should_stop,
+            again="nualley drives scrub",
+        )
+        pace.expect(sum(each.size_B for each in placed))
         for each in placed:
-            found = self._verify(drive, each, progress)
+            found = self._verify(drive, each, pace)
             if repairs and found.result in (ScrubResult.DAMAGED, ScrubResult.MISSING):
-                found = self._repair(each, found)
+                found = self._repair(each, found, pace)
             yield found
 
-    def _verify(self, drive: str, each: PlacedFile, progress: Callable[[int], None]) -> Scrubbed:
-        done_B = 0
-
-        def advance(read_B: int, _size_B: int) -> None:
-            nonlocal done_B
-            self._check_stop()
-            progress(read_B - done_B)
-            done_B = read_B
-
+    def _verify(self, drive: str, each: PlacedFile, pace: Pace) -> Scrubbed:
         try:
-            digests = self._read(each.path, advance)
+            digests = self._read(each, pace)
         except SourceVanished:
             if not self._is_there(drive):
                 raise
@@ -228,19 +242,31 @@ class Scrubber:
         except SourceUnreadable as error:
             return self._enter(drive, each, ScrubResult.UNREADABLE, ReplicaState.UNVERIFIED, error.what)
         if (digests.xxh3_128, digests.size_B) == (each.xxh3_128, each.size_B):
-            if not self._is_elsewhere:
+            if not split_remote(each.path):
                 with suppress(OSError):  # a repair that was killed at its end left it
                     self._files.remove_stale_part(Path(unescape_name(each.path)))
             return self._enter(drive, each, ScrubResult.INTACT, ReplicaState.VERIFIED, "")
         detail = f"it {decide.damage(digests, each.size_B, each.xxh3_128)}"
         return self._enter(drive, each, ScrubResult.DAMAGED, ReplicaState.DAMAGED, detail)
 
-    def _check_stop(self, *_: int) -> None:
-        if self._should_stop():
-            raise TransferStopped("stopped; what was read until then is entered", do="nualley drives scrub goes on")
+    def _read(self, each: PlacedFile, pace: Pace) -> Digests:
+        place, advance = split_remote(each.path), pace.file(each.size_B)
+        device = remote_device(place.remote) if place else self._device(each.path)
+        with _Turn(self._machine, {device}, pace) as turn:
 
-    def _read_drive(self, path: str, progress: Progress) -> Digests:
-        return read_back(Path(unescape_name(path)), files=self._files, progress=progress)
+            def progress(done_B: int, size_B: int) -> None:
+                advance(done_B, size_B)
+                turn.step_aside()
+
+            if place:
+                return self._machine.remotes.open(place.remote).digests(place.path, lambda done_B: progress(done_B, 0))
+            return read_back(Path(unescape_name(each.path)), files=self._files, progress=progress)
+
+    def _device(self, path: str) -> int:
+        try:
+            return self._machine.trees.device(Path(unescape_name(path)))
+        except OSError:  # reading it says what is wrong
+            return 0
 
     def _enter(self, drive: str, each: PlacedFile, result: ScrubResult, state: ReplicaState, detail: str) -> Scrubbed:
         verified_ns = self._clock.now_ns() if result is ScrubResult.INTACT else None
@@ -252,14 +278,16 @@ class Scrubber:
         others = [other for other in self._catalog.replicas(each.file_id) if other.replica_id != each.replica_id]
         return [other for other in others if other.state is ReplicaState.VERIFIED and is_there(other.drive)]
 
-    def _repair(self, each: PlacedFile, found: Scrubbed) -> Scrubbed:
+    def _repair(self, each: PlacedFile, found: Scrubbed, pace: Pace) -> Scrubbed:
         path, file = Path(unescape_name(each.path)), self._catalog.file(each.file_id)
         problems = []
         for other in self._others(each, self._is_there):
             source = Path(unescape_name(other.path))
             begun_ns = self._clock.now_ns()
             try:
-                aside = self._put_in_place(source, path, file.digests, is_damaged=found.result is ScrubResult.DAMAGED)
+                aside = self._name_aside(path) if found.result is ScrubResult.DAMAGED else None
+                with _Turn(self._machine, {self._device(other.path), self._device(each.path)}, pace):
+                    self._put_in_place(source, path, file.digests, aside=aside, pace=pace)
             except TransferStopped:
                 raise
             except (NualleyError, OSError) as error:  # the next replica may be better
@@ -298,8 +326,44 @@ class Scrubber:
                 break
         return aside
 
-    def _put_in_place(self, source: Path, path: Path, digests: Digests, *, is_damaged: bool) -> Path | None:
+    def _put_in_place(self, source: Path, path: Path, digests: Digests, *, aside: Path | None, pace: Pace) -> None:
         """Put verified bytes under a name; what is there is damaged, and is kept beside it."""
-        aside = self._name_aside(path) if is_damaged else None
-        publish(source, path, files=self._files, expected=digests, progress=self._check_stop, aside=aside)
-        return aside
+
+        def check_stop(*_: int) -> None:
+            pace.check_stop()
+
+        publish(source, path, files=self._files, expected=digests, progress=check_stop, aside=aside)
+
+
+class _Turn:
+    """A turn at devices that is given back for a moment when it lasts."""
+
+    def __init__(self, machine: Machine, devices: Collection[int | str], pace: Pace) -> None:
+        self._machine = machine
+        self._devices = devices
+        self._pace = pace
+        self._held = ExitStack()
+        self._since_s = 0.0
+
+    def __enter__(self) -> Self:
+        self._take()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._held.close()
+
+    def _take(self) -> None:
+        with self._pace.waiting():
+            self._held.enter_context(self._machine.turns.at(self._devices, self._pace.check_stop))
+        self._since_s = self._machine.timer.now_s()
+
+    def step_aside(self) -> None:
+        """Let who waits go first, where this turn has lasted long enough."""
+        if self._machine.timer.now_s() - self._since_s < _LONGEST_TURN_S:
+            return
+        self._held.close()
+        with self._pace.waiting():
+            self._machine.timer.sleep(_ASIDE_S)
+        self._take()

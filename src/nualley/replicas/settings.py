@@ -83,6 +83,12 @@ class ReclaimSettings(BaseModel):
         description="A replica that was read back so lately [ns], and not changed since, is not read once more before "
         "another one goes because of it; '0s': it always is.",
     )
+    remote_proof_ns: DurationNs = Field(
+        default=0,
+        alias="remote_proof",
+        description="A copy on a remote that was read back so lately [ns] counts where it is there with its size; "
+        "'0s': it is always read back, or its digest reckoned there, before another one goes because of it.",
+    )
     stale_ns: DurationNs = Field(
         default=365 * DAY_NS,
         alias="stale",
@@ -112,6 +118,12 @@ class ReplicasSettings(BaseModel):
         default=2**40,
         alias="scrub",
         description='Bytes of each drive whose replicas the worker reads again every day [B]; "0 B": none.',
+    )
+    scrub_rate_B_per_s: RateB | None = Field(
+        default=None,
+        alias="scrub_rate",
+        description="Most bytes that are read again in a second [B/s], by the worker and by drives scrub; left out: no "
+        "limit. Transfers have their turns at a drive all the same.",
     )
     scrub_remotes_B: SizeB = Field(
         default=0,

@@ -105,6 +105,11 @@ class LocalSide:
         return read_back(self.path(path), files=self._files, progress=progress)
 
 
+def remote_device(remote: str) -> str:
+    """Return what stands for a device where turns are taken at a remote."""
+    return f"remote-{remote}"
+
+
 class RemoteSide:
     """A directory of a remote, or one file.
 
@@ -127,7 +132,7 @@ class RemoteSide:
 
     def device(self) -> str:
         """Return a text of the remote: as many copies at a time as a device gets."""
-        return f"remote-{self.name}"
+        return remote_device(self.remote.name)
 
     def path(self, path: str) -> str:
         """Return where a file of it is, below the remote."""

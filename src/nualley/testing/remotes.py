@@ -49,6 +49,10 @@ class FolderRemote:
             raise RemoteUnreachable(f"remote {self.name} is not reachable", where=self.name, do="switch it on")
         return self.folder / path
 
+    def home(self) -> str | None:
+        """Return what holds its bytes: the folder stands for another machine."""
+        return str(self.folder)
+
     def look(self, path: str) -> Listing | None:
         """Return what is at a path now."""
         place = self._place(path)

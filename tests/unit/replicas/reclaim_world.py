@@ -15,6 +15,7 @@ from nualley.replicas import (
     DropMachine,
     Journal,
     Judge,
+    NoRemotes,
     Policy,
     Proposal,
     Proposer,
@@ -22,6 +23,8 @@ from nualley.replicas import (
     PurgeReport,
     Reclaimer,
     ReclaimSettings,
+    RemotePlace,
+    Remotes,
     RemovalPlan,
     Rules,
     Scrubber,
@@ -89,12 +92,15 @@ class ReclaimWorld(World):
         reclaim: ReclaimSettings | None = None,
         files: DurableFiles | None = None,
         drives: Mapping[str, Path] | None = None,
+        remotes: Remotes | None = None,
         **words: Any,
     ) -> None:
         self.set_clock = set_clock or SetClock()
         paths = drives or {name: folder / name for name in DRIVES}
         super().__init__(folder, clock=self.set_clock, drives=paths, files=files, **words)
         self.frozen: dict[str, Sequence[str]] = {}
+        self.remotes = remotes or NoRemotes()
+        self.use(self.remotes)
         self.n_copies = n_copies
         self.drop = folder / "drop"
         self.drop.mkdir(exist_ok=True)
@@ -113,8 +119,22 @@ class ReclaimWorld(World):
             frozen=lambda: self.frozen,
             owner_of=self.owner_of,
         )
-        scrubber = Scrubber(self.catalog, files, clock=self.clock, origin=origin, is_there=self._is_there)
-        judge = Judge(self.catalog, drives, self.looks, scrubber=scrubber, rules=rules, clock=self.clock)
+        scrubber = Scrubber(
+            self.catalog,
+            self.machine,
+            clock=self.clock,
+            origin=origin,
+            is_there=lambda name: name in self.remotes.names() or self._is_there(name),
+        )
+        judge = Judge(
+            self.catalog,
+            drives,
+            self.looks,
+            scrubber=scrubber,
+            rules=rules,
+            clock=self.clock,
+            remotes=self.remotes,
+        )
         bin_ = Bin(self.looks, journal)
         self.trash = Trash(self.catalog, bin_, clock=self.clock, origin=origin, is_there=self._is_there)
         self.proposer = Proposer(
@@ -125,6 +145,7 @@ class ReclaimWorld(World):
             rules=rules,
             user_files=self.user_files,
             clock=self.clock,
+            remotes=self.remotes.names(),
         )
         self.reclaimer = Reclaimer(
             self.catalog, drives, judge=judge, trash=self.trash, clock=self.clock, trash_ns=settings.trash_ns
@@ -167,6 +188,15 @@ class ReclaimWorld(World):
             self.enter(path, name, drive)
             paths.append(path)
         return paths
+
+    def put_remote(self, name: str, data: bytes = b"data", remotes: Sequence[str] = ("nas",)) -> Path:
+        """Make a file of the run on ``data1``, and send it to remotes as a transfer does."""
+        path = self.put(name, data)
+        for remote in remotes:
+            begun = self.service.begin(path, RemotePlace(remote, FOLDER))
+            report = self.service.work(begun.transfer_id)
+            assert report.is_finished, report.problems
+        return path
 
     def put_user(self, name: str, data: bytes = b"mine", *, age_ns: int = 400 * DAY_NS, drive: str = "data1") -> Path:
         """Make a file of a user that was last written to so long ago."""

@@ -15,6 +15,7 @@ from nualley.replicas import KILL_FILE, PurgeCheck, PurgeReport, TrashStage
 from nualley.replicas.adapters.purge_file import PurgeFile
 from nualley.replicas.adapters.trees import PosixTrees
 from nualley.storage.adapters.posix import PosixVolumes
+from nualley.testing.remotes import FolderRemote, SomeRemotes
 from tests.unit.replicas.reclaim_world import ReclaimWorld, SetClock
 from tests.unit.replicas.world import FOLDER
 
@@ -63,6 +64,20 @@ def test_it_is_deleted_after_its_time_in_the_trash_and_can_come_back_before(worl
 
 
 # ---------------------------------------------------------------- when it does not
+def test_copies_on_remotes_count_for_no_purge(tmp_path: Path) -> None:
+    """What goes by itself rests on drives that are there."""
+    (tmp_path / "far").mkdir()
+    with ReclaimWorld(tmp_path, remotes=SomeRemotes(FolderRemote("nas", tmp_path / "far"))) as world:
+        world.put_drop("wave0.dat", b"bytes", on=("data1",))
+        world.put_remote("wave0.dat", b"bytes")
+        world.end_run(world.clock.now_ns())
+        world.purge_once()
+        report = world.watch(8 * DAY_NS)
+        assert (report.n_due, report.n_moved) == (1, 0)
+        assert "1 verified replicas of it are on other devices that are there, 2 are needed" in report.problems[0]
+        assert stays(world)
+
+
 def test_for_a_month_it_is_only_told(world: ReclaimWorld) -> None:
     words = {"dry_run": "30d"}
     world.purge_once(**words)

@@ -23,6 +23,7 @@ from nualley.replicas import (
 from nualley.replicas.judging import is_fresh
 from nualley.storage import FileLook, VolumeState
 from nualley.storage.adapters.posix import PosixVolumes
+from nualley.testing.remotes import FolderRemote, SomeRemotes
 from tests.unit.ingest.site import SeparateVolumes
 from tests.unit.replicas.reclaim_world import ReclaimWorld
 from tests.unit.replicas.world import DETECTOR, FOLDER, RUN
@@ -120,6 +121,66 @@ def test_what_is_not_as_record_or_scan_say_is_told_and_not_proposed(world: Recla
     assert "no file is there" in said
     assert "another file than record or scan say" in said
     assert "it has 2 names: nothing becomes free" in said
+
+
+# ---------------------------------------------------------------- on remotes
+@pytest.fixture
+def far(tmp_path: Path) -> Iterator[ReclaimWorld]:
+    """Drives, and two remotes."""
+    remotes = []
+    for name in ("nas", "tape"):
+        folder = tmp_path / "far" / name
+        folder.mkdir(parents=True)
+        remotes.append(FolderRemote(name, folder))
+    with ReclaimWorld(tmp_path, remotes=SomeRemotes(*remotes), n_copies=2) as made:
+        yield made
+
+
+def test_a_copy_on_a_drive_and_one_on_a_remote_are_two(far: ReclaimWorld) -> None:
+    far.put_copies("wave0.dat")
+    far.put_remote("wave0.dat")
+    (removal,) = far.propose().plan.removals
+    assert [each.drive for each in removal.elsewhere] == ["data2", "nas"]
+    assert [each.error for each in far.apply()] == [None]
+    assert far.propose().plan.removals == (), "two of two are left"
+
+
+def test_two_remotes_are_two_homes_unless_they_are_one_place(far: ReclaimWorld, tmp_path: Path) -> None:
+    far.put_remote("wave0.dat", remotes=("nas", "tape"))
+    plan = far.propose().plan
+    assert [each.drive for each in plan.removals[0].elsewhere] == ["nas", "tape"]
+    far.remotes.open("tape").folder = far.remotes.open("nas").folder  # type: ignore[attr-defined]  # of a test
+    assert "1 verified replicas of it are on other devices that are there, 2 are needed" in refusal(far, plan).what
+    far.remotes.open("tape").folder = tmp_path / "far" / "tape"  # type: ignore[attr-defined]  # of a test
+    assert [each.error for each in far.apply(plan)] == [None]
+
+
+def test_a_remote_that_is_the_drive_itself_costs_nothing(tmp_path: Path) -> None:
+    """Nobody can tell that a server serves this very drive; in the trash the file has no other home, and stays."""
+    remotes = SomeRemotes(FolderRemote("nas", tmp_path / "data1"))
+    with ReclaimWorld(tmp_path, remotes=remotes) as world:
+        path = world.put("wave0.dat", b"bytes")
+        (file,) = world.catalog.files(RUN.run_id)
+        now_ns = world.clock.now_ns()
+        where = f"nas:/{FOLDER}/wave0.dat"
+        world.catalog.add_replica(
+            file.file_id, Replica(drive="nas", path=where, state=ReplicaState.VERIFIED, verified_ns=now_ns)
+        )
+        assert [each.error for each in world.apply()] == [None]
+        world.set_clock.passes(15 * DAY_NS)
+        (done,) = world.reclaimer.empty()
+        assert isinstance(done.error, RemovalRefused)
+        assert world.trash_files() == {"wave0.dat": b"bytes"}
+        assert [each.error for each in world.reclaimer.restore(["1"])] == [None]
+        assert path.read_bytes() == b"bytes"
+
+
+def test_a_replica_of_a_remote_that_nobody_names_any_more_counts_nothing(far: ReclaimWorld, tmp_path: Path) -> None:
+    far.put_remote("wave0.dat", remotes=("nas", "tape"))
+    plan = far.propose().plan
+    with ReclaimWorld(tmp_path) as world:
+        assert world.propose().plan.removals == ()
+        assert "0 verified replicas of it" in refusal(world, plan).what
 
 
 # ---------------------------------------------------------------- made again

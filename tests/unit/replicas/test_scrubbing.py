@@ -1,17 +1,20 @@
 """Replicas that are read again: rot is named, entered and mended from elsewhere, and nothing is lost on the way."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nualley.catalog import PlacedFile, ReplicaState
 from nualley.replicas import Origin, Scrubbed, Scrubber, ScrubResult, TransferStopped, choose
+from nualley.replicas.adapters.trees import PosixTrees
 from nualley.storage import SourceVanished
 from nualley.storage.adapters.posix import PosixFiles
 from tests.faults.interfering import Interfering, run_in_child
-from tests.unit.replicas.world import RUN, World
+from tests.unit.replicas.world import RUN, FakeTimer, World
 
 
 @pytest.fixture
@@ -20,17 +23,22 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
+_MACHINE = ("timer", "turns", "trees")
+
+
 def scrub(
     world: World, drive: str = "data2", *, away: tuple[str, ...] = (), files=None, budget_B: int | None = None, **words
 ) -> list[Scrubbed]:
     stops = words.pop("should_stop", lambda: False)
+    given = {key: words.pop(key) for key in _MACHINE if key in words}
     scrubber = Scrubber(
         world.catalog,
-        files or PosixFiles(),
+        replace(world.machine, files=files or PosixFiles(), **given),
         clock=world.clock,
         origin=Origin("nualley", "digest", "here"),
         is_there=lambda name: name not in away,
         should_stop=stops,
+        rate_B_per_s=words.pop("rate_B_per_s", None),
     )
     chosen = scrubber.plan(world.catalog.placed_files(drive), budget_B, repairs=words.get("repairs", False))
     return list(scrubber.run(drive, chosen, **words))
@@ -258,3 +266,86 @@ def test_the_longest_unread_come_first_and_the_budget_is_kept() -> None:
     assert [each.path for each in choose(known, 1, now_ns=1000)] == ["gone"], (
         "one is read in any case, or it never would be"
     )
+
+
+# ---------------------------------------------------------------- beside transfers
+class Turned:
+    """Turns that note when each is taken and given back; ``lasts_s`` is how long the others take theirs [s]."""
+
+    def __init__(self, timer: FakeTimer, lasts_s: float = 0.0) -> None:
+        self.timer = timer
+        self.lasts_s = lasts_s
+        self.taken: list[set[int | str]] = []
+        self.n_held = 0
+
+    @contextmanager
+    def at(self, devices: Collection[int | str], waits: Callable[[], object]) -> Iterator[None]:
+        waits()
+        assert not self.n_held, "nobody who has a turn waits for one"
+        self.timer.time_s += self.lasts_s
+        self.taken.append(set(devices))
+        self.n_held += 1
+        try:
+            yield
+        finally:
+            self.n_held -= 1
+
+    def at_transfer(self, transfer_id: int) -> AbstractContextManager[None]:
+        raise NotImplementedError
+
+
+def test_each_file_is_read_in_a_turn_at_its_drive(world: World, copied: Path) -> None:
+    timer = FakeTimer()
+    turns = Turned(timer)
+
+    def before(step: str) -> None:
+        if step == "open":
+            assert turns.n_held == 1
+
+    scrub(world, files=Interfering(before), timer=timer, turns=turns)
+    assert turns.taken == [{copied.stat().st_dev}]
+    rot(copied)
+    (found,) = scrub(world, files=Interfering(before), timer=timer, turns=turns, repairs=True)
+    assert found.result is ScrubResult.REPAIRED
+    assert len(turns.taken) == 3, "and mended in one"
+    assert turns.n_held == 0
+
+
+def test_who_copies_waits_for_no_large_file(world: World, copied: Path) -> None:
+    """A turn that lasts is given back for a moment, and the file goes on where it was."""
+
+    class Slow(FakeTimer):
+        def now_s(self) -> float:
+            self.time_s += 3.0
+            return self.time_s
+
+    turns = Turned(Slow())
+    (found,) = scrub(world, timer=turns.timer, turns=turns)
+    assert found.result is ScrubResult.INTACT
+    assert len(turns.taken) > 1
+    assert turns.n_held == 0
+
+
+def test_the_rate_is_kept_whoever_copies_meanwhile(world: World) -> None:
+    for number in range(3):
+        world.put(f"wave{number}.dat", bytes(3000))
+    timer, told = FakeTimer(), []
+    scrub(
+        world,
+        "data1",
+        timer=timer,
+        turns=Turned(timer, lasts_s=1000.0),
+        rate_B_per_s=1000,
+        told=lambda *words: told.append(words),
+    )
+    assert sum(timer.waits_s) == pytest.approx(9.0), "time in which another one copied is not made up for"
+    assert told[-1] == ("data1", 9000, 9000)
+
+
+def test_a_drive_of_which_nothing_can_be_said_is_read_all_the_same(world: World, copied: Path) -> None:
+    class Refusing(PosixTrees):
+        def device(self, path: Path) -> int:
+            raise PermissionError(13, "Permission denied")
+
+    (found,) = scrub(world, trees=Refusing())
+    assert found.result is ScrubResult.INTACT

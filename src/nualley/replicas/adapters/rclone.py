@@ -61,6 +61,10 @@ class RcloneRemote:
         return self._about
 
     # ------------------------------------------------------------ looking
+    def home(self) -> str | None:
+        """Return what holds its bytes: what rclone has under one name is one; None where that is this machine."""
+        return None if self._features["Features"].get("IsLocal") else f"rclone {self._fs.partition(':')[0]}"
+
     def look(self, path: str) -> Listing | None:
         """Return what is at a path now: all below a directory, or one file; None where nothing is there."""
         if path:

@@ -115,6 +115,10 @@ class XrootdRemote:
         return bool(found.flags & self._client.flags.StatInfoFlags.IS_DIR)
 
     # ------------------------------------------------------------ looking
+    def home(self) -> str | None:
+        """Return what holds its bytes: the server."""
+        return self._server
+
     def look(self, path: str) -> Listing | None:
         """Return what is at a path now: all below a directory, or one file; None where nothing is there."""
         found = self._stat(path)
@@ -272,7 +276,10 @@ class XrootdReader:
     def read_into(self, buffer: memoryview) -> int:
         """Fill the buffer with the next bytes; return their number, 0 at the end."""
         status, chunk = self._file.read(self._done_B, len(buffer))
-        self._remote.check(status, self._path)
+        try:
+            self._remote.check(status, self._path)
+        except FileNotFoundError:
+            raise vanished(self._remote.name, self._path) from None
         buffer[: len(chunk)] = chunk
         self._done_B += len(chunk)
         if not chunk and self._done_B < self.size_B:
