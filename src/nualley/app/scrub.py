@@ -1,9 +1,11 @@
 """Replicas that are read again: so many bytes of each drive, the longest unread first; by hand, or every night."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import structlog
 
@@ -14,7 +16,7 @@ from nualley.app.scanning import drives_to_scan
 from nualley.app.site import Site
 from nualley.app.stopping import pause
 from nualley.catalog import Activity
-from nualley.core import DAY_NS, NualleyError
+from nualley.core import DAY_NS, NualleyError, unescape_name
 from nualley.replicas import Progress, Scrubbed, Scrubber, ScrubResult, ShouldStop, TransferStopped
 from nualley.storage import is_due
 from nualley.storage.adapters.priority import step_back
@@ -72,6 +74,7 @@ def scrub(
             clock=site.clock,
             origin=origin_of(site),
             is_there=lambda each: is_remote or _is_mounted(site, each),
+            is_on=lambda each, path: is_remote or _is_on(site, each, path),
             should_stop=should_stop,
             rate_B_per_s=rate_B_per_s or site.configuration.replicas.scrub_rate_B_per_s,
         )
@@ -85,6 +88,11 @@ def scrub(
 
 def _is_mounted(site: Site, drive: str) -> bool:
     return any(usage.is_mounted for usage in site.drive_usages() if usage.drive.name == drive)
+
+
+def _is_on(site: Site, drive: str, path: str) -> bool:
+    root = os.path.realpath(site.configuration.storage.drives[drive].path)
+    return Path(os.path.realpath(unescape_name(path))).is_relative_to(root)
 
 
 def _activity(site: Site, name: str, begun_ns: int) -> Activity:

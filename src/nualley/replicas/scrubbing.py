@@ -114,6 +114,9 @@ class Scrubber:
     is_there : callable
         Takes the name of a drive or remote; whether it is there now, and is the one that was registered. Nothing is
         called missing on a drive that is away.
+    is_on : callable, optional
+        Takes the name of a drive and a path of the record; whether the path lies on that drive as it is mounted now.
+        Nothing is made anew elsewhere: the drive may have moved, and below its old path is another one. By default yes.
     should_stop : callable
         Asked often; where it says yes, the work ends after what was finished.
     rate_B_per_s : int, optional
@@ -133,6 +136,7 @@ class Scrubber:
         clock: Clock,
         origin: Origin,
         is_there: Callable[[str], bool],
+        is_on: Callable[[str, str], bool] = lambda _drive, _path: True,
         should_stop: ShouldStop = lambda: False,
         rate_B_per_s: int | None = None,
     ) -> None:
@@ -142,6 +146,7 @@ class Scrubber:
         self._clock = clock
         self._origin = origin
         self._is_there = is_there
+        self._is_on = is_on
         self._should_stop = should_stop
         self._rate_B_per_s = rate_B_per_s
 
@@ -280,8 +285,10 @@ class Scrubber:
 
     def _repair(self, each: PlacedFile, found: Scrubbed, pace: Pace) -> Scrubbed:
         path, file = Path(unescape_name(each.path)), self._catalog.file(each.file_id)
-        problems = []
-        for other in self._others(each, self._is_there):
+        others, problems = self._others(each, self._is_there), []
+        if not self._is_on(found.drive, each.path):
+            others, problems = [], [f"it lies outside of {found.drive}; nualley files adopt enters where files are now"]
+        for other in others:
             source = Path(unescape_name(other.path))
             begun_ns = self._clock.now_ns()
             try:

@@ -122,6 +122,18 @@ def test_what_an_earlier_run_found_missing_is_mended_later(experiment, drives, d
     assert states(experiment)["data2"] == ["verified"]
 
 
+def test_nothing_is_made_anew_below_the_old_path_of_a_drive_that_moved(experiment, drives, detector, capsys):
+    assert main(["drives", "scrub"]) == 0
+    (drives / "data2").rename(drives / "moved")
+    text = (experiment / "drives.toml").read_text()
+    (experiment / "drives.toml").write_text(text.replace(f"{drives}/data2", f"{drives}/moved"))
+    found = answer(capsys, "drives", "scrub", "data2", "--repair", code=5)
+    assert [each["result"] for each in found["problems"]] == ["missing"]
+    assert "it lies outside of data2; nualley files adopt" in found["problems"][0]["detail"]
+    assert not (drives / "data2").exists()
+    assert (drives / "moved" / detector / "wave0.dat").read_bytes() == b"wave" * 5000
+
+
 def test_a_budget_reads_the_longest_unread(experiment, drives, capsys):
     assert answer(capsys, "drives", "scrub", "--budget", "1 kB")["n_files"] == 2, "one of each drive"
 

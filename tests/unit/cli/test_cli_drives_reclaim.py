@@ -67,6 +67,17 @@ def test_propose_review_apply_and_back(experiment, old, capsys):
     assert answer(capsys, "drives", "trash") == []
 
 
+def test_the_path_of_a_drive_may_go_over_the_folder_above(experiment, old, capsys):
+    text = (experiment / "drives.toml").read_text()
+    beside = f"../{experiment.name}/drives/data1"
+    (experiment / "drives.toml").write_text(text.replace('path = "drives/data1"', f'path = "{beside}"'))
+    assert main(["drives", "scan"]) == 0
+    assert main(["drives", "reclaim", "--out", "plan.jsonl"]) == 0
+    assert "/../" in Path("plan.jsonl").read_text()
+    assert main(["drives", "reclaim", "--apply", "plan.jsonl", "--yes"]) == 0
+    assert not old.exists()
+
+
 def test_a_plan_that_was_edited_is_refused_whole_and_lines_may_go(experiment, old, capsys):
     (old.parent / "more.root").write_bytes(b"y" * 70)
     os.utime(old.parent / "more.root", (1.6e9, 1.6e9))
