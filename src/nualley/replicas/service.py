@@ -246,9 +246,18 @@ class TransferService:
             return remote
         if name is not None and name not in usages:
             raise DriveMissing(f"drives.toml names no drive {name}", where="drives.toml", do="name it there again")
+        path = Path(unescape_name(text))
         if name is not None:
             check_mounted(usages[name])
-        return Place(Path(unescape_name(text)), usages[name] if name else None)
+            trees, root = self._machine.trees, usages[name].drive.path
+            # another path in drives.toml: the drive moved, and below its old path is another one
+            if not trees.real(path).is_relative_to(trees.real(root)):
+                raise DriveMissing(
+                    f"{text} is not on drive {name}, which is at {root} now",
+                    where=text,
+                    do="mount the drive where it was, or begin anew: nualley transfer copy",
+                )
+        return Place(path, usages[name] if name else None)
 
     def _pace(self, transfer: Transfer, progress: Progress | None, should_stop: ShouldStop) -> Pace:
         return Pace(

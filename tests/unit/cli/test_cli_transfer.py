@@ -107,6 +107,20 @@ def test_in_words(drives, run, capsys) -> None:
     assert "nothing is left to copy" in capsys.readouterr().err
 
 
+def test_nothing_is_copied_below_the_old_path_of_a_drive_that_moved(experiment, drives, run, capsys) -> None:
+    taken = drives / "data2" / "sub" / "wave0.dat"
+    taken.parent.mkdir()
+    taken.write_bytes(b"other")
+    answer(capsys, "transfer", "copy", "drop/run00007", str(taken.parent), code=5)
+    taken.unlink()
+    (drives / "data2").rename(drives / "moved")
+    text = (experiment / "drives.toml").read_text()
+    (experiment / "drives.toml").write_text(text.replace("drives/data2", "drives/moved"))
+    (done,) = answer(capsys, "transfer", "resume", code=1)
+    assert "is not on drive data2, which is at" in done["problems"][0]["what"]
+    assert not (drives / "data2").exists()
+
+
 def test_a_conflict_is_told_and_taken_up(drives, run, capsys) -> None:
     source = next(drives.rglob("wave0.dat"))
     place = drives / "data2" / source.relative_to(drives / "data1")
