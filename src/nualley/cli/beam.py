@@ -1,6 +1,5 @@
 """``nualley beam``: what every detector got of the beam."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -80,15 +79,10 @@ def _times(runs: Sequence[RunExposure]) -> IntervalSet:
     return IntervalSet(run.interval for run in runs if run.interval)
 
 
-def _is_beam_unknown(amounts: Amounts, duration_s: float) -> bool:
-    # sums of seconds are rounded
-    return bool(amounts.unknown_s) and math.isclose(amounts.unknown_s or 0, duration_s, rel_tol=1e-12)
-
-
 def _beam_remarks(amounts: Amounts, duration_s: float) -> list[str]:
     if not amounts.unknown_s:
         return []
-    if _is_beam_unknown(amounts, duration_s):
+    if amounts.is_beam_unknown(duration_s):
         return ["beam not known"]
     # neither 0 % nor 100 %: some of it is not known, and some is
     percent = min(100 * amounts.unknown_s / duration_s, 99.9)
@@ -115,7 +109,7 @@ def _sum_remarks(amounts: Amounts, runs: Sequence[RunExposure]) -> str:
 
 
 def _cells(amounts: Amounts, duration_s: float) -> list[str | None]:
-    is_known = not _is_beam_unknown(amounts, duration_s)
+    is_known = not amounts.is_beam_unknown(duration_s)
     seconds = (amounts.beam_on_s, amounts.livetime_s, amounts.unknown_s)
     cells = [
         shown_number(amounts.pot, 5),

@@ -81,6 +81,17 @@ class Amounts:
     n_pulses: int | None = None
     pot_charge: float | None = None
 
+    def is_beam_unknown(self, duration_s: float) -> bool:
+        """Return whether the beam was known at no moment: sums of 0 are no statement then.
+
+        Parameters
+        ----------
+        duration_s : float
+            How long it is that the amounts are of [s].
+        """
+        # sums of seconds are rounded
+        return bool(self.unknown_s) and math.isclose(self.unknown_s or 0, duration_s, rel_tol=1e-12)
+
     def to_json(self) -> JsonObject:
         """Return the quantities as a JSON object."""
         return {name: getattr(self, name) for name in QUANTITIES}

@@ -153,6 +153,9 @@ def test_a_selection_from_definition_to_citation(experiment, detector, capsys):
     assert found["detectors"][detector]["left"]["n_runs"] == 1
     listed = answer(capsys, "selection", "list")
     assert [(each["name"], each["state"]) for each in listed] == [("ar", "frozen"), ("ar-v2", "draft")]
+    for words in (("show", "ar"), ("diff", "ar", "ar-v2")):
+        said = next(line for line in call(capsys, "selection", *words).out.splitlines() if line.startswith(run))
+        assert "1 h 1 h -" in " ".join(said.split()), "of a beam that nobody knew, 0 protons would be a statement"
     text = call(capsys, "selection", "export", "ar").out
     assert hashlib.sha256(text.encode()).hexdigest() == frozen["sha256"]
     assert "Today it would be another one" in call(capsys, "selection", "show", "ar").out
