@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from nualley.storage.errors import ShortHistory
 from nualley.storage.fill_history import gross_changes, net_changes
 from nualley.storage.forecast import HORIZON_DAYS, LEAST_DAYS, QUANTILES, futures
 from nualley.storage.models import FillForecast, FillHistory, GrowthShare
@@ -20,6 +21,7 @@ _MOST_ORIGINS = 26
 _LEAST_PAST_DAYS = 28
 _LEAST_SCORED = 8
 _GROWTH_DAYS = 28
+_GROWTH_LEAST_DAYS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,10 @@ def forecast_drive(history: FillHistory, horizon_days: int = HORIZON_DAYS, *, is
     ShortHistory
         Where there are too few days.
     """
-    full_10, full_50 = _dates(history, net_changes(history), horizon_days)
+    try:
+        full_10, full_50 = _dates(history, net_changes(history), horizon_days)
+    except ShortHistory as error:
+        raise ShortHistory(error.what, where=history.drive, do=error.do) from None
     gross_10, gross_50 = _dates(history, gross_changes(history), horizon_days)
     has_past = is_scored and history.used_B.size > _LEAST_PAST_DAYS + LEAST_DAYS
     score = overall(score_past(history)) if has_past else None
@@ -153,12 +158,13 @@ def growth_shares(
     Returns
     -------
     list of GrowthShare
-        Over the last four weeks, from the newest scan before them on, the largest first; none with only one scan.
+        Over the last four weeks, from the newest scan before them on, the largest first; none where scans span
+        less than a day: of minutes, bytes a day cannot be told.
     """
     scans = np.unique(days)
     before = scans[scans <= scans[-1] - _GROWTH_DAYS] if scans.size else scans
     first = before[-1] if before.size else (scans[0] if scans.size else 0.0)
-    if scans.size < 2 or first == scans[-1]:
+    if scans.size < 2 or scans[-1] - first < _GROWTH_LEAST_DAYS:
         return []
     change_B: dict[tuple[str, str], float] = {}
     for day, owner, size in zip(days.tolist(), owners, size_B.tolist(), strict=True):

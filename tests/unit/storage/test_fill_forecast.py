@@ -156,6 +156,14 @@ def test_growth_is_that_of_four_weeks_by_detector_and_stage() -> None:
     assert [(share.detector, share.B_per_day) for share in found] == [("a", 10.0), ("c", 2.0), ("b", -10.0)]
     assert growth_shares(days[:2], owners[:2], size_B[:2]) == []
     assert growth_shares(days[:0], [], size_B[:0]) == []
+    minutes = np.array([40.0, 40.01])
+    assert growth_shares(minutes, [("a", "raw")] * 2, np.array([0.0, 1e9])) == [], "of minutes, nothing can be told"
+
+
+def test_a_history_that_is_too_short_is_named() -> None:
+    with pytest.raises(ShortHistory) as caught:
+        forecast_drive(history(np.arange(2.0), 110.0))
+    assert caught.value.where == "data3"
 
 
 def test_histories_come_from_what_was_noted() -> None:
