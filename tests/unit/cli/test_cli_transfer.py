@@ -93,6 +93,21 @@ def test_a_run_goes_to_the_same_place_on_another_drive(drives, run, detector, ca
     assert (verified["n_files"], verified["n_intact"], verified["problems"]) == (2, 2, [])
 
 
+def test_a_run_that_lies_whole_in_two_places_is_read_from_one(experiment, drives, run, detector, capsys) -> None:
+    """``data1`` has its second file for longer, but of the first one no verified replica; ``data2`` holds both."""
+    answer(capsys, "transfer", "copy", run, "data2")
+    catalog = open_site().catalog()
+    (first,) = [file for file in catalog.files(run) if file.name == "wave0.dat"]
+    (oldest, newest) = catalog.replicas(first.file_id)
+    catalog.update_replica(oldest.replica_id, state=ReplicaState.UNVERIFIED)
+    with (experiment / "drives.toml").open("a") as file:
+        file.write('[drives.data3]\npath = "drives/data3"\n')
+    (drives / "data3").mkdir()
+    done = answer(capsys, "transfer", "copy", run, "data3")
+    assert done["source"] == str(Path(newest.path).parent)
+    assert names(drives / "data3") == names(drives / "data2")
+
+
 def test_in_words(drives, run, capsys) -> None:
     capsys.readouterr()
     assert main(["transfer", "copy", run, "data2"]) == 0
