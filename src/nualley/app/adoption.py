@@ -1,7 +1,6 @@
 """Dark files that a rule of ownership names, found on drives or at a path, and entered where they lie."""
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,14 +26,13 @@ from nualley.replicas import (
     ShouldStop,
     SystemTimer,
     find_place,
+    is_set_aside,
 )
 from nualley.replicas.adapters.trees import PosixTrees
 from nualley.storage import Ownership
 from nualley.storage.adapters.posix import PosixVolumes
 
 _COUNTED_STAGE = "raw"  # readers of daq know no others
-# what scrub and ingest call a file that they found damaged and kept beside its place
-_SET_ASIDE = re.compile(r"\.[0-9]+\.damaged|\.damaged-[0-9TZ]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +181,7 @@ class _Sorter:
 
     def _why_not(self, dark: DarkFile) -> str:
         path = Path(unescape_name(dark.file.path))
-        if _SET_ASIDE.search(path.name):
+        if is_set_aside(path.name):
             return "it is damaged, and was set aside"
         below = path.relative_to(self._roots[dark.drive])
         if self._intake.is_ignored(os.fspath(path)) or any(part.startswith(".") for part in below.parts):

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from nualley.core import Digests, escape_name, unescape_name
-from nualley.replicas.models import Listing
+from nualley.replicas.decide import is_set_aside
+from nualley.replicas.models import Listing, Refused
 from nualley.replicas.places import remote_text
 from nualley.replicas.ports import RemoteFiles, Trees
 from nualley.storage import DurableFiles, Progress, read_back
@@ -82,8 +84,14 @@ class LocalSide:
         return escape_name(os.fspath(self.path(path)))
 
     def look(self) -> Listing | None:
-        """Return what is there now."""
-        return self._trees.look(self._path)
+        """Return what is there now; of a directory without the damaged files that were set aside, which are told."""
+        found = self._trees.look(self._path)
+        if found is None or found.root != self._path:
+            return found
+        aside = tuple(seen for seen in found.files if is_set_aside(seen.path.rpartition("/")[2]))
+        told = tuple(Refused(seen.path, "damaged, and was set aside") for seen in aside)
+        kept = tuple(seen for seen in found.files if seen not in aside) if aside else found.files
+        return replace(found, files=kept, skipped=(*found.skipped, *told))
 
     def sizes(self, paths: Collection[str]) -> Mapping[str, int]:
         """Return how large those of some of its files are that are there [B]."""

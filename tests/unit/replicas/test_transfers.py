@@ -118,9 +118,13 @@ def test_links_pipes_and_our_own_files_are_told_and_not_copied(world: World) -> 
     (world.source / "loop").symlink_to(".")
     os.mkfifo(world.source / "pipe")
     (world.source / ".x.nualley.part").write_bytes(b"half")
+    for name in ("wave0.dat.1795918582322664466.damaged", "wave0.dat.damaged-20261129T021609Z"):
+        (world.source / name).write_bytes(b"rot")
     report = world.copy()
     assert report.is_finished
     assert {(found.path, found.reason) for found in report.skipped} == {
+        ("wave0.dat.1795918582322664466.damaged", "damaged, and was set aside"),
+        ("wave0.dat.damaged-20261129T021609Z", "damaged, and was set aside"),
         ("link", "a link"), ("loop", "a link"), ("pipe", "a pipe"), (".x.nualley.part", "nualley's own"),
     }  # fmt: skip
     assert contents(world.destination) == {"wave0.dat": b"abc"}

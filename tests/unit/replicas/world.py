@@ -18,6 +18,7 @@ from nualley.replicas import (
     Timer,
     TransferReport,
     TransferService,
+    is_set_aside,
     may_source_go,
 )
 from nualley.replicas.adapters.trees import PosixTrees
@@ -164,6 +165,7 @@ class World:
             if transfer.finished_ns is not None and root.is_dir():
                 there = [source] if root != source else [path for path in root.rglob("*") if not path.is_symlink()]
                 missing = {path.relative_to(root) for path in there if path.is_file() and path.suffix != ".part"}
+                missing = {path for path in missing if not is_set_aside(path.name)}
                 missing -= {Path(unescape_name(file.path)) for file in files}
                 assert not missing, f"finished, and not copied: {missing}"
 
