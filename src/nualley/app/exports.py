@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nualley.archive.appliance.answers import SLICE_ROWS, headers
 from nualley.archive.appliance.messages import PayloadType
 from nualley.archive.appliance.writing import event_lines, file_path, info_line, payload_of, years_of
+from nualley.archive.bins import moved_edges
 from nualley.archive.exporting import write_pieces
 from nualley.archive.operators.calls import parse_operator
 from nualley.archive.operators.filling import HAS_SAMPLES
@@ -49,6 +50,22 @@ def export_rows(
     """
     metadata = reader.record(pv).metadata
     return write_pieces(pieces, file_format, sink, {"pv": pv, "unit": metadata.unit if metadata else ""})
+
+
+def moved_edges_json(bins: pa.Table) -> list[dict[str, int]]:
+    """Return the edges of bins that are not those asked for, as JSON has them.
+
+    Parameters
+    ----------
+    bins : pyarrow.Table
+        As the archive's reader returns them.
+
+    Returns
+    -------
+    list of dict
+        ``asked_ns`` and ``given_ns`` of each [ns since 1970 UTC]; see `nualley.archive.bins.moved_edges`.
+    """
+    return [{"asked_ns": asked_ns, "given_ns": given_ns} for asked_ns, given_ns in moved_edges(bins)]
 
 
 def operated(reader: ArchiveReader, pv: str, operator: str, start_ns: int, stop_ns: int) -> Iterator[pa.Table]:

@@ -1,5 +1,6 @@
 """Bins: a stretch of a PV's history in a chosen number of pieces, each exact for the edges that are returned."""
 
+import json
 from collections.abc import Collection
 from typing import Any
 
@@ -93,7 +94,61 @@ def bin_edges(start_ns: int, stop_ns: int, n_bins: int, snap_ns: int = 1) -> NDA
     # in Python's integers: ns times bins overflow 64 bits for a year
     edges = [start_ns + span_ns * number // n_bins for number in range(n_bins + 1)]
     snapped = [(edge + snap_ns // 2) // snap_ns * snap_ns for edge in edges] if snap_ns > 1 else edges
+    if snapped[0] == snapped[-1] and span_ns > 0:  # shorter than a row: all rows that it lies in
+        snapped = [start_ns // snap_ns * snap_ns, -(-stop_ns // snap_ns) * snap_ns]
     return distinct([np.array(snapped, dtype=np.int64)])
+
+
+def whole_edges(edges_ns: NDArray[np.int64], uncut: Collection[tuple[int, int]]) -> NDArray[np.int64]:
+    """Move edges out of stretches that cannot be cut, to the nearest end of each.
+
+    Parameters
+    ----------
+    edges_ns : ndarray of int64, shape (n,)
+        Edges of bins, rising [ns since 1970 UTC].
+    uncut : collection of tuple of int
+        Start and stop of the stretches [ns since 1970 UTC].
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Not falling: some may be the same now. Where all would be, the first and the last move apart.
+    """
+    down, up = edges_ns.copy(), edges_ns.copy()
+    for start_ns, stop_ns in uncut:
+        is_inside = (edges_ns > start_ns) & (edges_ns < stop_ns)
+        down[is_inside], up[is_inside] = start_ns, stop_ns
+    moved: NDArray[np.int64] = np.where(edges_ns - down < up - edges_ns, down, up)
+    if moved[0] == moved[-1] and edges_ns[0] < edges_ns[-1]:
+        moved[0], moved[1:] = down[0], up[-1]
+    return moved
+
+
+_MOVED = b"nualley.moved_edges"
+
+
+def with_moved(table: pa.Table, asked_ns: NDArray[np.int64], given_ns: NDArray[np.int64]) -> pa.Table:
+    """Return bins that tell which of their edges are not those asked for; see `moved_edges`."""
+    is_moved = asked_ns != given_ns
+    pairs = list(zip(asked_ns[is_moved].tolist(), given_ns[is_moved].tolist(), strict=True))
+    return table.replace_schema_metadata({_MOVED: json.dumps(pairs)})
+
+
+def moved_edges(table: pa.Table) -> list[tuple[int, int]]:
+    """Return the edges of bins that had to move: the samples that would complete a cell they cut are not there.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Bins, as `nualley.archive.reader.ArchiveReader.bins` returns them.
+
+    Returns
+    -------
+    list of tuple of int
+        Each as it was asked for, and as it is [ns since 1970 UTC]; none by default.
+    """
+    told = (table.schema.metadata or {}).get(_MOVED, b"[]")
+    return [(asked_ns, given_ns) for asked_ns, given_ns in json.loads(told)]
 
 
 def assemble(parts: Cells, edges_ns: NDArray[np.int64], before: Cells, dark: IntervalSet) -> pa.Table:

@@ -45,6 +45,9 @@ class PvSource:
         Rows that are not sealed yet.
     lost : list of tuple of int
         Filled while it is read: start and stop of what lies in damaged files and no cell tells of [ns since 1970 UTC].
+    uncut : list of tuple of int
+        Filled while it is read: start and stop of cells that an edge cuts and that stay whole, since not all samples of
+        them can be read any more [ns since 1970 UTC].
     """
 
     groups: Callable[[Level, int, int], Sequence[RowGroup]]
@@ -53,6 +56,7 @@ class PvSource:
     cells: Callable[[RowGroup], Cells | None]
     tail: Sequence[pa.Table]
     lost: list[Stretch] = field(default_factory=list)
+    uncut: list[Stretch] = field(default_factory=list)
 
 
 class CellCache:
@@ -79,7 +83,7 @@ class CellCache:
 
 
 def read_cells(source: PvSource, level: Level, stretch: Stretch, edges_ns: NDArray[np.int64]) -> Cells:
-    """Return the cells of a stretch, none of them cut by an edge.
+    """Return the cells of a stretch, none of them cut by an edge but those that ``source.uncut`` tells of afterwards.
 
     Parameters
     ----------
@@ -113,7 +117,39 @@ def read_cells(source: PvSource, level: Level, stretch: Stretch, edges_ns: NDArr
         return _whole(found)
     starts = [found.start_ns[is_cut], *(np.arange(*run, width_ns) for run in lost)]
     runs = _runs(np.unique(np.concatenate(starts)), width_ns)
-    return _sorted(join([_whole(found.only(~is_cut)), _finer(source, _FINER[level], runs, edges_ns)]))
+    if level is Level.MINUTE and is_cut.any():
+        cut = found.only(is_cut)
+        # the samples of each of them apart, so that they can be counted
+        ends_ns = np.unique(np.concatenate([cut.start_ns, cut.start_ns + width_ns]))
+        finer = _with_uncut(source, cut, _finer(source, Level.RAW, runs, distinct([edges_ns, ends_ns])))
+    else:
+        finer = _finer(source, _FINER[level], runs, edges_ns)
+    return _sorted(join([_whole(found.only(~is_cut)), finer]))
+
+
+def _with_uncut(source: PvSource, cut: Cells, finer: Cells) -> Cells:
+    """Keep minutes whole of which there are fewer samples than their cells tell of; see `PvSource.uncut`."""
+    width_ns = TIERS[Level.MINUTE]
+    starts, number = np.unique(cut.start_ns, return_inverse=True)
+    n_told = np.bincount(number, weights=cut.n, minlength=starts.size)
+    minute = finer.first_ns // width_ns * width_ns
+    at = np.minimum(np.searchsorted(starts, minute), starts.size - 1)
+    is_of_cut = starts[at] == minute
+    n_found = np.bincount(at[is_of_cut], weights=finer.n[is_of_cut], minlength=starts.size)
+    is_uncut = n_found < n_told
+    if not is_uncut.any():
+        return finer
+    source.uncut.extend((start, start + width_ns) for start in starts[is_uncut].tolist())
+    return join([finer.only(~(is_of_cut & is_uncut[at])), _one_each(cut.only(is_uncut[number]), width_ns)])
+
+
+def _one_each(cells: Cells, width_ns: int) -> Cells:
+    """Join the cells of each minute, also where their samples lie between each other: the last one is the last."""
+    cells = cells.only(np.lexsort((cells.last_ns, cells.start_ns)))
+    firsts = np.flatnonzero(np.append(True, cells.start_ns[1:] != cells.start_ns[:-1]))
+    start_ns = cells.start_ns[firsts]
+    joined = merge(cells, firsts, (start_ns, start_ns + width_ns))
+    return replace(joined, first_ns=np.minimum.reduceat(cells.first_ns, firsts))
 
 
 def last_before(source: PvSource, level: Level, time_ns: int) -> Cells:
@@ -145,7 +181,7 @@ def _last_cell(source: PvSource, level: Level, time_ns: int) -> Cells | None:
         cells = source.cells(group)
         if cells is None:
             return None
-        parts.append(cells.only(cells.start_ns < time_ns))
+        parts.append(cells.only(cells.first_ns < time_ns))
     cells = join(parts)
     last = np.flatnonzero(cells.last_ns == cells.last_ns.max(initial=-1))
     return cells.only(last) if last.size == 1 else None  # of samples of one moment, their files' order decides
@@ -161,8 +197,8 @@ def _last_sample(source: PvSource, time_ns: int) -> Cells:
     if any(first_ns < time_ns and last_ns >= found_ns for first_ns, last_ns in map(_sample_ends, lost)):
         # a newer one lies in a damaged file; where the time cuts a cell, what comes behind it is lost as well
         return _last_cell(source, Level.MINUTE, time_ns) or no_cells()
-    if not times.size:
-        return no_cells()
+    if not times.size:  # cells tell of what was kept for a while only
+        return _last_cell(source, Level.MINUTE, time_ns) or no_cells()
     bounds = np.array([times[-1]]), np.array([time_ns])
     return summarise(times[-1:], values[-1:], severities[-1:], firsts=np.zeros(1, dtype=np.intp), bounds_ns=bounds)
 

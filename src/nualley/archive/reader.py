@@ -8,8 +8,17 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from nualley.archive.bins import assemble, bin_edges, check_numbers, check_stretch, choose_level
+from nualley.archive.bins import (
+    assemble,
+    bin_edges,
+    check_numbers,
+    check_stretch,
+    choose_level,
+    whole_edges,
+    with_moved,
+)
 from nualley.archive.cell_reader import PvSource, last_before, read_cells, unknown_for
 from nualley.archive.cells import distinct
 from nualley.archive.columns import file_schema
@@ -219,7 +228,9 @@ class ArchiveReader:
             How many pieces, 1 to `MOST_BINS`.
         is_exact : bool
             Whether the edges are those asked for: rows of a tier that they cut are then completed from what is finer.
-            By default the edges move to the rows of the tier that is taken, half a row at most.
+            By default the edges move to the rows of the tier that is taken, half a row at most. An edge inside a minute
+            of which the samples are gone, or cannot be read, moves to an end of that minute in any case: `moved_edges`
+            tells of it.
 
         Returns
         -------
@@ -284,18 +295,32 @@ class ArchiveReader:
         if level is Level.RAW and self.is_thinned(pv, stretch[0]):
             level = Level.MINUTE  # only cells tell of all of it
         snap_ns = 1 if is_exact else TIERS.get(level, 1)
-        edges_ns = bin_edges(*stretch, n_bins, snap_ns)
+        asked_ns = bin_edges(*stretch, n_bins, snap_ns)
+        found, uncut = self._bins_between(source, pv, level, asked_ns)
+        given_ns = whole_edges(asked_ns, uncut)
+        if (given_ns == asked_ns).all():
+            return found
+        # of the cells that these edges cut not all samples are there: they stay whole
+        found, _ = self._bins_between(replace(source, lost=[], uncut=[]), pv, level, distinct([given_ns]))
+        return with_moved(found, asked_ns, given_ns)
+
+    def _bins_between(
+        self, source: PvSource, pv: str, level: Level, edges_ns: NDArray[np.int64]
+    ) -> tuple[pa.Table, Sequence[tuple[int, int]]]:
+        """Return bins between edges, and the cells that were cut and stayed whole."""
         start_ns, stop_ns = int(edges_ns[0]), int(edges_ns[-1])
         unknown = self._dark(pv, start_ns, stop_ns, self.connections(pv, start_ns, stop_ns))
         dark_ns = [edge for part in unknown for edge in (part.start_ns, part.stop_ns)]
         cuts_ns = distinct([edges_ns, np.array(dark_ns, dtype=np.int64)])
         cells = read_cells(source, level, _around(start_ns, stop_ns, level), cuts_ns)
         if source.lost and level is Level.RAW:  # cells may tell what a damaged file does not
-            source, level = replace(source, lost=[]), Level.MINUTE
+            source, level = replace(source, lost=[], uncut=[]), Level.MINUTE
             cells = read_cells(source, level, _around(start_ns, stop_ns, level), cuts_ns)
         unknown |= unknown_for(source.lost, cells, stop_ns)
+        # what a loss of the connection cuts stays whole as well: what it holds is told, and not for how long
+        unknown |= IntervalSet(Interval(*part) for part in source.uncut) & IntervalSet.of(start_ns, stop_ns)
         cells = cells.only((cells.first_ns >= start_ns) & (cells.first_ns < stop_ns))
-        return assemble(cells, edges_ns, last_before(source, level, start_ns), unknown)
+        return assemble(cells, edges_ns, last_before(source, level, start_ns), unknown), source.uncut
 
     def is_thinned(self, pv: str, start_ns: int) -> bool:
         """Say whether samples of a PV from ``start_ns`` on are no longer there: they were kept for a while only."""

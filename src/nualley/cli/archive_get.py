@@ -73,7 +73,8 @@ def get(
         Show so many pieces of the stretch instead of its samples: n, min, mean, max, first, last, mean over time.
         Of long stretches their edges move to whole minutes or hours; they are shown.
     exact : bool
-        Let the edges of the bins be those asked for.
+        Let the edges of the bins be those asked for. An edge inside a minute whose samples are kept no longer, or lie
+        in a damaged file, moves to an end of that minute, and stderr says so.
     op : str
         Show what an operator of the Archiver Appliance makes of the samples, such as mean_600 (bins of 600 s),
         optimized_1000 or deadBand_0.5.
@@ -182,11 +183,13 @@ def _show_operated(site: Site, pv: str, op: str, stretch_ns: tuple[int, int], ou
 
 
 def _show_bins(site: Site, pv: str, table: Any, output: HistoryOutput) -> None:
-    shown = table.select(BIN_COLUMNS)
+    from nualley.app.exports import moved_edges_json  # pyarrow is heavy
+
+    shown, moved = table.select(BIN_COLUMNS), moved_edges_json(table)
     if output.chosen == "json":
         with answer_to(output.out):
             columns = {name: shown[name].to_pylist() for name in BIN_COLUMNS}
-            print_json({"pv": pv, "unit": unit_of(site, pv), "columns": columns})
+            print_json({"pv": pv, "unit": unit_of(site, pv), "columns": columns, "moved": moved})
     elif output.chosen == "text":
         edges_ns = [*shown["start_ns"].to_pylist(), *shown["stop_ns"].to_pylist()[-1:]]
         digits = next(digits for digits in _DIGITS if all(ns % 10 ** (9 - digits) == 0 for ns in edges_ns))
@@ -205,6 +208,14 @@ def _show_bins(site: Site, pv: str, table: Any, output: HistoryOutput) -> None:
             )
     else:
         write_rows(site, pv, [shown], output)
+    if moved:
+        first = moved[0]
+        print_note(
+            f"{len(moved)} edges of bins are not those asked for: {format_time(first['asked_ns'])} is now "
+            f"{format_time(first['given_ns'])}. Not all samples of such a minute can be read any more "
+            "(kept for a while only, or in a damaged file), so it is not cut"
+        )
+        print_note("  do:    ask for whole minutes, which are exact there, or put a backup of the damaged file back")
 
 
 def _shown(value: float | None) -> object:

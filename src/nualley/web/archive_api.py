@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from nualley.app.appliance import checked_name
+from nualley.app.exports import moved_edges_json
 from nualley.archive import BIN_COLUMNS
 from nualley.core import NualleyError, UsageError, dump_json, parse_time_ns
 from nualley.web.answers import refused
@@ -82,7 +83,8 @@ def add_archive_routes(app: FastAPI, service: ArchiveService, site: Site) -> Non
         def question(archive: Archive) -> Mapping[str, object]:
             name, stretch = checked_name(pv), stretch_ns(start, stop)
             table = archive.bins(name, *stretch, n, is_exact=exact)
-            return _columns(archive, name, table, BIN_COLUMNS) | _damages(archive, name, stretch)
+            columns = _columns(archive, name, table, BIN_COLUMNS) | {"moved": moved_edges_json(table)}
+            return columns | _damages(archive, name, stretch)
 
         return await service.ask(question)
 

@@ -10,6 +10,7 @@ import pytest
 from nualley.app import exports
 from nualley.app.archive import open_archive_reader, open_importer
 from nualley.archive import bins
+from nualley.archive.bins import moved_edges
 from nualley.archive.importing import ImportedRows
 from nualley.core import DAY_NS, SECOND_NS, parse_time_ns
 from nualley.exposure.adapters.archive import rows_from_table
@@ -91,15 +92,22 @@ def test_what_no_cell_tells_of_is_unknown_up_to_the_next_sample(folder, monkeypa
     assert all(row["known_s"] == pytest.approx(86400) for row in april[1:-1])
 
 
-def test_of_a_cell_that_an_edge_cuts_only_the_samples_tell(folder):
+@pytest.mark.parametrize("is_exact", [False, True])
+def test_an_edge_that_would_cut_a_cell_whose_samples_are_lost_moves_and_says_so(folder, is_exact):
     damage(folder, RAW)
-    edge_ns = FIRST_NS + 400 * STEP_NS + 10 * SECOND_NS
-    before, behind = open_archive_reader(folder).bins("P", edge_ns - DAY_NS, edge_ns + DAY_NS, 2).to_pylist()
-    # the edges cut three minutes
-    minute_s = (edge_ns // SECOND_NS) % 60
-    assert before["known_s"] == pytest.approx(86400 - 7200 + 10 - minute_s)
-    assert behind["known_s"] == pytest.approx(86400 - 7200 + 10 - minute_s)
-    assert (before["n"], behind["n"]) == (22, 22)
+    edge_ns = FIRST_NS + 400 * STEP_NS + 17 * SECOND_NS
+    minute_ns = edge_ns // (60 * SECOND_NS) * 60 * SECOND_NS
+    table = open_archive_reader(folder).bins("P", edge_ns - DAY_NS, edge_ns + DAY_NS, 2, is_exact=is_exact)
+    before, behind = table.to_pylist()
+    assert (before["start_ns"], behind["start_ns"], behind["stop_ns"]) == (
+        minute_ns - DAY_NS,
+        minute_ns,
+        minute_ns + DAY_NS,
+    )
+    assert (before["n"], behind["n"]) == (24, 24)
+    assert (before["known_s"], behind["known_s"]) == (pytest.approx(86400), pytest.approx(86400))
+    asked_ns = [edge_ns - DAY_NS, edge_ns, edge_ns + DAY_NS]
+    assert moved_edges(table) == [(ns, ns - edge_ns + minute_ns) for ns in asked_ns]
 
 
 @pytest.mark.parametrize("has_cells", [True, False])
@@ -114,9 +122,11 @@ def test_what_held_before_the_first_bin_lies_in_a_damaged_file(folder, monkeypat
         (row,) = reader.bins("P", begin_ns, begin_ns + 600 * SECOND_NS, 1, is_exact=True).to_pylist()
         number = (APRIL_NS - BEGIN_NS) // STEP_NS - 1
         assert row["time_mean"] == (pytest.approx(number + 0.25) if has_cells else None)
-    # inside of a minute: which of its two samples was the last one before
-    (row,) = reader.bins("P", FIRST_NS + 400 * STEP_NS + 1, FIRST_NS + 400 * STEP_NS + 9, 1, is_exact=True).to_pylist()
-    assert row["time_mean"] is None
+    # inside of a minute: which of its two samples was the last one before, only its cell could tell
+    table = reader.bins("P", FIRST_NS + 400 * STEP_NS + 1, FIRST_NS + 400 * STEP_NS + 9, 1, is_exact=True)
+    (row,) = table.to_pylist()
+    assert (row["n"], row["stop_ns"] - row["start_ns"]) == ((2, 60 * SECOND_NS) if has_cells else (0, 8))
+    assert (row["time_mean"] is None, len(moved_edges(table))) == ((False, 2) if has_cells else (True, 0))
 
 
 def test_a_moment_in_a_damaged_file_is_not_known(folder):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nualley.app.archive import open_compactor, verify_archive
+from nualley.archive.bins import moved_edges
 from nualley.core import DAY_NS, SECOND_NS
 from nualley.pv import ValueType
 from tests.unit.archive.conftest import START_NS
@@ -93,3 +94,97 @@ def test_what_is_not_that_old_stays(told):
 def test_the_manifest_says_what_went_and_why(told):
     compact(told)
     assert "kept no longer" in (told.folder / "manifest.jsonl").read_text()
+
+
+# ------------------------------------------------------------------ cells that are cut and whose samples are gone
+MINUTE_NS = 60 * SECOND_NS
+
+
+@pytest.fixture
+def gone(bench):
+    """Three samples a minute for two hours, at :10, :30 and :50; of the first hour only cells are left."""
+    bench.clock.advance(60)
+    bench.emit(bench.connect("P"))
+    begin_ns = bench.clock.time_ns
+    for step in range(360):
+        bench.clock.advance(10 if step == 0 else 20)
+        bench.emit(bench.sample("P", float(step)), bench.life())
+        if step == 100:  # lost and regained within a minute, between two of its samples
+            heard_ns = bench.clock.advance(2)
+            bench.emit(bench.disconnect("P", heard_ns))
+            bench.clock.advance(8)
+            bench.emit(bench.connect("P"), bench.sample("P", -1.0), bench.life())
+            bench.clock.advance(-10)
+    bench.clock.advance(20)
+    bench.emit(bench.life())
+    bench.seal()
+    whole = {name: at.to_pylist() for name, at in asked(bench, begin_ns).items()}
+    bench.clock.advance(40 * 86400)
+    for _ in range(3):
+        compact(bench, {"P": 1})
+    assert n_samples(bench, "P") <= 1
+    return bench, begin_ns, whole
+
+
+def asked(bench, begin_ns):
+    """Return bins of a stretch whose edges cut minutes at :20 and :40, exact; of whole minutes; and of seconds."""
+    reader, stretch = bench.reader(), (begin_ns + 20 * SECOND_NS, begin_ns + 100 * SECOND_NS)
+    return {
+        "exact": reader.bins("P", *stretch, 1, is_exact=True),
+        "minutes": reader.bins("P", begin_ns, begin_ns + 60 * MINUTE_NS, 6),
+        "short": reader.bins("P", begin_ns + 35 * SECOND_NS, begin_ns + 37 * SECOND_NS, 2, is_exact=True),
+    }
+
+
+def test_an_exact_edge_in_a_minute_whose_samples_are_gone_moves_and_says_so(gone):
+    bench, begin_ns, whole = gone
+    found = asked(bench, begin_ns)
+    ((start_ns, stop_ns),) = zip(*(found["exact"][name].to_pylist() for name in ("start_ns", "stop_ns")), strict=True)
+    assert (start_ns, stop_ns) == (begin_ns, begin_ns + 2 * MINUTE_NS)
+    assert moved_edges(found["exact"]) == [
+        (begin_ns + 20 * SECOND_NS, begin_ns),
+        (begin_ns + 100 * SECOND_NS, begin_ns + 2 * MINUTE_NS),
+    ]
+    (row,) = found["exact"].to_pylist()
+    assert (row["n"], row["min"], row["max"], row["sum"]) == (6, 0.0, 5.0, 15.0), "exact for the edges that are given"
+    assert whole["exact"][0]["n"] == 4
+    # a bin shorter than a minute is that minute
+    (row,) = found["short"].to_pylist()
+    assert (row["start_ns"], row["stop_ns"], row["n"]) == (begin_ns, begin_ns + MINUTE_NS, 3)
+    assert len(moved_edges(found["short"])) == 3
+
+
+def test_an_edge_that_cuts_no_sample_stays_where_it_is(gone):
+    bench, begin_ns, _ = gone
+    edges_ns = begin_ns + 5 * SECOND_NS, begin_ns + MINUTE_NS + 55 * SECOND_NS
+    found = bench.reader().bins("P", *edges_ns, 1, is_exact=True)
+    (row,) = found.to_pylist()
+    assert ((row["start_ns"], row["stop_ns"]), row["n"], moved_edges(found)) == (edges_ns, 6, [])
+
+
+def test_a_minute_that_a_loss_of_the_connection_cuts_is_told_whole(gone):
+    bench, begin_ns, whole = gone
+    rows = asked(bench, begin_ns)["minutes"].to_pylist()
+    assert moved_edges(asked(bench, begin_ns)["minutes"]) == []
+    for row, before in zip(rows, whole["minutes"], strict=True):
+        for name in ("n", "min", "max", "sum", "first", "last", "start_ns", "stop_ns"):
+            assert row[name] == before[name], "its cells tell of all samples"
+        lost_s = before["known_s"] - row["known_s"]
+        assert lost_s == pytest.approx(0) if row["min"] != -1.0 else 0 < lost_s <= 60, (
+            "of that minute, not for how long"
+        )
+
+
+def test_what_held_at_a_begin_inside_of_a_minute_is_told_by_cells(bench):
+    bench.clock.advance(60)
+    begin_ns = bench.clock.time_ns
+    bench.emit(bench.connect("P"), bench.sample("P", 7.0))
+    bench.clock.advance(7200)
+    bench.emit(bench.sample("P", 8.0), bench.life())
+    bench.seal()
+    bench.clock.advance(40 * 86400)
+    for _ in range(3):
+        compact(bench, {"P": 1})
+    stretch = begin_ns + 3600 * SECOND_NS + 1, begin_ns + 3660 * SECOND_NS
+    (row,) = bench.reader().bins("P", *stretch, 1, is_exact=True).to_pylist()
+    assert (row["n"], row["time_mean"]) == (0, 7.0)

@@ -226,3 +226,27 @@ def test_edges_of_bins_are_shown_as_they_are(store, capsys, stop, shown):
     day = STRETCH[1][: len("2026-11-01T")]
     out = said(capsys, "get", "P", "--from", f"{day}00:00:00Z", "--to", f"{day}{stop}", "--bins", "3", "--exact").out
     assert f"{day}{shown}" in out
+
+
+def test_edges_that_had_to_move_are_said(experiment, capsys):
+    folder = open_site(experiment).archive_folder
+    writer = open_archive_writer(folder)
+    for second in range(10, 120, 20):
+        time_ns = BEGIN_NS + second * SECOND_NS
+        writer.recorder.receive(Sample("P", time_ns, float(second), ValueType.FLOAT64, 0, 0, "ca", time_ns))
+    writer.seal()
+    writer.close()
+    words = ("get", "P", "--from", "2026-11-01T00:00:20Z", "--to", "2026-11-01T00:01:00Z", "--bins", "1", "--exact")
+    assert "not those asked for" not in said(capsys, *words).err
+    assert json.loads(said(capsys, *words, "--json").out)["moved"] == []
+    (path,) = folder.glob("day/*/float64-*.parquet")
+    path.write_bytes(b"PAR1")
+    told = said(capsys, *words, "--json", code=5)
+    found = json.loads(told.out)
+    assert (found["columns"]["n"], found["columns"]["start_ns"]) == ([3], [BEGIN_NS])
+    assert found["moved"] == [{"asked_ns": BEGIN_NS + 20 * SECOND_NS, "given_ns": BEGIN_NS}]
+    for how in ("json", "text", "csv"):
+        err = said(capsys, *words, "--format", how, code=5).err
+        assert "1 edges of bins are not those asked for: 2026-11-01T00:00:20" in err
+        assert "is now 2026-11-01T00:00:00" in err
+        assert "ask for whole minutes" in err

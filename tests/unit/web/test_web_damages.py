@@ -1,5 +1,8 @@
 """A damaged sealed file is told by every answer that had to do without it, and once in the log."""
 
+import json
+import re
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -11,6 +14,7 @@ from nualley.config import load
 from nualley.core import SECOND_NS, CheckState, parse_time_ns
 from nualley.pv import Connection, Life, Sample, ValueType
 from nualley.web.damages import HEADER
+from tests.house.test_documents import REPOSITORY, differences, unseen
 from tests.unit.web.fakes import FakeClock
 from tests.unit.web.test_web_appliance import browsing, strict
 from tests.web.bench import write_experiment
@@ -212,3 +216,46 @@ def test_a_damaged_file_that_compaction_met_is_noted(site):
     assert any(compactor.run(job).damage for job in compactor.due())
     ((state, detail, _),) = examined(site)
     assert (state, named(site)[0] in detail) == (CheckState.FAILED, True)
+
+
+# ------------------------------------------------------------------ the document
+_PAGE = REPOSITORY / "docs" / "reference" / "json.md"
+_EXAMPLES = dict(
+    re.findall(r"^### `GET (/api/archive/\S+)`$.*?^```json\n(.*?)^```$", _PAGE.read_text(), re.DOTALL | re.MULTILINE)
+)
+
+
+@pytest.mark.parametrize("address", _EXAMPLES)
+async def test_an_answer_over_http_is_as_documented(site, address):
+    documented = json.loads(_EXAMPLES[address])
+    async with browsing(site) as client:
+        got = strict(await client.get(address))
+    assert list(differences(documented, got)) == []
+    assert unseen(documented, got) == ({"$.moved"} if "moved" in documented else set()), "no edge cuts a minute here"
+    assert got["damages"][0].startswith(str(damaged_paths(site)[0]) + ": a sealed file is not as it was written: ")
+
+
+def test_the_page_documents_all_of_the_archive_over_http():
+    assert [address.partition("?")[0] for address in _EXAMPLES] == ["/api/archive/bins", "/api/archive/rows"]
+    assert f"the header `{HEADER}`" in _PAGE.read_text()
+
+
+async def test_edges_that_had_to_move_are_told(site):
+    minute_ns = BEGIN_NS + 86_400 * SECOND_NS + 60 * SECOND_NS
+    writer = open_archive_writer(site.archive_folder, clock=FakeClock(NOW_NS))
+    for second in (10, 30):
+        emit_ns = minute_ns + second * SECOND_NS
+        writer.recorder.receive(Sample("R", emit_ns, float(second), ValueType.FLOAT64, 0, 0, "ca", emit_ns))
+    writer.recorder.commit()
+    writer.seal()
+    writer.close()
+    whole = set(damaged_paths(site))
+    newest = max(site.archive_folder.glob(f"day/{DAYS[1]}/float64-*.parquet"))
+    assert newest in whole
+    newest.write_bytes(b"PAR1" * 50)
+    async with browsing(site) as client:
+        params = {"pv": "R", "start": "2026-01-02T00:01:20Z", "stop": "2026-01-02T00:02:00Z", "n": 1, "exact": True}
+        found = strict(await client.get("/api/archive/bins", params=params))
+    assert found["moved"] == [{"asked_ns": minute_ns + 20 * SECOND_NS, "given_ns": minute_ns}]
+    assert found["columns"]["n"] == [2]
+    assert len(found["damages"]) == 1
