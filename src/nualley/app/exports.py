@@ -21,7 +21,7 @@ from nualley.archive.operators.quick import Source, work
 from nualley.archive.operators.stretch import COLUMNS, Stretch, samples_of
 from nualley.archive.reader import ArchiveReader
 from nualley.archive.rows import PIECE_ROWS
-from nualley.core import IntervalSet, UsageError, sync_folder
+from nualley.core import Interval, IntervalSet, UsageError, sync_folder
 from nualley.pv import ValueType
 
 
@@ -68,7 +68,47 @@ def moved_edges_json(bins: pa.Table) -> list[dict[str, int]]:
     return [{"asked_ns": asked_ns, "given_ns": given_ns} for asked_ns, given_ns in moved_edges(bins)]
 
 
-def operated(reader: ArchiveReader, pv: str, operator: str, start_ns: int, stop_ns: int) -> Iterator[pa.Table]:
+class Operated:
+    """What an operator makes of a PV's samples, table by table, and which samples it had to do without.
+
+    Parameters
+    ----------
+    reader : ArchiveReader
+        The archive.
+    pv : str
+        Name of the PV.
+    stretch : Stretch
+        What was asked for.
+    source : Source
+        Where the operator reads.
+    tables : iterator of pyarrow.Table
+        What it makes, with the column known.
+    """
+
+    def __init__(
+        self, reader: ArchiveReader, pv: str, stretch: Stretch, *, source: Source, tables: Iterator[pa.Table]
+    ) -> None:
+        self._reader, self._pv, self._stretch = reader, pv, stretch
+        self._source, self._tables = source, tables
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return self._tables
+
+    def from_cells(self) -> IntervalSet:
+        """Return which bins cells told, since samples lie in damaged files; once all tables were taken."""
+        return IntervalSet(Interval(*part) for part in self._source.from_cells)
+
+    def lacking(self) -> IntervalSet:
+        """Return when samples lie in damaged files and no cell told of them; once all tables were taken."""
+        lost = self._reader.rot.stretches(self._pv, self._stretch.start_ns, self._stretch.stop_ns)
+        return lost - (self.from_cells() - self._reader.rot.untold(self._pv, *_ends(self._stretch)))
+
+
+def _ends(stretch: Stretch) -> tuple[int, int]:
+    return stretch.start_ns, stretch.stop_ns
+
+
+def operated(reader: ArchiveReader, pv: str, operator: str, start_ns: int, stop_ns: int) -> Operated:
     """Let an operator of the Archiver Appliance work on a PV's samples.
 
     Parameters
@@ -84,9 +124,9 @@ def operated(reader: ArchiveReader, pv: str, operator: str, start_ns: int, stop_
 
     Returns
     -------
-    iterator of pyarrow.Table
-        time_ns, value, severity, status and known: false where a bin without samples has what the one before it had,
-        and nothing was known of the PV at its time.
+    Operated
+        Tables of time_ns, value, severity, status and known: false where a bin without samples has what the one before
+        it had, and nothing was known of the PV at its time.
 
     Raises
     ------
@@ -94,8 +134,9 @@ def operated(reader: ArchiveReader, pv: str, operator: str, start_ns: int, stop_
         Where there is no such operator; while it works, where it cannot work on these values.
     """
     stretch = Stretch(start_ns, stop_ns)
-    tables = work(parse_operator(operator), history_source(reader, pv, stretch), stretch)
-    return _with_known(tables, reader, pv, stretch)
+    source = history_source(reader, pv, stretch)
+    tables = work(parse_operator(operator), source, stretch)
+    return Operated(reader, pv, stretch, source=source, tables=_with_known(tables, reader, pv, stretch))
 
 
 def _with_known(tables: Iterable[pa.Table], reader: ArchiveReader, pv: str, stretch: Stretch) -> Iterator[pa.Table]:
@@ -142,6 +183,7 @@ def history_source(reader: ArchiveReader, pv: str, stretch: Stretch, most_rows: 
         bins=lambda start_ns, stop_ns, n: reader.bins(pv, start_ns, stop_ns, n, is_exact=True),
         pieces=lambda start_ns, stop_ns: reader.pieces(pv, start_ns, stop_ns, most_rows),
         has_cells=reader.record(pv).value_type in (ValueType.FLOAT64, ValueType.INT64),
+        lost=lambda start_ns, stop_ns: reader.rot.stretches(pv, start_ns, stop_ns),
     )
 
 

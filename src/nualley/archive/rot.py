@@ -7,9 +7,9 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nualley.archive.models import Level, RowGroup
+from nualley.archive.models import TIERS, Level, RowGroup
 from nualley.archive.view import ArchiveView, unless_replaced
-from nualley.core import IntervalSet
+from nualley.core import Interval, IntervalSet
 
 _TOLD_BY = (Level.RAW, Level.MINUTE, Level.HOUR, Level.WAVE)
 
@@ -61,6 +61,20 @@ class RotReader:
                 behind_ns = self._sample_behind(pv, group.stop_ns, stop_ns)
                 lost |= IntervalSet.of(group.first_sample_ns, max(behind_ns, group.first_sample_ns))
         return lost & IntervalSet.of(start_ns, max(start_ns, stop_ns))
+
+    def untold(self, pv: str, start_ns: int, stop_ns: int) -> IntervalSet:
+        """Return when the minutes' cells of a PV lie in damaged files, too.
+
+        Parameters
+        ----------
+        pv : str
+            Name of the PV.
+        start_ns, stop_ns : int
+            Half-open stretch [ns since 1970 UTC].
+        """
+        found = self._damaged(pv, Level.MINUTE, start_ns, stop_ns)
+        width_ns = TIERS[Level.MINUTE]
+        return IntervalSet(Interval(group.start_ns, group.stop_ns + width_ns) for group, _ in found)
 
     def _damaged(self, pv: str, level: Level, start_ns: int, stop_ns: int) -> list[tuple[RowGroup, str]]:
         if not self._view.damages:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -12,9 +12,12 @@ from nualley.app.site import Site, open_site
 from nualley.archive import BIN_COLUMNS
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Repository, Time, Whole, stretch_ns
-from nualley.cli.output import print_json, print_note, print_table, shown_number, shown_value
+from nualley.cli.output import print_json, print_note, print_table, shown_number, shown_time, shown_value
 from nualley.cli.sinks import answer_to, check_out, open_sink, told_file
 from nualley.core import UsageError, format_time
+
+if TYPE_CHECKING:
+    from nualley.app.exports import Operated  # pyarrow is heavy
 
 _COLUMNS = ("time_ns", "value", "severity", "status", "kind")
 _LOST = ("disconnect", "gap")
@@ -162,6 +165,7 @@ def _show_operated(site: Site, pv: str, op: str, stretch_ns: tuple[int, int], ou
     pieces = operated(site.archive(), pv, op, *stretch_ns)
     if output.chosen not in ("text", "json"):
         write_rows(site, pv, pieces, output)
+        _tell_lacking(pv, op, pieces)
         return
     columns: dict[str, list[Any]] = {name: [] for name in _OPERATED}
     for piece in pieces:
@@ -170,7 +174,9 @@ def _show_operated(site: Site, pv: str, op: str, stretch_ns: tuple[int, int], ou
     unit = unit_of(site, pv)
     with answer_to(output.out):
         if output.chosen == "json":
-            print_json({"pv": pv, "unit": unit, "op": op, "columns": columns})
+            lacking = [{"start_ns": part.start_ns, "stop_ns": part.stop_ns} for part in pieces.lacking()]
+            print_json({"pv": pv, "unit": unit, "op": op, "columns": columns, "lacking": lacking})
+            _tell_lacking(pv, op, pieces)
             return
         print_table(
             ("time (UTC)", op, "severity"),
@@ -179,6 +185,22 @@ def _show_operated(site: Site, pv: str, op: str, stretch_ns: tuple[int, int], ou
                 for time_ns, value, severity, _, is_known in zip(*columns.values(), strict=True)
             ],
             right=(1,),
+        )
+    _tell_lacking(pv, op, pieces)
+
+
+def _tell_lacking(pv: str, op: str, pieces: "Operated") -> None:
+    """Say what an operator had to do without since it lies in damaged files."""
+    told, lacking = list(pieces.from_cells()), list(pieces.lacking())
+    if told:
+        print_note(
+            f"samples of {pv} between {shown_time(told[0].start_ns)} and {shown_time(told[-1].stop_ns)} (UTC) lie in a "
+            f"damaged file: {op} of these bins is made of the cells of minutes, of good samples alone"
+        )
+    for part in lacking:
+        print_note(
+            f"{op} lacks the samples of {pv} from {shown_time(part.start_ns)} to {shown_time(part.stop_ns)} (UTC): "
+            "they lie in a damaged file"
         )
 
 

@@ -12,7 +12,8 @@ from nualley.app.archive import open_archive_reader, open_importer
 from nualley.archive import bins
 from nualley.archive.bins import moved_edges
 from nualley.archive.importing import ImportedRows
-from nualley.core import DAY_NS, SECOND_NS, parse_time_ns
+from nualley.archive.operators import quick
+from nualley.core import DAY_NS, SECOND_NS, IntervalSet, parse_time_ns
 from nualley.exposure.adapters.archive import rows_from_table
 from nualley.physics import history_from_rows
 from nualley.pv import ValueType
@@ -142,6 +143,7 @@ def test_a_moment_in_a_damaged_file_is_not_known(folder):
 def test_operators_say_that_what_they_fill_is_not_known(folder, monkeypatch, width_s, most_rows):
     monkeypatch.setattr(exports, "history_source", partial(exports.history_source, most_rows=most_rows))
     damage(folder, RAW)
+    damage(folder, CELLS)
     known = {}
     for table in exports.operated(open_archive_reader(folder), "P", f"mean_{width_s}", BEGIN_NS, END_NS):
         numbers = (table["time_ns"].to_numpy() - BEGIN_NS) // (width_s * SECOND_NS)
@@ -153,6 +155,69 @@ def test_operators_say_that_what_they_fill_is_not_known(folder, monkeypatch, wid
     expected = {number for number, time_ns in middles.items() if first <= time_ns < stop - 3600 * SECOND_NS}
     expected |= {number for number, time_ns in middles.items() if time_ns > end_ns}
     assert {number for number, is_known in known.items() if not is_known} == expected
+
+
+def operated(folder, text, start_ns=BEGIN_NS, stop_ns=END_NS):
+    """Return what an operator says, which bins are from cells, and what it lacks."""
+    told = exports.operated(open_archive_reader(folder), "P", text, start_ns, stop_ns)
+    rows = [row for table in told for row in table.to_pylist()]
+    return rows, told.from_cells(), told.lacking()
+
+
+BY_CELLS = ["mean", "min", "max", "count", "std", "variance", "popvariance", "jitter", "meanSample", "optimized"]
+
+
+@pytest.mark.parametrize("worth", [10**9, 1])
+@pytest.mark.parametrize("most_rows", [10**6, 60])
+@pytest.mark.parametrize("name", BY_CELLS)
+def test_operators_that_cells_can_answer_say_the_same_of_damaged_files(folder, monkeypatch, name, most_rows, worth):
+    monkeypatch.setattr(exports, "history_source", partial(exports.history_source, most_rows=most_rows))
+    monkeypatch.setattr(quick, "WORTH_ROWS", worth)
+    text = "optimized_60" if name == "optimized" else f"{name}_86400"
+    whole, from_cells, lacking = operated(folder, text)
+    assert (from_cells.duration_ns, lacking.duration_ns) == (0, 0)
+    damage(folder, RAW)
+    rows, from_cells, lacking = operated(folder, text)
+    assert len(rows) == len(whole)
+    for row, before in zip(rows, whole, strict=True):
+        assert row["value"] == pytest.approx(before["value"], rel=1e-6)
+        assert row | {"value": None} == before | {"value": None}
+    assert lacking.duration_ns == 0
+    if name in ("std", "variance", "popvariance", "jitter"):
+        assert from_cells & IntervalSet.of(MARCH_NS, APRIL_NS) == IntervalSet.of(MARCH_NS, APRIL_NS)
+
+
+@pytest.mark.parametrize(
+    "text", ["median_86400", "lastSample_86400", "deadBand_0", "ncount", "nth_2", "ignoreflyers_86400_3"]
+)
+def test_other_operators_say_what_they_lack(folder, text):
+    damage(folder, RAW)
+    rows, from_cells, lacking = operated(folder, text)
+    assert rows
+    assert from_cells.duration_ns == 0
+    first_ns = FIRST_NS + (MARCH_NS - BEGIN_NS) // STEP_NS * STEP_NS
+    assert lacking == IntervalSet.of(first_ns, FIRST_NS + (APRIL_NS - BEGIN_NS) // STEP_NS * STEP_NS)
+
+
+def test_a_shape_that_cells_do_not_tell_is_no_number_and_part_of_a_bin_is_lacking(folder):
+    damage(folder, RAW)
+    rows, _, lacking = operated(folder, "kurtosis_86400")
+    march = [row["value"] for row in rows if MARCH_NS <= row["time_ns"] < APRIL_NS]
+    assert len(march) == 31
+    assert np.isnan(march).all()
+    assert lacking.duration_ns == 0
+    # a bin of which the stretch asks for a part only, and one of no whole minutes
+    _, from_cells, lacking = operated(folder, "mean_86400", MARCH_NS + 12 * STEP_NS + 1, MARCH_NS + 30 * STEP_NS)
+    assert from_cells == IntervalSet.of(MARCH_NS + 2 * DAY_NS, MARCH_NS + 2 * DAY_NS)
+    assert lacking
+
+
+def test_with_damaged_cells_operators_lack_what_these_held_as_well(folder):
+    damage(folder, RAW)
+    damage(folder, CELLS)
+    rows, _, lacking = operated(folder, "std_86400")
+    assert {row["known"] for row in rows if MARCH_NS + DAY_NS <= row["time_ns"] < APRIL_NS} == {False}
+    assert lacking.duration_ns >= 30 * DAY_NS
 
 
 def test_a_backup_that_was_put_back_is_no_damage(folder):

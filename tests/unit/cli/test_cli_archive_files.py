@@ -250,3 +250,25 @@ def test_edges_that_had_to_move_are_said(experiment, capsys):
         assert "1 edges of bins are not those asked for: 2026-11-01T00:00:20" in err
         assert "is now 2026-11-01T00:00:00" in err
         assert "ask for whole minutes" in err
+
+
+def test_what_an_operator_makes_of_cells_and_what_it_lacks_is_said(store, capsys):
+    words = ("get", "P", *STRETCH, "--op")
+    whole = json.loads(said(capsys, *words, "std_600", "--json").out)
+    assert whole["lacking"] == []
+    path = min(store.glob("day/*/float64-*.parquet"))
+    path.write_bytes(b"PAR1")
+    told = said(capsys, *words, "std_600", "--json", code=5)
+    found = json.loads(told.out)
+    assert found["columns"]["value"] == pytest.approx(whole["columns"]["value"])
+    assert found["lacking"] == []
+    assert (
+        "lie in a damaged file: std_600 of these bins is made of the cells of minutes, of good samples alone"
+        in told.err
+    )
+    told = said(capsys, *words, "median_600", "--json", code=5)
+    (part,) = json.loads(told.out)["lacking"]
+    assert (part["start_ns"], part["stop_ns"]) == (BEGIN_NS, BEGIN_NS + 20 * 60 * SECOND_NS)
+    for how in ("text", "csv"):
+        told = said(capsys, *words, "median_600", "--format", how, code=5)
+        assert "median_600 lacks the samples of P from 2026-11-01T00:00:00" in told.err

@@ -93,6 +93,19 @@ async def test_answers_of_the_appliance_name_it_in_a_header(site, form):
     assert len([entry for entry in logs if "sealed file is damaged" in entry["event"]]) == 1
 
 
+async def test_operators_over_the_address_are_made_of_cells_where_the_file_is_damaged_and_name_it(site):
+    async with browsing(site) as client:
+        answers = [
+            await client.get(f"/retrieval/data/getData.json?pv={name}_86400(P)&{EVER}")
+            for name in ("std", "mean", "count", "medianSample")
+        ]
+    assert [answer.headers[HEADER] for answer in answers] == named(site) * 4
+    std, mean, count, median = ([row["val"] for row in strict(answer)[0]["data"]] for answer in answers)
+    assert std == [pytest.approx(7.0711, abs=1e-4)] * 3
+    assert (mean, count) == ([11.5, 35.5, 59.5], [24, 24, 24])
+    assert median == [11.5, 59.5], "the day that only samples tell of is left out"
+
+
 async def test_a_moment_in_a_damaged_file_has_no_value(site):
     async with browsing(site) as client:
         asked = [

@@ -212,13 +212,18 @@ def operate(operator: Operator, pieces: Iterable[pa.Table], stretch: Stretch) ->
     stretch : Stretch
         What was asked for.
 
-    Yields
-    ------
-    pyarrow.Table
+    Returns
+    -------
+    iterator of pyarrow.Table
         time_ns, value, severity and status; at least one, and some may be empty.
     """
+    return one_at_least(operator.run(samples_of(pieces), stretch))
+
+
+def one_at_least(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield tables of an operator; an empty one where there is none."""
     table = None
-    for table in operator.run(samples_of(pieces), stretch):
+    for table in tables:
         yield table
     if table is None:
         yield _NOTHING

@@ -1,6 +1,6 @@
 """Statistics of bins in one pass over pieces: counts, extremes and central moments that can be joined."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -44,7 +44,11 @@ class Moments:
 
     def cut(self, begin: int | None, end: int | None) -> "Moments":
         """Return some of the bins."""
-        return Moments(*(getattr(self, field.name)[begin:end] for field in fields(self)))
+        return self.only(slice(begin, end))
+
+    def only(self, which: slice | NDArray[np.bool_] | NDArray[np.intp]) -> "Moments":
+        """Return some of the bins, in the order asked for."""
+        return Moments(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
 def moments(number: NDArray[np.int64], value: Floats, severity: NDArray[np.int8]) -> Moments:
@@ -111,9 +115,9 @@ def join(before: Moments, behind: Moments) -> Moments:
     equations 2.1 to 2.3 in the form for two sets.
     """
     if before.number[-1] != behind.number[0]:
-        return _concatenated([before, behind])
+        return concatenated([before, behind])
     a, b = before.cut(-1, None), behind.cut(None, 1)
-    return _concatenated([before.cut(None, -1), _merged(a, b), behind.cut(1, None)])
+    return concatenated([before.cut(None, -1), _merged(a, b), behind.cut(1, None)])
 
 
 def _merged(a: Moments, b: Moments) -> Moments:
@@ -150,7 +154,8 @@ def _merged(a: Moments, b: Moments) -> Moments:
         )
 
 
-def _concatenated(parts: list[Moments]) -> Moments:
+def concatenated(parts: Sequence[Moments]) -> Moments:
+    """Put bins behind each other as they are."""
     return Moments(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Moments)))
 
 

@@ -1,18 +1,18 @@
-"""The same statistics from the cells that are kept beside the samples: a year without reading its samples."""
+"""The same statistics from the cells beside the samples: a year without reading it, and what damaged files held."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nualley.archive.operators.calls import Operator, operate
-from nualley.archive.operators.moments import Moments, moments_by_bin
+from nualley.archive.operators.calls import Operator, one_at_least, operate
+from nualley.archive.operators.moments import Moments, concatenated, moments_by_bin
 from nualley.archive.operators.optimizing import Optimized
-from nualley.archive.operators.statistics import Statistic
+from nualley.archive.operators.statistics import STATISTICS, Statistic
 from nualley.archive.operators.stretch import Stretch, samples_of
-from nualley.core import SECOND_NS
+from nualley.core import SECOND_NS, IntervalSet
 
 WORTH_ROWS = 1_000_000
 """Fewer samples are read before cells are found."""
@@ -23,6 +23,7 @@ MOST_RUNS = 20
 
 _STATISTICS = frozenset({"mean", "min", "max", "count"})
 _LEAST_SPREAD = 1e-9
+_MINUTE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,25 @@ class Source:
         Takes begin and end [ns since 1970 UTC]; returns rows, as `nualley.archive.reader.ArchiveReader.pieces` does.
     has_cells : bool
         Whether its values are numbers, of which cells are kept.
+    lost : callable
+        Takes begin and end [ns since 1970 UTC]; returns where samples are known by now to lie in damaged files.
+    from_cells : list of tuple of int
+        Filled by `work`: begin and end of what was told by cells in the place of such samples [ns since 1970 UTC].
     """
 
     n_rows: int
     bins: Callable[[int, int, int], pa.Table]
     pieces: Callable[[int, int], Iterable[pa.Table]]
     has_cells: bool
+    lost: Callable[[int, int], IntervalSet] = lambda _start_ns, _stop_ns: IntervalSet()
+    from_cells: list[tuple[int, int]] = field(default_factory=list)
 
 
 def work(operator: Operator, source: Source, stretch: Stretch) -> Iterator[pa.Table]:
-    """Let an operator work on a PV's history, from cells where that says the same.
+    """Let an operator work on a PV's history, from cells where that says the same or samples lie in damaged files.
+
+    Statistics that follow from counts, sums, squares and extremes have whole bins of whole minutes made of cells there:
+    of the good samples. What follows from higher powers alone (skewness, kurtosis) has no value in such a bin.
 
     Parameters
     ----------
@@ -68,9 +78,70 @@ def work(operator: Operator, source: Source, stretch: Stretch) -> Iterator[pa.Ta
     if source.has_cells and source.n_rows >= WORTH_ROWS and isinstance(operator, Statistic | Optimized):
         width_s = _width_s(operator, stretch, source.n_rows)
         found = None if width_s is None else _moments(source, width_s, stretch)
-        if found is not None:
-            return operator.of_moments(found, stretch)
-    return operate(operator, source.pieces(stretch.start_ns, stretch.stop_ns), stretch)
+        if found is not None and width_s is not None:
+            return operator.of_moments(_mended(found, source, width_s, stretch), stretch)
+    width_s = _moment_width_s(operator, source, stretch)
+    pieces = source.pieces(stretch.start_ns, stretch.stop_ns)
+    if width_s is None or not isinstance(operator, Statistic | Optimized):
+        return operate(operator, pieces, stretch)
+    found = _mended(moments_by_bin(samples_of(pieces), width_s, stretch), source, width_s, stretch)
+    return one_at_least(operator.of_moments(found, stretch))
+
+
+def _moment_width_s(operator: Operator, source: Source, stretch: Stretch) -> int | None:
+    """Return the width of the bins of an operator that says what follows from their moments [s]; None for others."""
+    if isinstance(operator, Statistic) and operator.name in STATISTICS and source.has_cells:
+        return operator.width_s
+    # where there are few, the samples themselves
+    is_many = isinstance(operator, Optimized) and source.has_cells and source.n_rows >= 2 * operator.n_points
+    return operator.width_s(stretch) if isinstance(operator, Optimized) and is_many else None
+
+
+def _mended(found: Iterable[Moments], source: Source, width_s: int, stretch: Stretch) -> Iterator[Moments]:
+    """Put what cells tell in the place of bins of which samples lie in damaged files, once these were met."""
+    if width_s % _MINUTE_S:
+        yield from found
+        return
+    at, last = stretch.bins(width_s)
+    for part in found:
+        stop = int(part.number[-1]) + 1
+        told = _told_by_cells(source, width_s, stretch, (at, stop))
+        yield part if told is None else _replaced(part, told)
+        at = max(at, stop)
+    told = _told_by_cells(source, width_s, stretch, (at, last + 1))
+    if told is not None and told[1] is not None:
+        yield told[1]
+
+
+_Told = tuple[NDArray[np.int64], Moments | None]
+
+
+def _told_by_cells(source: Source, width_s: int, stretch: Stretch, bins: tuple[int, int]) -> _Told | None:
+    """Return which whole bins have samples in damaged files, and what cells tell of them; None where none has."""
+    width_ns = width_s * SECOND_NS
+    first, stop = max(bins[0], -(-stretch.start_ns // width_ns)), min(bins[1], stretch.stop_ns // width_ns)
+    lost = source.lost(first * width_ns, stop * width_ns) if first < stop else IntervalSet()
+    numbers = sorted(
+        {number for part in lost for number in range(part.start_ns // width_ns, -(-part.stop_ns // width_ns))}
+    )
+    if not numbers:
+        return None
+    parts = []
+    for run in np.split(np.array(numbers, dtype=np.int64), np.flatnonzero(np.diff(numbers) > 1) + 1):
+        stretch_ns = int(run[0]) * width_ns, (int(run[-1]) + 1) * width_ns
+        for some in range(0, run.size, MOST_BINS):
+            few = run[some : some + MOST_BINS]
+            table = source.bins(int(few[0]) * width_ns, (int(few[-1]) + 1) * width_ns, few.size)
+            parts += list(_from_cells(few, table, 0, few.size))
+        source.from_cells.append(stretch_ns)
+    return np.array(numbers, dtype=np.int64), concatenated(parts) if parts else None
+
+
+def _replaced(part: Moments, told: _Told) -> Moments:
+    numbers, cells = told
+    kept = part.only(~np.isin(part.number, numbers))
+    both = kept if cells is None else concatenated([kept, cells])
+    return both.only(np.argsort(both.number, kind="stable"))
 
 
 def _width_s(operator: Statistic | Optimized, stretch: Stretch, n_rows: int) -> int | None:
@@ -158,18 +229,21 @@ def _from_cells(number: NDArray[np.int64], table: pa.Table, begin: int, end: int
     at = np.flatnonzero(n)
     if not at.size:
         return
+    n_numbers = part["n_good"].to_numpy()[at].astype(np.int64)
     columns = {
         name: part[name].to_numpy(zero_copy_only=False)[at].astype(np.float64)
         for name in ("sum", "sumsq", "min", "max", "last", "severity")
     }
-    n_numbers = n[at].astype(np.int64)
-    mean = columns["sum"] / n_numbers
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = columns["sum"] / n_numbers
+        m2 = columns["sumsq"] - columns["sum"] * mean
     same = columns["min"] == columns["max"]
-    m2 = np.where(same, 0.0, np.maximum(columns["sumsq"] - columns["sum"] * mean, 0.0))
+    # of values that hardly differ, their squares have lost by how much
+    m2 = np.where(same, 0.0, np.where(m2 > _LEAST_SPREAD * columns["sumsq"], m2, np.nan))
     unknown = np.full(at.size, np.nan)
     yield Moments(
         number=number[begin:end][at],
-        n=n_numbers,
+        n=n[at].astype(np.int64),
         n_numbers=n_numbers,
         mean=np.where(same, columns["min"], mean),
         m2=m2,
