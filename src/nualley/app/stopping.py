@@ -104,6 +104,10 @@ class Stop:
         """Call ``listener`` at every request; it may be called between any two lines, and must return at once."""
         self._listeners.append(listener)
 
+    def end_at_third(self) -> None:
+        """End the process at the third request wherever it is: what was acknowledged is durable at every moment."""
+        self.subscribe(lambda: os._exit(ExitCode.STOPPED) if self.is_at_once else None)
+
     def event(self) -> asyncio.Event:
         """Return an event of the running loop that is set by the first request."""
         loop, event = asyncio.get_running_loop(), asyncio.Event()
@@ -118,8 +122,13 @@ class Stop:
         return event
 
     @contextlib.contextmanager
-    def on_signals(self) -> Iterator[Self]:
+    def on_signals(self, *, is_command: bool = False) -> Iterator[Self]:
         """Be asked by SIGTERM, Ctrl-C and the end of the terminal for the length of a ``with`` block.
+
+        Parameters
+        ----------
+        is_command : bool
+            It is one command's work, which whoever started it in the background may have made deaf for Ctrl-C.
 
         Yields
         ------
@@ -132,7 +141,7 @@ class Stop:
         for number, handler in before.items():
             # nohup asks for SIGHUP to be ignored; a shell that ignores SIGINT for what runs in the background does not
             # mean that nobody may stop it
-            if (number, handler) != (signal.SIGHUP, signal.SIG_IGN):
+            if handler != signal.SIG_IGN or (number != signal.SIGHUP and not is_command):
                 signal.signal(number, self._hear)
         try:
             yield self
@@ -215,7 +224,7 @@ def run_until_stopped(work: Callable[[asyncio.Event], Coroutine[object, object, 
         the process wherever it is: what was acknowledged is durable at every moment.
     """
     stop = Stop()
-    stop.subscribe(lambda: os._exit(ExitCode.STOPPED) if stop.is_at_once else None)
+    stop.end_at_third()
 
     async def run() -> None:
         await work(stop.event())

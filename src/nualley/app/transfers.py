@@ -1,7 +1,6 @@
 """Transfers, wired: what is meant by words, and several at work side by side until they are done or stopped."""
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from nualley.app.machine import machine_of
 from nualley.app.origins import origin_of
 from nualley.app.remotes import open_remotes
 from nualley.app.site import Site
+from nualley.app.stopping import Stop
 from nualley.catalog import Replica, ReplicaState, Run, RunNotFound
 from nualley.core import ExitCode, NualleyError, UsageError, escape_name, nearest, split_run_id, unescape_name
 from nualley.ingest import RegisteredDrives
@@ -230,19 +230,24 @@ def work_on(
     Raises
     ------
     KeyboardInterrupt
-        After all of them have stopped where they can be taken up.
+        After all of them have stopped where they can be taken up, by Ctrl-C, SIGTERM or the end of the terminal.
+
+    Notes
+    -----
+    Signals only count (`Stop`): raised in the middle of the start of a thread, Ctrl-C would leave one that nobody waits
+    for.
     """
     if not transfer_ids:
         return [], []
-    stop = threading.Event()
-    with ThreadPoolExecutor(min(len(transfer_ids), _MOST_AT_ONCE)) as pool:
-        try:
-            waiting = [pool.submit(work, each, progress=progress, should_stop=stop.is_set) for each in transfer_ids]
-            results = [future.exception() or future.result() for future in waiting]
-        except BaseException:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
+    stop = Stop()
+    stop.end_at_third()
+    with stop.on_signals(is_command=True), ThreadPoolExecutor(min(len(transfer_ids), _MOST_AT_ONCE)) as pool:
+        waiting = [
+            pool.submit(work, each, progress=progress, should_stop=lambda: stop.is_asked) for each in transfer_ids
+        ]
+        results = [future.exception() or future.result() for future in waiting]
+    if stop.is_asked:
+        raise KeyboardInterrupt
     return list(_results(results)), [each for each in results if isinstance(each, NualleyError)]
 
 

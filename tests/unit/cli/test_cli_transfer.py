@@ -227,24 +227,68 @@ def test_transfers_side_by_side_and_one_that_cannot_be_worked_on() -> None:
         work_on(lambda number, **_: number // 0, [1], lambda *_: None)
 
 
-def test_ctrl_c_stops_all_of_them_where_they_can_be_taken_up() -> None:
+@pytest.fixture
+def handlers():
+    """Who was asked to stop hears no signal any more: the tests after this one do."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield before
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_all_of_them_where_they_can_be_taken_up(handlers, number) -> None:
     stopped: list[int] = []
     is_second_there = threading.Event()
 
-    def work(number: int, *, should_stop, **_: object) -> int:
-        if number == 1:
+    def work(transfer: int, *, should_stop, **_: object) -> int:
+        if transfer == 1:
             assert is_second_there.wait(60)
-            time.sleep(0.3)  # who started both waits for them by now, and is no longer starting the second one
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
         is_second_there.set()
         while not should_stop():
             pass
-        stopped.append(number)
+        stopped.append(transfer)
         raise NualleyError("stopped")
 
     with pytest.raises(KeyboardInterrupt):
         work_on(work, [1, 2], lambda *_: None)
     assert sorted(stopped) == [1, 2]
+
+
+def test_ctrl_c_while_another_one_starts_waits_for_that_one_too(handlers, monkeypatch) -> None:
+    """Raised there, it would leave a thread behind that the pool does not know yet."""
+    stopped: list[int] = []
+    real = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        real(thread)
+        if thread.name.endswith("_1"):
+            signal.raise_signal(signal.SIGINT)
+
+    def work(number: int, *, should_stop, **_: object) -> int:
+        while not should_stop():
+            pass
+        time.sleep(0.2 * number)  # the last one takes its time to stop in order
+        stopped.append(number)
+        return number
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(KeyboardInterrupt):
+        work_on(work, [1, 2, 3], lambda *_: None)
+    assert sorted(stopped) == [1, 2, 3]
+
+
+def test_who_was_made_deaf_for_ctrl_c_stays_so(handlers) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def work(number: int, *, should_stop, **_: object) -> bool:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+        return should_stop()
+
+    assert work_on(work, [1], lambda *_: None) == ([False], [])
 
 
 def test_the_rate_of_the_settings_is_taken(drives, run, capsys, monkeypatch) -> None:
