@@ -6,11 +6,11 @@ from typing import Any, Generic, TypeVar
 
 from nualley.app.forecast import forecast_drives
 from nualley.app.removals import Removed, purge_states, removed
-from nualley.app.run_checks import RunProblem, examine_runs
+from nualley.app.run_checks import RunFacts, RunProblem, examine_runs
 from nualley.app.scanning import scans_of
 from nualley.app.site import Site
 from nualley.app.usage import Unowned, UsageRow, current_usage, unowned, usage_history
-from nualley.catalog import Run, Totals, Transfer, TransferCount
+from nualley.catalog import Totals, Transfer, TransferCount
 from nualley.core import DAY_NS, NualleyError
 from nualley.exposure import Amounts, Delivered
 from nualley.replicas import PurgeReport, transfer_json
@@ -296,21 +296,22 @@ def coordinate(site: Site, n_days: int = WEEK_DAYS, *, stop_ns: int | None = Non
     """
     stop_ns = site.clock.now_ns() if stop_ns is None else stop_ns
     start_ns = stop_ns - n_days * DAY_NS
+    facts = RunFacts(site)
     return Coordination(
         experiment=site.configuration.experiment.name,
         start_ns=start_ns,
         stop_ns=stop_ns,
         delivered=_part(lambda: [site.exposures().delivered(start_ns, stop_ns)]),
-        week=_part(lambda: _weeks(site, start_ns, stop_ns)),
+        week=_part(lambda: _weeks(facts, start_ns, stop_ns)),
         drives=_part(lambda: _outlooks(site, n_days)),
         usage=_part(lambda: current_usage(site, ("detector", "stage"))),
         history=_part(lambda: usage_history(site, ("detector", "stage", "drive"))),
         unowned=_part(lambda: [found for found in unowned(site) if found.directories]),
-        copies=_part(lambda: _copies(site)),
+        copies=_part(lambda: _copies(facts)),
         transfers=_part(lambda: _open_transfers(site)),
         removed=_part(lambda: removed(site, start_ns, stop_ns)),
         purges=_part(lambda: purge_states(site)),
-        problems=_part(lambda: examine_runs(site)[2]),
+        problems=_part(lambda: examine_runs(facts)[2]),
         run_lists=_part(lambda: list(_stale_lists(site))),
     )
 
@@ -338,9 +339,10 @@ def _part(look: Callable[[], Sequence[_Row]]) -> Part[_Row]:
         return Part(trouble=error.what, do=error.do)
 
 
-def _weeks(site: Site, start_ns: int, stop_ns: int) -> list[DetectorWeek]:
-    report = site.exposures().exposures(start_ns=start_ns, stop_ns=stop_ns)
-    totals = site.catalog().totals_by_run()
+def _weeks(facts: RunFacts, start_ns: int, stop_ns: int) -> list[DetectorWeek]:
+    site, totals = facts.site, facts.totals_by_run
+    meant = {run.run_id for run in site.catalog().runs(start_ns=start_ns, stop_ns=stop_ns)}
+    report = site.exposures().summed([row for row in facts.exposures.runs if row.run_id in meant])
     runs: dict[str, list[Totals]] = {}
     for row in report.runs:
         runs.setdefault(row.detector, []).append(totals.get(row.run_id, Totals()))
@@ -390,11 +392,10 @@ def _fill(usage: DriveUsage) -> float:
     return usage.fill_fraction if usage.capacity_B else 0.0
 
 
-def _copies(site: Site) -> list[DetectorCopies]:
-    totals, by_detector = site.catalog().totals_by_run(), dict[str, list[Totals]]()
-    runs: Iterable[Run] = site.catalog().runs()
-    for run in runs:
-        by_detector.setdefault(run.detector, []).append(totals.get(run.run_id, Totals()))
+def _copies(facts: RunFacts) -> list[DetectorCopies]:
+    by_detector: dict[str, list[Totals]] = {}
+    for run in facts.runs:
+        by_detector.setdefault(run.detector, []).append(facts.totals_by_run.get(run.run_id, Totals()))
     copies = [
         DetectorCopies(
             detector=detector,

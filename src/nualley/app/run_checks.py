@@ -2,17 +2,49 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from nualley.catalog import Flag, Run, RunType, Totals
+from nualley.catalog import Flag, Run, RunList, RunType, Totals
 from nualley.core import ExitCode, format_duration
-from nualley.exposure import DefectKind, RunExposure
+from nualley.exposure import DefectKind, ExposureReport, RunExposure
 
 if TYPE_CHECKING:
     from nualley.app.site import Site
 
 NOT_INTACT = frozenset({"no-files", "no-verified-replica", "overlap", "live-time"})
 """Kinds for which `nualley runs validate` ends with 5: bytes that may be lost, accounts that do not add up."""
+
+
+class RunFacts:
+    """What is known of all runs, each thing asked for once, when somebody wants it.
+
+    Parameters
+    ----------
+    site : Site
+        The experiment.
+    detector : str, optional
+        Only its runs.
+    """
+
+    def __init__(self, site: "Site", detector: str | None = None) -> None:
+        self.site = site
+        self.detector = detector
+
+    @cached_property
+    def runs(self) -> RunList:
+        """The runs, by start."""
+        return self.site.catalog().runs(detector=self.detector)
+
+    @cached_property
+    def totals_by_run(self) -> Mapping[str, Totals]:
+        """Counts of each run."""
+        return self.site.catalog().totals_by_run()
+
+    @cached_property
+    def exposures(self) -> ExposureReport:
+        """What each run got of the beam."""
+        return self.site.exposures().exposures(self.detector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +73,13 @@ class RunProblem:
         return {"kind": self.kind, "subject": self.subject, "detail": self.detail, "do": self.do}
 
 
-def examine_runs(site: "Site", detector: str | None = None) -> tuple[int, int, list[RunProblem]]:
-    """Look at all runs and flags.
+def examine_runs(facts: RunFacts) -> tuple[int, int, list[RunProblem]]:
+    """Look at runs and flags.
 
     Parameters
     ----------
-    site : Site
-        The experiment.
-    detector : str, optional
-        Only its runs and flags.
+    facts : RunFacts
+        The runs; flags are those of the same detector.
 
     Returns
     -------
@@ -58,13 +88,12 @@ def examine_runs(site: "Site", detector: str | None = None) -> tuple[int, int, l
     problems : list of RunProblem
         What was found.
     """
-    catalog = site.catalog()
-    runs, totals = catalog.runs(detector=detector), catalog.totals_by_run()
-    flags = [flag for flag in catalog.run_lists.flags(detector) if flag.counts]
-    exposures = {row.run_id: row for row in site.exposures().exposures(detector).runs}
-    problems = [problem for run in runs for problem in _of_run(run, totals, exposures)]
-    problems += _of_flags(flags, site, catalog.runs())
-    return len(runs), len(flags), problems
+    site, catalog = facts.site, facts.site.catalog()
+    flags = [flag for flag in catalog.run_lists.flags(facts.detector) if flag.counts]
+    exposures = {row.run_id: row for row in facts.exposures.runs}
+    problems = [problem for run in facts.runs for problem in _of_run(run, facts.totals_by_run, exposures)]
+    problems += _of_flags(flags, site, facts.runs if facts.detector is None else catalog.runs())
+    return len(facts.runs), len(flags), problems
 
 
 def exit_code(problems: Sequence[RunProblem]) -> ExitCode:

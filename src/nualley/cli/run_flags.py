@@ -258,12 +258,12 @@ def validate(*, detector: str | None = None, output: Output = Output()) -> ExitC
     detector : str
         Only its runs and flags.
     """
-    from nualley.app.run_checks import examine_runs, exit_code  # NumPy is heavy
+    from nualley.app.run_checks import RunFacts, examine_runs, exit_code  # NumPy is heavy
 
     site = open_site(output.experiment)
     if detector is not None:
         site.check_detector(detector)
-    n_runs, n_flags, problems = examine_runs(site, detector)
+    n_runs, n_flags, problems = examine_runs(RunFacts(site, detector))
     if output.is_json:
         print_json({"n_runs": n_runs, "n_flags": n_flags, "problems": [problem.to_json() for problem in problems]})
     else:

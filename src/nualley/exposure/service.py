@@ -123,7 +123,16 @@ class Exposures:
         ExposureReport
             Detectors that have no run among them do not occur.
         """
-        rows = self._run_exposures(self._runs.runs(detector=detector, start_ns=start_ns, stop_ns=stop_ns))
+        return self.summed(self._run_exposures(self._runs.runs(detector=detector, start_ns=start_ns, stop_ns=stop_ns)))
+
+    def summed(self, rows: Sequence[RunExposure]) -> ExposureReport:
+        """Return the sums over some runs of which is known already what they got.
+
+        Parameters
+        ----------
+        rows : sequence of RunExposure
+            Runs of an earlier answer of `exposures`.
+        """
         by_detector: dict[str, list[RunExposure]] = {}
         for row in rows:
             by_detector.setdefault(row.detector, []).append(row)

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from nualley.app.coordination import coordinate
 from nualley.app.site import Site, open_site
 from nualley.catalog import CatalogDamaged, Transfer, TransferFile
 from nualley.cli.main import main
+from nualley.core import DAY_NS
+from nualley.exposure.service import Exposures
 from tests.unit.cli.conftest import RUN_START_NS
 
 ODD = "runs | with <b>odd</b> *names*"
@@ -101,3 +104,24 @@ def test_a_new_experiment_has_a_report(experiment, capsys):
 @pytest.mark.parametrize("words", [("--days", "0"), ("--days", "3661"), ("--week", "--days", "3")])
 def test_days_that_cannot_be_are_refused(experiment, refused, words):
     refused("report", *words)
+
+
+def test_what_is_known_of_runs_is_asked_for_once(experiment, detector, monkeypatch):
+    site = open_site(experiment)
+    catalog = site.catalog()
+    asked: list[str] = []
+
+    def heard(name, real):
+        def call(*words, **named):
+            asked.append(name)
+            return real(*words, **named)
+
+        return call
+
+    monkeypatch.setattr(catalog, "totals_by_run", heard("totals", catalog.totals_by_run))
+    monkeypatch.setattr(Exposures, "exposures", heard("exposures", Exposures.exposures))
+    found = coordinate(site, stop_ns=RUN_START_NS + DAY_NS)
+    assert sorted(asked) == ["exposures", "totals"]
+    (week,) = found.week.rows
+    wanted = site.exposures().exposures(start_ns=found.start_ns, stop_ns=found.stop_ns)
+    assert (week.n_runs, week.amounts) == (len(wanted.runs), wanted.detectors[detector])
