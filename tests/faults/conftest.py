@@ -41,14 +41,23 @@ class SmallDrives:
 
     def mount_ext4(self, name: str = "drive", *, size_MiB: int) -> Path:
         """Mount an empty drive with ext4 in a file, return its mount point; skip without loop devices."""
+        return self._mount_image(name, ["mkfs.ext4", "-q", "-F"], size_MiB)
+
+    def mount_btrfs(self, name: str = "drive", *, size_MiB: int = 128) -> Path:
+        """Mount an empty drive with btrfs in a file, return its mount point; skip where that cannot be."""
+        if shutil.which("mkfs.btrfs") is None:
+            pytest.skip("btrfs is not installed: sudo apt-get install btrfs-progs")
+        return self._mount_image(name, ["mkfs.btrfs", "-q", "-f"], size_MiB)
+
+    def _mount_image(self, name: str, make: list[str], size_MiB: int) -> Path:
         path, image = self._folder / name, self._folder / f"{name}.img"
         path.mkdir(exist_ok=True)
         with image.open("wb") as file:
             file.truncate(size_MiB << 20)
-        for command in (["mkfs.ext4", "-q", "-F", image], ["mount", "-o", "loop", image, path]):
+        for command in ([*make, str(image)], ["mount", "-o", "loop", str(image), str(path)]):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
-                pytest.skip(f"needs root and loop devices: {' '.join(map(str, command))}: {done.stderr.strip()}")
+                pytest.skip(f"needs root and loop devices: {' '.join(command)}: {done.stderr.strip()}")
         self._mounted.append(path)
         return path
 

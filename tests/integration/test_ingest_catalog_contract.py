@@ -106,6 +106,8 @@ def test_runs_and_their_times(catalog: Catalog) -> None:
     assert catalog.runs(detector="other") == []
     assert [run.run_id for run in catalog.runs(detector="hpge", start_ns=10, stop_ns=20)] == ["hpge-1"]
     assert catalog.runs(detector="hpge", start_ns=1, stop_ns=3) == []
+    assert [run.run_id for run in catalog.runs(detector="hpge", start_ns=10)] == ["hpge-1"]
+    assert catalog.runs(detector="hpge", stop_ns=3) == []
     totals = catalog.totals("hpge-1")
     assert (totals.n_files, totals.n_events) == (1, FILE.n_events)
     catalog.add_note("hpge-1", "text", author="nualley")

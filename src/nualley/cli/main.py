@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None, begin: Callable[[], object] = _nothi
 def _answer(words: Sequence[str], begin: Callable[[], object]) -> int:
     """Run one command; of what it raises, only a broken stdout and Ctrl-C get out."""
     try:
-        check_not_empty(words)
+        check_not_empty(words, lambda position: _name_at(words, position))
         return _call(in_order(words, _GROUPS), begin)
     except CycloptsError as error:
         found: NualleyError = _usage_error(error)
@@ -160,6 +160,20 @@ def _call(words: Sequence[str], begin: Callable[[], object]) -> int:
         if isinstance(end.__context__, BrokenPipeError):
             return ExitCode.DONE
         raise
+
+
+def _name_at(words: Sequence[str], position: int) -> str:
+    """Return what help calls the word at a position; empty where the command takes none there, or not this kind."""
+    mark = "nualley-some-word"
+    marked = [word for word in (*words[:position], mark, *words[position + 1 :]) if word != "--json"]
+    try:
+        _, bound, _ = make_app().parse_args(in_order(marked, _GROUPS), exit_on_error=False, print_error=False)
+    except (CycloptsError, NualleyError):
+        return ""
+    for name, value in bound.arguments.items():
+        if mark in map(str, value if isinstance(value, tuple) else (value,)):
+            return name.upper()
+    return ""
 
 
 def _check_verb(app: App, words: Sequence[str]) -> None:

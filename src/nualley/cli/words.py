@@ -1,6 +1,6 @@
 """The words of a command line before they are parsed."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from nualley.core import UsageError
 
@@ -41,17 +41,29 @@ def _leading_options(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]
     return words[:n_moved], words[n_moved:]
 
 
-def check_not_empty(words: Sequence[str]) -> None:
+def check_not_empty(words: Sequence[str], name_of: Callable[[int], str] = lambda _: "") -> None:
     """Refuse empty words: as a path one would mean the working directory, as anything else nothing.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The command line.
+    name_of : callable
+        Takes the position of a word; returns what help calls it, empty where nobody knows.
 
     Raises
     ------
     UsageError
-        Where there is one, by the word before it.
+        Where there is one, by its name and the word before it.
     """
-    for before, word in zip(["nualley", *words], words, strict=False):
+    for position, (before, word) in enumerate(zip(["nualley", *words], words, strict=False)):
         name, is_option, value = word.partition("=")
         if word and not (name.startswith("--") and is_option and not value):
             continue
         place = f"the value of {name}" if word else f"the word after {before}"
-        raise UsageError(f"{place} is empty, expected some text", where=name or before, do="write it, or leave it out")
+        called = "" if word or before.startswith("-") else name_of(position)
+        raise UsageError(
+            f"{called}, {place}, is empty, expected some text" if called else f"{place} is empty, expected some text",
+            where=name or before,
+            do="write it, or leave it out",
+        )

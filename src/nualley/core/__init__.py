@@ -1,6 +1,7 @@
 """What every part shares: errors, time, intervals, names, quantities, digests, JSON, folders, processes, events."""
 
 from nualley.core.arrow import keep_pandas_out
+from nualley.core.devices import device_of
 from nualley.core.digests import Digester, Digests, digest_file
 from nualley.core.errors import (
     ConfigurationError,
@@ -57,6 +58,7 @@ __all__ = [
     "SystemClock",
     "UnreachableError",
     "UsageError",
+    "device_of",
     "digest_file",
     "dump_json",
     "end_with_parent",

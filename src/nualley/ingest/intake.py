@@ -142,10 +142,11 @@ class Intake:
         """
         return self._guarded(item, lambda seen: self._quarantine(seen, error))
 
-    def refuse_own(self, path: str) -> None:
-        """Raise OwnFile where a file lies in the store or among the replicas."""
-        if place := decide.own_place(Path(path), self._own):
-            raise decide.own_file(escape_name(path), place)
+    def refuse_own(self, path: str, target: str = "") -> None:
+        """Raise OwnFile where a file, or what it is a link to, lies in the store or among the replicas."""
+        for meant in filter(None, (path, target)):
+            if place := decide.own_place(Path(meant), self._own):
+                raise decide.own_file(escape_name(meant), place)
 
     def digest(self, path: str) -> Digests:
         """Return the digests of a file; SourceVanished and SourceUnreadable where it cannot be read."""

@@ -49,11 +49,14 @@ class FoundFile(NamedTuple):
         Its path below the drop directory.
     stamp : Stamp
         Its state.
+    target : str
+        Where it leads, links resolved, where it is a link that somebody named; else empty.
     """
 
     path: str
     part: str
     stamp: Stamp
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)

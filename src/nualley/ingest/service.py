@@ -181,13 +181,15 @@ class Ingest:
         return [*_time_notes(run, given), *self._overlap_notes(run)]
 
     def _overlap_notes(self, run: Run) -> list[str]:
-        if run.start_ns is None or run.stop_ns is None:
+        if run.start_ns is None:
             return []
         others = self._catalog.runs(detector=run.detector, start_ns=run.start_ns, stop_ns=run.stop_ns)
-        names = [other.run_id for other in others if other.run_id != run.run_id and other.stop_ns is not None]
+        names = [_named(other) for other in others if other.run_id != run.run_id]
         if not names:
             return []
-        return [f"run {run.run_id} overlaps {', '.join(names[:_N_NAMED])}: nualley runs times RUN corrects wrong times"]
+        return [
+            f"run {_named(run)} overlaps {', '.join(names[:_N_NAMED])}: nualley runs times RUN corrects wrong times"
+        ]
 
     def _twin_notes(self, taken: Sequence[IngestedFile]) -> list[str]:
         """Name other runs with the same bytes: by design they stay two files, and it is rarely meant."""
@@ -215,7 +217,7 @@ class Ingest:
                 continue
             problems += (*found.problems, *found.skipped)
             for file in found.files:
-                self._intake.refuse_own(file.path)
+                self._intake.refuse_own(file.path, file.target)
                 if found.is_directory and self._intake.is_ignored(file.path):
                     problems.append(decide.why_skipped(escape_name(file.path), file.path.rpartition(os.sep)[2]))
                 else:
@@ -284,6 +286,10 @@ def _given(start_ns: int | None, stop_ns: int | None) -> GivenTimes | None:
     if stop_ns <= start_ns:
         raise stops_too_early("the run", start_ns, stop_ns)
     return GivenTimes(start_ns, stop_ns)
+
+
+def _named(run: Run) -> str:
+    return run.run_id if run.stop_ns is not None else f"{run.run_id} (not ended)"
 
 
 def _time_notes(run: Run, given: GivenTimes | None) -> list[str]:

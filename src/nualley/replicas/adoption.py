@@ -285,7 +285,7 @@ class Adopter:
             before = files.state(path)
             if before is None:
                 return Adopted(candidate=candidate, result=AdoptResult.WRITTEN, detail="it is not there any more")
-            with self._machine.turns.at({before.device}, pace.check_stop):
+            with self._machine.turns.at({self._machine.trees.device(path)}, pace.check_stop):
                 digests = read_back(path, files=files, progress=advance)
         except SourceVanished:
             return Adopted(candidate=candidate, result=AdoptResult.WRITTEN, detail="it is not there any more")

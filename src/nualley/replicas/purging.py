@@ -375,7 +375,7 @@ class Purger:
     def _check(self, purge: PurgeSettings, removal: Removal, file: FileRecord) -> None:
         path = Path(unescape_name(removal.path))
         found = self._machine.looks.look(path)
-        device = found.device if found else None
+        device = self._machine.trees.device(path)
         self._judge.proven_elsewhere(removal, file, purge.copies, device=device, look=found)
         if read_back(path, files=self._machine.files) != file.digests:
             raise RemovalRefused(
@@ -404,8 +404,8 @@ class Purger:
         """Prove the replicas once more: of those that were counted when it went, one may have rotted since."""
         assert item.removal.file_id is not None
         file = self._catalog.file(item.removal.file_id)
-        found = self._machine.looks.look(Path(unescape_name(item.trash)))
-        device = found.device if found else None
+        path = Path(unescape_name(item.trash))
+        found, device = self._machine.looks.look(path), self._machine.trees.device(path)
         self._judge.proven_elsewhere(item.removal, file, purge.copies, device=device, look=found)
 
 

@@ -121,6 +121,20 @@ def test_an_empty_word_is_not_the_working_directory(
     assert error["where"] == where
 
 
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["runs", "note", "hpge-1", ""], "TEXT, the word after hpge-1, is empty, expected some text"),
+        (["runs", "note", "", "said"], "RUN, the word after note, is empty, expected some text"),
+        (["runs", "tag", "hpge-1", ""], "TAG, the word after hpge-1, is empty, expected some text"),
+        (["runs", "list", ""], "the word after list is empty, expected some text"),
+        (["transfer", "verify", ""], "the word after verify is empty, expected some text"),
+    ],
+)
+def test_an_empty_word_is_called_as_help_calls_it(words: list[str], what: str, refused: Refused) -> None:
+    assert refused(*words)["what"] == what
+
+
 def test_an_empty_variable_is_one_that_is_not_set(
     experiment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

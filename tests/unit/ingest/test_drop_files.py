@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from nualley.ingest.adapters.posix import PosixDropFiles
+from nualley.ingest.errors import OwnFile
 from nualley.ingest.models import Found
+from tests.unit.ingest.site import DETECTOR, RealSite
 
 
 @pytest.fixture
@@ -149,3 +151,20 @@ def test_a_path_that_cannot_be_looked_at_is_a_problem(drop: Path) -> None:
     found = PosixDropFiles().find(drop / ("x" * 300))
     assert found is not None
     assert "File name too long" in found.problems[0].what
+
+
+def test_a_link_to_a_replica_is_what_nualley_keeps_and_one_to_another_file_is_taken(tmp_path: Path) -> None:
+    with RealSite(tmp_path) as site:
+        replica = put(site.drives[0].path / DETECTOR / "raw" / "1" / "wave0.dat")
+        link = tmp_path / "link.dat"
+        link.symlink_to(replica)
+        folder = tmp_path / "folder"
+        folder.symlink_to(replica.parent)
+        for named in (link, folder / "wave0.dat", folder):
+            with pytest.raises(OwnFile, match=f"{replica} lies in the replicas on drive data1"):
+                site.ingest.ingest_paths([named], DETECTOR, run=2)
+        assert not site.catalog.runs()
+        other = tmp_path / "other.dat"
+        other.symlink_to(put(tmp_path / "elsewhere" / "wave1.dat"))
+        (found,) = site.ingest.ingest_paths([other], DETECTOR, run=2).files
+        assert not isinstance(found.error, OwnFile)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nualley.catalog import CatalogUnreachable, ReplicaState
+from nualley.catalog import CatalogUnreachable, ReplicaState, TimeSource
 from nualley.core import SECOND_NS, ExitCode, UsageError
 from nualley.ingest import (
     CopiesMissing,
@@ -771,6 +771,19 @@ def test_a_run_at_the_time_of_another_is_told(world: World) -> None:
     world.ingest.ingest_paths([world.put("run2/wave0.dat", b"RAWe2")], "cenns-10", start_ns=20, stop_ns=30)
     report = world.ingest.ingest_paths([world.put("run3/wave0.dat", b"RAWe3")], "cenns-10", start_ns=15, stop_ns=20)
     assert report.notes[1:] == ("run cenns-10-3 overlaps cenns-10-1: nualley runs times RUN corrects wrong times",)
+
+
+def test_a_run_that_has_not_ended_overlaps_what_begins_later(world: World) -> None:
+    world.ingest.ingest_paths([world.put("run1/wave0.dat", b"RAWe1")], "cenns-10")
+    world.catalog.update_run_times("cenns-10-1", start_ns=10, stop_ns=None, time_source=TimeSource.GIVEN)
+    report = world.ingest.ingest_paths([world.put("run2/wave0.dat", b"RAWe2")], "cenns-10", start_ns=20, stop_ns=30)
+    overlap = "overlaps cenns-10-1 (not ended): nualley runs times RUN corrects wrong times"
+    assert report.notes[1:] == (f"run cenns-10-2 {overlap}",)
+    report = world.ingest.ingest_paths([world.put("run3/wave0.dat", b"RAWe3")], "cenns-10", start_ns=5, stop_ns=10)
+    assert len(report.notes) == 1, "what was over before it began has nothing to do with it"
+    world.catalog.update_run_times("cenns-10-2", start_ns=20, stop_ns=None, time_source=TimeSource.GIVEN)
+    report = world.ingest.ingest_paths([world.put("run2/wave0.dat", b"RAWe2")], "cenns-10")
+    assert report.notes[-1] == f"run cenns-10-2 (not ended) {overlap}"
 
 
 def test_bytes_that_another_run_holds_are_told(world: World) -> None:

@@ -149,10 +149,10 @@ class MemoryCatalog:
         self, *, detector: str | None = None, start_ns: int | None = None, stop_ns: int | None = None
     ) -> list[Run]:
         found = [run for run in self.run_by_id.values() if detector in (None, run.detector)]
-        if start_ns is None or stop_ns is None:
+        if start_ns is None and stop_ns is None:
             return found
-        timed = [run for run in found if run.start_ns is not None and run.start_ns < stop_ns]
-        return [run for run in timed if run.stop_ns is None or run.stop_ns > start_ns]
+        timed = [run for run in found if run.start_ns is not None and (stop_ns is None or run.start_ns < stop_ns)]
+        return [run for run in timed if run.stop_ns is None or start_ns is None or run.stop_ns > start_ns]
 
     def totals(self, run_id: str) -> Totals:
         files = self.files(run_id)

@@ -189,6 +189,13 @@ class ReclaimWorld(World):
             paths.append(path)
         return paths
 
+    def put_on(self, name: str, data: bytes, folder: Path, drive: str) -> Path:
+        """Make a verified replica of a file of the run in a folder of a drive."""
+        path = folder / name
+        path.write_bytes(data)
+        self.enter(path, name, drive)
+        return path
+
     def put_remote(self, name: str, data: bytes = b"data", remotes: Sequence[str] = ("nas",)) -> Path:
         """Make a file of the run on ``data1``, and send it to remotes as a transfer does."""
         path = self.put(name, data)
@@ -209,13 +216,17 @@ class ReclaimWorld(World):
 
     def put_drop(self, name: str, data: bytes = b"raw", *, on: Sequence[str] = ("data1", "data2")) -> Path:
         """Let a DAQ have written a file that ingest took in."""
+        self.put_copies(name, data, on)
+        if "data1" not in on:
+            self.catalog.update_replica(self.replica(name, "data1").replica_id, state=ReplicaState.DAMAGED)
+        return self.leave_in_drop(name, data)
+
+    def leave_in_drop(self, name: str, data: bytes) -> Path:
+        """Let a DAQ have written a file of which the replicas are there already."""
         path = self.drop / name
         path.write_bytes(data)
         then_ns = self.clock.now_ns()
         os.utime(path, ns=(then_ns, then_ns))
-        self.put_copies(name, data, on)
-        if "data1" not in on:
-            self.catalog.update_replica(self.replica(name, "data1").replica_id, state=ReplicaState.DAMAGED)
         found = path.stat()
         source = Source(
             path=escape_name(os.path.realpath(path)),

@@ -60,7 +60,9 @@ class PosixDropFiles:
             return Found((), (_no_file(os.fspath(path), status.st_mode),))
         # the folder's true name, so that the file is known again however it is named; its own name as it was given
         folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100 - Path cannot keep the name of a link
-        file = FoundFile(os.path.join(os.path.realpath(folder), name), name, _stamp(status))  # noqa: PTH118 - text paths
+        full = os.path.join(os.path.realpath(folder), name)  # noqa: PTH118 - text paths
+        real = os.path.realpath(full)
+        file = FoundFile(full, name, _stamp(status), real if real != full else "")
         return Found((file,), is_directory=False)
 
 

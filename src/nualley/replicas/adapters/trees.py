@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from nualley.core import escape_name, reason
+from nualley.core import device_of, escape_name, reason
 from nualley.replicas.models import Listing, Refused, Seen
 from nualley.storage import MARKER_NAME, TRASH_NAME
 
@@ -61,7 +61,7 @@ class PosixTrees:
         """Return the device under a path, or under the nearest folder above that exists."""
         for place in (path, *path.absolute().parents):
             try:
-                return place.stat().st_dev
+                return device_of(place)
             except (FileNotFoundError, NotADirectoryError):
                 continue
         return 0

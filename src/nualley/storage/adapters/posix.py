@@ -16,7 +16,7 @@ from typing import Self
 
 import xxhash
 
-from nualley.core import free_B, sync_folder
+from nualley.core import device_of, free_B, sync_folder
 from nualley.storage.errors import DestinationConflict
 from nualley.storage.models import MARKER_NAME, DriveMarker, FileState, VolumeState
 from nualley.storage.publication import publish_made
@@ -364,7 +364,7 @@ class PosixVolumes:
             size_B=volume.f_blocks * volume.f_frsize,
             used_B=(volume.f_blocks - volume.f_bfree) * volume.f_frsize,
             available_B=volume.f_bavail * volume.f_frsize,
-            device=path.stat().st_dev,
+            device=device_of(path),
             is_mount_point=os.path.ismount(path),
             is_writable=os.access(path, os.W_OK | os.X_OK),  # no for a read-only mount too, even to root
             marker=_read_marker(path),
