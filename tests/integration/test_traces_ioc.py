@@ -17,7 +17,7 @@ from nualley.app.archive_plan import kept_ns, read_plan
 from nualley.app.locks import role_state
 from nualley.app.site import Site, open_site
 from nualley.app.trace_rules import trace_rules
-from nualley.archive.models import Level
+from nualley.archive.sealed import Level
 from nualley.catalog import Run, TimeSource
 from nualley.cli.main import main
 from nualley.core import SECOND_NS

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from nualley.app.appliance import Appliance
 from nualley.archive import ArchiveMissingError, LastValue, PvPolicy, PvState
 from nualley.archive.appliance.answers import headers
-from nualley.archive.models import PvRecord
+from nualley.archive.pv_record import PvRecord
 from nualley.archive.registry import Registry
 from nualley.core import SECOND_NS
 from nualley.pv import ValueType

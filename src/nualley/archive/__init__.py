@@ -12,19 +12,10 @@ from nualley.archive.errors import (
     LogWriteError,
     PvNotArchivedError,
 )
-from nualley.archive.models import (
-    BIN_COLUMNS,
-    TRACE_COLUMNS,
-    Account,
-    ConnectionRow,
-    LastValue,
-    Ledger,
-    Loss,
-    PvState,
-    PvSummary,
-    RowKind,
-)
+from nualley.archive.models import BIN_COLUMNS, TRACE_COLUMNS, ConnectionRow, LastValue, PvState, PvSummary, RowKind
 from nualley.archive.names import is_valid_pv_name, same_pv, split_protocol
+from nualley.archive.progress import Account, Loss
+from nualley.archive.pv_record import Ledger
 from nualley.archive.settings import ArchiveSettings, PvDefaults, PvGroup, PvPolicy
 
 __all__ = [

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from nualley.archive.cells import Cells, distinct, merge, no_cells
 from nualley.archive.errors import NoNumbersError
 from nualley.archive.layouts import NUMBERS
-from nualley.archive.models import TIERS, Level, PvRecord
+from nualley.archive.pv_record import PvRecord
+from nualley.archive.sealed import TIERS, Level
 from nualley.core import SECOND_NS, IntervalSet
 from nualley.pv import ValueType
 

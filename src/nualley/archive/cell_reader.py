@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nualley.archive.cells import Cells, conflicts, distinct, group_by_width, join, merge, no_cells, summarise
-from nualley.archive.models import TIERS, Level, RowGroup
+from nualley.archive.sealed import TIERS, Level, RowGroup
 from nualley.archive.tiering import sample_arrays
 from nualley.core import SECOND_NS, Interval, IntervalSet
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from nualley.archive.models import Account
+from nualley.archive.progress import Account
 from nualley.pv import Metadata, ValueType
 
 

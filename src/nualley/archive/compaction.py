@@ -17,9 +17,9 @@ from nualley.archive.columns import file_schema
 from nualley.archive.directory import DirectoryCache, Snapshot
 from nualley.archive.errors import SealedFileDamagedError
 from nualley.archive.merging import PeriodFiles, joined_cells
-from nualley.archive.models import TIERS, Encoding, IndexedFile, Level, SealedFile
 from nualley.archive.ports import ColumnFiles, Index, Manifest
 from nualley.archive.rows import in_order
+from nualley.archive.sealed import TIERS, Encoding, IndexedFile, Level, SealedFile
 from nualley.archive.waves import NO_RULES, Rules, joined_minutes, wave_groups
 from nualley.core import DAY_NS, HOUR_NS, Clock, format_time
 from nualley.physics import TraceRule

@@ -7,7 +7,8 @@ from enum import StrEnum
 import numpy as np
 import xxhash
 
-from nualley.archive.models import LastValue, PvState, Tail
+from nualley.archive.models import LastValue, PvState
+from nualley.archive.pv_record import Tail
 from nualley.core import SECOND_NS
 from nualley.pv import Sample
 

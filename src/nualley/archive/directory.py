@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from nualley.archive.models import FooterPlace, IndexedFile, Level, RowGroup, SealedFile
+from nualley.archive.sealed import FooterPlace, IndexedFile, Level, RowGroup, SealedFile
 
 _NONE = -(2**63)
 _MOST_CACHED_B = 64 * 2**20

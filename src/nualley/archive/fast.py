@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nualley.archive.decide import EARLIEST_NS, fingerprint
-from nualley.archive.models import Tail
+from nualley.archive.pv_record import Tail
 from nualley.pv import Samples, ValueType
 
 _NUMBERS = (ValueType.FLOAT64, ValueType.INT64, ValueType.ENUM)

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 
 from nualley.archive.cells import Cells, join
 from nualley.archive.layouts import NUMBERS
-from nualley.archive.models import Level, PvRecord
+from nualley.archive.pv_record import PvRecord
+from nualley.archive.sealed import Level
 from nualley.archive.tail import LogTail
 from nualley.archive.view import ArchiveView
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nualley.archive.cells import CELL_COLUMNS, Cells
 from nualley.archive.columns import file_schema
-from nualley.archive.models import TIERS, Encoding, Level
+from nualley.archive.sealed import TIERS, Encoding, Level
 from nualley.pv import ValueType
 
 MILLISECOND_NS = 1_000_000

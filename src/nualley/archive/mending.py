@@ -7,10 +7,11 @@ import pyarrow.compute as pc
 
 from nualley.archive.directory import DirectoryCache, Snapshot
 from nualley.archive.errors import SealedFileDamagedError
-from nualley.archive.models import Level, PvRecord, RowGroup, SealedState
 from nualley.archive.ports import ColumnFiles, Index
+from nualley.archive.pv_record import PvRecord
 from nualley.archive.registry import last_sample
 from nualley.archive.rows import in_order
+from nualley.archive.sealed import Level, RowGroup, SealedState
 from nualley.pv import PvProtocol
 
 _EVER_NS = 2**63 - 1

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from nualley.archive.cells import Cells, join
 from nualley.archive.layouts import NUMBERS, can_split, cells_from_table, cells_table
-from nualley.archive.models import TIERS, Encoding, Level, SealedFile
 from nualley.archive.ports import ColumnFiles, FileWriter
+from nualley.archive.sealed import TIERS, Encoding, Level, SealedFile
 from nualley.archive.tiering import cells_of_table
 from nualley.pv import ValueType
 

@@ -7,20 +7,10 @@ import pyarrow as pa
 
 from nualley.archive.commits import Commit, Frame
 from nualley.archive.directory import DirectoryCache, Snapshot
-from nualley.archive.models import (
-    ConnectionRow,
-    Encoding,
-    IndexedFile,
-    Level,
-    Loss,
-    Mark,
-    PvRecord,
-    Repair,
-    RowGroup,
-    SealedContents,
-    SealedFile,
-    SealedState,
-)
+from nualley.archive.models import ConnectionRow
+from nualley.archive.progress import Loss, Mark, Repair
+from nualley.archive.pv_record import PvRecord
+from nualley.archive.sealed import Encoding, IndexedFile, Level, RowGroup, SealedContents, SealedFile, SealedState
 from nualley.pv import Metadata, ValueType
 
 

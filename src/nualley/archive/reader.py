@@ -25,28 +25,17 @@ from nualley.archive.columns import file_schema
 from nualley.archive.directory import Snapshot
 from nualley.archive.footing import Footing, read_footing
 from nualley.archive.layouts import NUMBERS
-from nualley.archive.models import (
-    TIERS,
-    Account,
-    ConnectionRow,
-    Gap,
-    LastValue,
-    Ledger,
-    Level,
-    Loss,
-    PvRecord,
-    PvSummary,
-    Rate,
-    RowGroup,
-    ValueAt,
-)
+from nualley.archive.models import ConnectionRow, Gap, LastValue, PvSummary, Rate, ValueAt
 from nualley.archive.ports import ColumnFiles, Index, LogReader
+from nualley.archive.progress import Account, Loss
+from nualley.archive.pv_record import Ledger, PvRecord
 from nualley.archive.records import all_records, last_value, newest_record, records_of, summarise
 from nualley.archive.refused_reader import RefusedReader
 from nualley.archive.registry import Registry
 from nualley.archive.rot import RotReader
 from nualley.archive.row_reader import gap_rows, read_rows, sample_types
 from nualley.archive.rows import PIECE_ROWS, add_connections, common_type, convert, cut, relevant, union
+from nualley.archive.sealed import TIERS, Level, RowGroup
 from nualley.archive.sealing import connection_rows
 from nualley.archive.silence import dark, gaps_of, open_end
 from nualley.archive.tail import LogTail

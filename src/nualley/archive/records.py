@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 
 from nualley.archive.errors import PvNotArchivedError
-from nualley.archive.models import LastValue, Ledger, PvRecord, PvSummary
+from nualley.archive.models import LastValue, PvSummary
+from nualley.archive.pv_record import Ledger, PvRecord
 from nualley.archive.registry import Registry
 from nualley.core import nearest
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from nualley.archive.columns import file_schema
 from nualley.archive.directory import Snapshot
-from nualley.archive.models import Level, PvRecord, RowGroup
+from nualley.archive.pv_record import PvRecord
 from nualley.archive.registry import Registry
 from nualley.archive.rows import PIECE_ROWS
+from nualley.archive.sealed import Level, RowGroup
 from nualley.archive.tail import LogTail
 from nualley.archive.view import TRIES, ArchiveView, busy, unless_replaced
 from nualley.pv import ValueType

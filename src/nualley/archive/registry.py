@@ -10,17 +10,9 @@ from numpy.typing import NDArray
 
 from nualley.archive.commits import Commit
 from nualley.archive.decide import STALE_AFTER_S, Reason, fingerprint, pv_state
-from nualley.archive.models import (
-    LastSample,
-    LastValue,
-    Ledger,
-    PvRecord,
-    PvState,
-    Refusal,
-    RowKind,
-    SealedState,
-    Tail,
-)
+from nualley.archive.models import LastValue, PvState, RowKind
+from nualley.archive.pv_record import LastSample, Ledger, PvRecord, Refusal, Tail
+from nualley.archive.sealed import SealedState
 from nualley.core import SECOND_NS
 from nualley.pv import ValueType
 

@@ -8,7 +8,9 @@ import pyarrow as pa
 
 from nualley.archive.columns import connection_batch
 from nualley.archive.commits import Commit, Note
-from nualley.archive.models import Account, ConnectionRow, Loss, PvRecord, RowKind
+from nualley.archive.models import ConnectionRow, RowKind
+from nualley.archive.progress import Account, Loss
+from nualley.archive.pv_record import PvRecord
 from nualley.archive.registry import Registry
 from nualley.pv import ValueType
 

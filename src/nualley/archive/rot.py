@@ -7,7 +7,7 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nualley.archive.models import TIERS, Level, RowGroup
+from nualley.archive.sealed import TIERS, Level, RowGroup
 from nualley.archive.view import ArchiveView, unless_replaced
 from nualley.core import Interval, IntervalSet
 

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from nualley.archive.models import ConnectionRow, Level, PvRecord, RowGroup, RowKind
+from nualley.archive.models import ConnectionRow, RowKind
+from nualley.archive.pv_record import PvRecord
 from nualley.archive.rows import last_sample_ns, narrow
+from nualley.archive.sealed import Level, RowGroup
 from nualley.archive.tail import LogTail
 from nualley.archive.view import ArchiveView
 from nualley.pv import ValueType

@@ -12,20 +12,12 @@ from nualley.archive.commits import Commit
 from nualley.archive.errors import LogDamagedError
 from nualley.archive.layouts import NUMBERS, WAVES
 from nualley.archive.mending import mended
-from nualley.archive.models import (
-    TIERS,
-    ConnectionRow,
-    Level,
-    Loss,
-    Mark,
-    RowKind,
-    SealedContents,
-    SealedFile,
-    SealedState,
-)
+from nualley.archive.models import ConnectionRow, RowKind
 from nualley.archive.ports import ColumnFiles, Index, LogReader, Manifest
+from nualley.archive.progress import Loss, Mark
 from nualley.archive.registry import Registry
 from nualley.archive.replay import Replay
+from nualley.archive.sealed import TIERS, Level, SealedContents, SealedFile, SealedState
 from nualley.archive.tiering import tier_table
 from nualley.archive.waves import NO_RULES, Rules, wave_table
 from nualley.core import DAY_NS, Clock, format_time

@@ -12,8 +12,10 @@ from nualley.archive.columns import VALUE_TYPES, LogRow, is_storable, joined_bat
 from nualley.archive.commits import Commit, Frame, Note
 from nualley.archive.decide import QUARANTINED, Reason, fingerprint, fitted, judge
 from nualley.archive.fast import FastLane
-from nualley.archive.models import Account, PvRecord, RowKind, Tail
+from nualley.archive.models import RowKind
 from nualley.archive.ports import LogWriter
+from nualley.archive.progress import Account
+from nualley.archive.pv_record import PvRecord, Tail
 from nualley.archive.registry import Registry
 from nualley.archive.rules import Rule, RuledPv
 from nualley.archive.settings import ArchiveSettings

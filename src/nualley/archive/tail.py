@@ -7,8 +7,9 @@ import pyarrow.compute as pc
 
 from nualley.archive.columns import table_from_log
 from nualley.archive.commits import Commit
-from nualley.archive.models import Loss, Mark, PvRecord
 from nualley.archive.ports import LogReader
+from nualley.archive.progress import Loss, Mark
+from nualley.archive.pv_record import PvRecord
 from nualley.archive.registry import Registry
 from nualley.archive.replay import Replay
 from nualley.pv import Metadata, ValueType

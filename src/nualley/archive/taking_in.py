@@ -26,11 +26,13 @@ from nualley.archive.importing import (
 )
 from nualley.archive.layouts import WAVES
 from nualley.archive.merging import PeriodFiles
-from nualley.archive.models import ConnectionRow, LastSample, Level, PvRecord, RowKind, SealedContents, SealedFile
+from nualley.archive.models import ConnectionRow, RowKind
 from nualley.archive.names import NAME_FORM, is_valid_pv_name
 from nualley.archive.ports import ColumnFiles, Index, Manifest
+from nualley.archive.pv_record import LastSample, PvRecord
 from nualley.archive.reader import ArchiveReader
 from nualley.archive.rows import in_order
+from nualley.archive.sealed import Level, SealedContents, SealedFile
 from nualley.archive.sealing import write_days
 from nualley.archive.waves import NO_RULES, Rules, sums_from_table, wave_groups, wave_table
 from nualley.core import MINUTE_NS, SECOND_NS, Clock, UsageError, format_time

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from nualley.archive.cells import Cells, group_by_width, merge, no_cells, summarise
 from nualley.archive.layouts import cells_table
-from nualley.archive.models import TIERS, Level
+from nualley.archive.sealed import TIERS, Level
 
 
 def cells_of_table(table: pa.Table, width_ns: int) -> tuple[Cells, NDArray[np.int32], list[str]]:

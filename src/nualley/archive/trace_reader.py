@@ -6,8 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nualley.archive.layouts import WAVES
-from nualley.archive.models import Level, PvRecord
+from nualley.archive.pv_record import PvRecord
 from nualley.archive.registry import Registry
+from nualley.archive.sealed import Level
 from nualley.archive.tail import LogTail
 from nualley.archive.view import TRIES, ArchiveView, busy
 from nualley.archive.waves import sums_from_table, sums_of_samples

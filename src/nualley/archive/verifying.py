@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from nualley.archive.models import IndexedFile
+from nualley.archive.sealed import IndexedFile
 
 
 class Bytes(Protocol):

@@ -10,9 +10,9 @@ from nualley.archive.cells import Cells
 from nualley.archive.directory import Directory, DirectoryCache, Snapshot
 from nualley.archive.errors import ArchiveBusyError, SealedFileDamagedError
 from nualley.archive.layouts import cells_from_table
-from nualley.archive.models import TIERS, RowGroup, SealedState
 from nualley.archive.ports import ColumnFiles, Generation, Index, LogReader
 from nualley.archive.registry import Registry
+from nualley.archive.sealed import TIERS, RowGroup, SealedState
 from nualley.archive.tail import LogTail
 from nualley.core import Clock
 

@@ -25,7 +25,7 @@ from zlib_ng import zlib_ng
 from nualley.archive.columns import log_schema
 from nualley.archive.commits import Commit, Note
 from nualley.archive.errors import ArchiveNewerError, LogDamagedError
-from nualley.archive.models import NOTHING_YET, Account
+from nualley.archive.progress import NOTHING_YET, Account
 from nualley.pv import Limits, Metadata, ValueType
 
 _VERSION = 1

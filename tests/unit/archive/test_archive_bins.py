@@ -12,7 +12,7 @@ from nualley.archive import bins
 from nualley.archive.decide import STALE_AFTER_S
 from nualley.archive.errors import NoNumbersError
 from nualley.archive.importing import ImportedRows
-from nualley.archive.models import Level
+from nualley.archive.sealed import Level
 from nualley.core import SECOND_NS, parse_time_ns
 from nualley.exposure.adapters.archive import rows_from_table
 from nualley.physics import history_from_rows

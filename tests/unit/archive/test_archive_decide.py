@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nualley.archive.decide import EARLIEST_NS, EPICS_EPOCH_NS, QUARANTINED, Reason, fingerprint, judge, pv_state
-from nualley.archive.models import PvState, Tail
+from nualley.archive.models import PvState
+from nualley.archive.pv_record import Tail
 from nualley.core import SECOND_NS, parse_time_ns
 from nualley.pv import Sample, ValueType
 

@@ -10,7 +10,7 @@ import pytest
 from nualley.archive.adapters.footers import FooterError, footer_start, metadata_of_one, plan_footer
 from nualley.archive.adapters.sql import decode_directory, encode_directory
 from nualley.archive.directory import Directory, DirectoryCache, Snapshot, directory_of
-from nualley.archive.models import FooterPlace, IndexedFile, Level, RowGroup, SealedFile
+from nualley.archive.sealed import FooterPlace, IndexedFile, Level, RowGroup, SealedFile
 from nualley.pv import ValueType
 
 PLACE = FooterPlace(1000, 1010, 1020, 1050, 1100, 1200)

@@ -11,7 +11,7 @@ from nualley.archive.adapters import group_digests
 from nualley.archive.adapters.column_files import ParquetFolder
 from nualley.archive.adapters.group_digests import KEY, GroupDigests, is_as_written
 from nualley.archive.errors import SealedFileDamagedError
-from nualley.archive.models import Level
+from nualley.archive.sealed import Level
 
 BEGIN_NS = 1_800_000_000 * 10**9
 

@@ -14,7 +14,7 @@ from nualley.archive import PvState
 from nualley.archive.adapters.column_files import ParquetFolder
 from nualley.archive.adapters.index_digest import note_digest
 from nualley.archive.importing import ImportedRows
-from nualley.archive.models import LastSample
+from nualley.archive.pv_record import LastSample
 from nualley.archive.registry import Registry
 from nualley.core import SECOND_NS
 from nualley.pv import ValueType

@@ -8,7 +8,7 @@ from zlib_ng import zlib_ng
 from nualley.archive.columns import log_schema, value_array
 from nualley.archive.commits import Commit, Note
 from nualley.archive.errors import ArchiveNewerError
-from nualley.archive.models import Account
+from nualley.archive.progress import Account
 from nualley.archive.wal import (
     FRAME_HEADER,
     SEGMENT_HEADER,

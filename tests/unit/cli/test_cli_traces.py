@@ -15,7 +15,7 @@ from nualley.app.archive_plan import read_plan
 from nualley.app.run_traces import open_keeping
 from nualley.app.site import open_site
 from nualley.app.trace_rules import declared_rule, rules_from_json, rules_to_json, trace_rules
-from nualley.archive.models import Level
+from nualley.archive.sealed import Level
 from nualley.catalog import Run, TimeSource
 from nualley.cli.main import main
 from nualley.core import SECOND_NS, format_time

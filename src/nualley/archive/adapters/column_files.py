@@ -19,7 +19,7 @@ from nualley.archive.adapters.footers import footer_start, metadata_of_one, plan
 from nualley.archive.adapters.group_digests import KEY, GroupDigests, is_as_written
 from nualley.archive.errors import SealedFileDamagedError
 from nualley.archive.layouts import Layout, from_lasting, layout, to_lasting
-from nualley.archive.models import Encoding, FooterPlace, Level, RowGroup, SealedFile
+from nualley.archive.sealed import Encoding, FooterPlace, Level, RowGroup, SealedFile
 from nualley.core import make_folders, sync_folder
 from nualley.pv import ValueType
 

@@ -9,7 +9,7 @@ from nualley.archive.adapters.mark import MarkFile, read_mark
 from nualley.archive.adapters.reserve import Reserve, is_full
 from nualley.archive.commits import Commit, Frame
 from nualley.archive.errors import LogDamagedError, LogRemovedError, LogWriteError, ShardTakenError
-from nualley.archive.models import Account, Mark, Repair
+from nualley.archive.progress import Account, Mark, Repair
 from nualley.archive.wal import (
     SEGMENT_HEADER,
     check_header,

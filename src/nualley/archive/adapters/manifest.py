@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nualley.archive.models import IndexedFile, SealedFile
+from nualley.archive.sealed import IndexedFile, SealedFile
 from nualley.core import Clock, make_folders
 
 _VERSION = 1

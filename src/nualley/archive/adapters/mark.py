@@ -8,7 +8,7 @@ from pathlib import Path
 from zlib_ng import zlib_ng
 
 from nualley.archive.errors import LogDamagedError
-from nualley.archive.models import Account, Mark
+from nualley.archive.progress import Account, Mark
 from nualley.core import make_folders, sync_folder
 
 NAME = "synced"

@@ -24,22 +24,11 @@ from nualley.archive.errors import (
     ReplacedError,
     SealOrderError,
 )
-from nualley.archive.models import (
-    Account,
-    ConnectionRow,
-    IndexedFile,
-    LastSample,
-    Level,
-    Loss,
-    PvRecord,
-    Refusal,
-    RowKind,
-    SealedContents,
-    SealedFile,
-    SealedState,
-    Tail,
-)
+from nualley.archive.models import ConnectionRow, RowKind
 from nualley.archive.ports import Generation
+from nualley.archive.progress import Account, Loss
+from nualley.archive.pv_record import LastSample, PvRecord, Refusal, Tail
+from nualley.archive.sealed import IndexedFile, Level, SealedContents, SealedFile, SealedState
 from nualley.archive.wal import metadata_from_json
 from nualley.core import NualleyError, make_folders, sync_folder
 from nualley.pv import Metadata, ValueType
