@@ -1,27 +1,119 @@
 """The archive's tables as exposure reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nualley.archive import PvNotArchivedError
+from nualley.archive import ConnectionRow, PvNotArchivedError, RowKind
 from nualley.exposure.ports import PvFooting, TraceRows
 from nualley.physics import FOREVER, LinkChange, PvRows, TraceSums
+from nualley.pv import Metadata
+
+_LINKS: Mapping[RowKind, Literal["disconnect", "reconnect", "pause", "gap"]] = {
+    RowKind.DISCONNECT: "disconnect",
+    RowKind.RECONNECT: "reconnect",
+    RowKind.PAUSE: "pause",
+    RowKind.GAP: "gap",
+}
+
+
+class Cells(Protocol):
+    """Stretches of time with at least one sample each, as far as exposure needs them: arrays of one length."""
+
+    @property
+    def start_ns(self) -> NDArray[np.int64]:
+        """Begin of each [ns since 1970 UTC]."""
+        ...
+
+    @property
+    def n(self) -> NDArray[np.int64]:
+        """Samples."""
+        ...
+
+    @property
+    def n_good(self) -> NDArray[np.int64]:
+        """Samples that are good."""
+        ...
+
+    @property
+    def first_ns(self) -> NDArray[np.int64]:
+        """Time of the first sample [ns since 1970 UTC]."""
+        ...
+
+    @property
+    def last_ns(self) -> NDArray[np.int64]:
+        """Time of the last sample [ns since 1970 UTC]."""
+        ...
+
+    @property
+    def min(self) -> NDArray[np.float64]:
+        """Smallest good value; NaN where none is good."""
+        ...
+
+    @property
+    def max(self) -> NDArray[np.float64]:
+        """Largest good value; NaN where none is good."""
+        ...
+
+    @property
+    def severity(self) -> NDArray[np.int8]:
+        """Worst alarm severity, 0 to 3."""
+        ...
+
+
+class Footing(Protocol):
+    """The hours of a PV."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names under which its history stands."""
+        ...
+
+    @property
+    def cells(self) -> Cells:
+        """Of an hour each."""
+        ...
+
+    @property
+    def recent_ns(self) -> int | None:
+        """Time of the first sample that no cell tells of [ns since 1970 UTC]; None without one."""
+        ...
+
+
+class Traces(Protocol):
+    """Averages of arrays over minutes."""
+
+    def minutes(self, pv: str, start_ns: int, stop_ns: int) -> Sequence[TraceSums]:
+        """Return the averages that are kept for good."""
+        ...
+
+    def count_minutes(self, pv: str, start_ns: int, stop_ns: int) -> int:
+        """Return about how many there are."""
+        ...
+
+
+class Record(Protocol):
+    """What is known of a PV."""
+
+    @property
+    def metadata(self) -> Metadata | None:
+        """What its values mean; None until its IOC was heard."""
+        ...
 
 
 class Reader(Protocol):
     """The archive's reader, as far as exposure needs it."""
 
-    def read(self, pv: str, start_ns: int, stop_ns: int) -> Any:
+    def read(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:
         """Return a table of rows by time; the last sample at or before the start comes first."""
         ...
 
-    def history(self, pv: str, start_ns: int, stop_ns: int) -> Any:
+    def history(self, pv: str, start_ns: int, stop_ns: int) -> pa.Table:
         """Return the same, with the connection rows next to the interval."""
         ...
 
@@ -30,8 +122,8 @@ class Reader(Protocol):
         ...
 
     @property
-    def traces(self) -> Any:
-        """Averages of arrays over minutes: ``minutes`` returns them, ``count_minutes`` says about how many."""
+    def traces(self) -> Traces:
+        """Averages of arrays over minutes."""
         ...
 
     def alive_until_ns(self, pv: str) -> int:
@@ -42,16 +134,16 @@ class Reader(Protocol):
         """Return the time of the first sample of which older ones are gone; None where all are there."""
         ...
 
-    def footing(self, pv: str, start_ns: int, stop_ns: int) -> Any:
-        """Return ``names``, ``cells`` of an hour each and ``recent_ns``; None where cells cannot tell."""
+    def footing(self, pv: str, start_ns: int, stop_ns: int) -> Footing | None:
+        """Return the hours of a stretch, and the last one before it; None where cells cannot tell."""
         ...
 
-    def connections(self, pv: str, start_ns: int, stop_ns: int) -> Any:
+    def connections(self, pv: str, start_ns: int, stop_ns: int) -> Sequence[ConnectionRow]:
         """Return connection rows: inside, the last one before and the first one behind, by time."""
         ...
 
-    def record(self, pv: str) -> Any:
-        """Return what is known of a PV: ``metadata`` with ``labels``, or None until its IOC was heard."""
+    def record(self, pv: str) -> Record:
+        """Return what is known of a PV."""
         ...
 
 
@@ -124,15 +216,14 @@ class ArchiveHistory:
     def read_trace_minutes(self, pv: str, start_ns: int, stop_ns: int) -> Sequence[TraceSums]:
         """Return the averages over minutes that are kept for good of the arrays of a PV."""
         try:
-            found: Sequence[TraceSums] = self._reader.traces.minutes(pv, start_ns, stop_ns)
+            return self._reader.traces.minutes(pv, start_ns, stop_ns)
         except PvNotArchivedError:
             return ()
-        return found
 
     def count_traces(self, pv: str, start_ns: int, stop_ns: int) -> int:
         """Return about how many arrays and kept averages there are in an interval; 0 where there are none."""
         try:
-            n_minutes: int = self._reader.traces.count_minutes(pv, start_ns, stop_ns)
+            n_minutes = self._reader.traces.count_minutes(pv, start_ns, stop_ns)
             return n_minutes + self._reader.count_rows(pv, start_ns, stop_ns)
         except PvNotArchivedError:
             return 0
@@ -164,7 +255,7 @@ class ArchiveHistory:
             lowest=cells.min,
             highest=cells.max,
             severity=cells.severity,
-            links=tuple(LinkChange(row.time_ns, row.kind.name.lower(), row.last_heard_ns) for row in links),
+            links=tuple(LinkChange(row.time_ns, _LINKS[row.kind], row.last_heard_ns) for row in links),
             alive_until_ns=alive_ns,
             recent_ns=FOREVER.stop_ns if found.recent_ns is None else found.recent_ns,
         )
@@ -175,10 +266,10 @@ class ArchiveHistory:
             metadata = self._reader.record(pv).metadata
         except PvNotArchivedError:
             return ()
-        return tuple(metadata.labels) if metadata else ()
+        return metadata.labels if metadata else ()
 
 
-def rows_from_table(table: Any) -> PvRows:
+def rows_from_table(table: pa.Table) -> PvRows:
     """Split an archive table of a scalar PV into samples and connection changes.
 
     Parameters
@@ -211,7 +302,7 @@ def _thinned(rows: PvRows, complete_ns: int) -> PvRows:
     return replace(rows, links=(*gone, *links))
 
 
-def traces_from_table(table: Any, start_ns: int, stop_ns: int) -> TraceRows:
+def traces_from_table(table: pa.Table, start_ns: int, stop_ns: int) -> TraceRows:
     """Return the arrays of an archive table that were posted in an interval.
 
     Parameters
@@ -241,7 +332,7 @@ def traces_from_table(table: Any, start_ns: int, stop_ns: int) -> TraceRows:
     )
 
 
-def _values(column: Any) -> NDArray[Any]:
+def _values(column: pa.ChunkedArray) -> NDArray[np.float64] | NDArray[np.object_]:
     if pa.types.is_list(column.type):  # an array where a number is expected says nothing
         return np.full(len(column), np.nan)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -249,5 +340,5 @@ def _values(column: Any) -> NDArray[Any]:
     return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
-def _severity(column: Any) -> NDArray[np.int8]:
+def _severity(column: pa.ChunkedArray) -> NDArray[np.int8]:
     return np.asarray(pc.fill_null(column, 3).to_numpy(), dtype=np.int8)
