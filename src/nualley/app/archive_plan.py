@@ -13,7 +13,7 @@ from nualley.archive import ChangeRefusedError, PvGroup, PvPolicy
 from nualley.archive.adapters.changes_file import ChangesFile
 from nualley.archive.changes import Change, Pending, Plan, Verb
 from nualley.core import HOUR_NS, NualleyError, UsageError, nearest, reason, sync_folder
-from nualley.pv import Expression, MqttPlace, PvRequest, find_circle
+from nualley.pv import Expression, MqttPlace, PvRequest, input_faults
 
 _SELF = "nualley"
 
@@ -57,21 +57,15 @@ def check_expression(plan: Plan, change: Change) -> None:
         return
     archived = plan.archived()
     inputs = Expression.parse(change.policy.expression).inputs
-    for name in inputs:
-        if name not in archived and name != change.pv:
-            near = nearest(name, archived)
-            raise ChangeRefusedError(
-                f"{name} is not archived, and {change.pv} is to be computed from it",
-                where="--expression",
-                do=f"did you mean {near!r}?" if near else f"nualley archive add {name}",
-            )
     others = {pv: Expression.parse(policy.expression).inputs for pv, policy in archived.items() if policy.expression}
-    if circle := find_circle(change.pv, others | {change.pv: inputs}):
-        raise ChangeRefusedError(
-            f"{change.pv} would be computed from itself: {' <- '.join(circle)}",
-            where="--expression",
-            do="compute it from other PVs",
-        )
+    faults = input_faults(change.pv, others | {change.pv: inputs}, archived.__contains__)
+    if not faults:
+        return
+    do = "compute it from other PVs"
+    if faults.missing:
+        near = nearest(faults.missing[0], archived)
+        do = f"did you mean {near!r}?" if near else f"nualley archive add {faults.missing[0]}"
+    raise ChangeRefusedError(faults.what, where="--expression", do=do)
 
 
 def pv_requests(plan: Plan) -> dict[str, list[PvRequest]]:

@@ -487,8 +487,7 @@ class ArchiveReader:
             raise busy(pv)
         found: list[Metadata] = []
         for entry in sorted(learned, key=lambda entry: entry.time_ns):
-            # as text: a limit that is not set is NaN, which equals nothing
-            if not found or repr(replace(entry, pv="", time_ns=0)) != repr(replace(found[-1], pv="", time_ns=0)):
+            if not found or not entry.says_same(found[-1]):
                 found.append(entry)
         return found
 

@@ -1,12 +1,12 @@
 """Computed PVs: their inputs are archived, and none of them is computed from itself."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from nualley.archive import is_valid_pv_name, split_protocol
 from nualley.config.files import PVS, Repository, Use
 from nualley.config.mistakes import Mistake
 from nualley.core import nearest
-from nualley.pv import Expression, ExpressionError, find_circle
+from nualley.pv import Expression, ExpressionError, input_faults
 
 
 def check_expressions(repository: Repository) -> Iterator[Mistake]:
@@ -27,12 +27,16 @@ def check_expressions(repository: Repository) -> Iterator[Mistake]:
     is_complete = all(not document.is_partial for document in groups)
     uses = {str(use.path[1]): use for use in repository.uses(PVS, ("pv", "*", "expression")) if _is_computed(use)}
     inputs_by_pv = {pv: found for pv, use in uses.items() if (found := _inputs(use))}
-    for pv, inputs in inputs_by_pv.items() if is_complete else ():
-        for name in inputs:
-            if name not in archived and is_valid_pv_name(name):
+    told: set[str] = set()
+    for pv in inputs_by_pv:
+        faults = input_faults(pv, inputs_by_pv, archived.__contains__)
+        for name in faults.missing if is_complete else ():
+            if is_valid_pv_name(name):
                 expected = f"PVs that a file in pvs/ archives: {name} is not among them"
                 yield uses[pv].mistake(expected, nearest(name, archived))
-    yield from _circles(uses, inputs_by_pv)
+        if faults.circle and pv not in told:
+            told.update(faults.circle)
+            yield uses[pv].mistake(f"PVs that are not computed from it: {' <- '.join(faults.circle)}")
 
 
 def _is_computed(use: Use) -> bool:
@@ -49,12 +53,3 @@ def _inputs(use: Use) -> tuple[str, ...]:
         return Expression.parse(use.name).inputs
     except ExpressionError:
         return ()  # its own file tells
-
-
-def _circles(uses: Mapping[str, Use], inputs_by_pv: Mapping[str, tuple[str, ...]]) -> Iterator[Mistake]:
-    told: set[str] = set()
-    for pv in inputs_by_pv:
-        circle = find_circle(pv, inputs_by_pv)
-        if circle and pv not in told:
-            told.update(circle)
-            yield uses[pv].mistake(f"PVs that are not computed from it: {' <- '.join(circle)}")

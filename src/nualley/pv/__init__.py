@@ -11,7 +11,7 @@ from nualley.pv.errors import (
     PushFormError,
     PvRefusedError,
 )
-from nualley.pv.expression import Expression, find_circle
+from nualley.pv.expression import Expression, input_faults
 from nualley.pv.messages import event_from_message, event_message
 from nualley.pv.models import (
     Connection,
@@ -69,7 +69,7 @@ __all__ = [
     "epics_environment",
     "event_from_message",
     "event_message",
-    "find_circle",
+    "input_faults",
     "member_path",
     "push_message",
     "read_push",

@@ -183,21 +183,57 @@ class Expression:
         return text[1:-1] if text.startswith("(") else text
 
 
-def find_circle(pv: str, inputs_by_pv: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return how a PV is computed from itself; nothing where it is not.
+@dataclass(frozen=True, slots=True)
+class InputFaults:
+    """Why a PV cannot be computed from others; false where it can.
+
+    Parameters
+    ----------
+    pv : str
+        The PV.
+    missing : tuple of str
+        Its inputs that are not archived.
+    circle : tuple of str
+        How it is computed from itself: from the PV to the PV; empty where it is not.
+    """
+
+    pv: str
+    missing: tuple[str, ...]
+    circle: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.circle)
+
+    @property
+    def what(self) -> str:
+        """The first of them in words."""
+        if self.missing:
+            return f"{self.missing[0]} is not archived, and {self.pv} is computed from it"
+        return f"{self.pv} is computed from itself: {' <- '.join(self.circle)}"
+
+
+def input_faults(pv: str, inputs_by_pv: Mapping[str, Sequence[str]], is_archived: Callable[[str], bool]) -> InputFaults:
+    """Say whether a PV can be computed: its inputs are archived, and none of them is computed from it.
 
     Parameters
     ----------
     pv : str
         The PV.
     inputs_by_pv : mapping of str to sequence of str
-        What each computed PV is computed from.
+        What each computed PV is computed from, this one too.
+    is_archived : callable
+        Says whether a PV is archived; of the PV itself it is not asked.
 
     Examples
     --------
-    >>> find_circle("A", {"A": ["B"], "B": ["C", "A"]})
-    ('A', 'B', 'A')
+    >>> input_faults("A", {"A": ["B", "C"]}, {"C"}.__contains__).what
+    'B is not archived, and A is computed from it'
     """
+    missing = tuple(name for name in inputs_by_pv[pv] if name != pv and not is_archived(name))
+    return InputFaults(pv, missing, _circle(pv, inputs_by_pv))
+
+
+def _circle(pv: str, inputs_by_pv: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     ways: list[tuple[str, ...]] = [(pv,)]
     seen: set[str] = set()
     while ways:

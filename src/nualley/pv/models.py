@@ -1,6 +1,6 @@
 """What a live value is: samples, connections, metadata and the proof that an IOC lives."""
 
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -296,6 +296,11 @@ class Metadata:
     labels: tuple[str, ...] = ()
     limits: Limits = field(default=Limits())
     protocol: str = PvProtocol.CA
+
+    def says_same(self, other: "Metadata | None") -> bool:
+        """Say whether others say the same, of whatever name and learned whenever."""
+        # as text: a limit that is not set is NaN, which equals nothing
+        return other is not None and repr(replace(self, pv="", time_ns=0)) == repr(replace(other, pv="", time_ns=0))
 
 
 @dataclass(frozen=True, slots=True)

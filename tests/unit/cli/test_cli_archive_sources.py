@@ -54,8 +54,8 @@ def test_both_are_written_into_the_repository_as_they_were_added(experiment, cap
     [
         (("--expression", "DEMO:BEAM:POWR"), "DEMO:BEAM:POWR is not archived", "did you mean 'DEMO:BEAM:POWER'?"),
         (("--expression", "FAR:AWAY:NAME"), "FAR:AWAY:NAME is not archived", "nualley archive add FAR:AWAY:NAME"),
-        (("--expression", "LAB:X + 1"), "LAB:X would be computed from itself: LAB:X <- LAB:X", "other PVs"),
-        (("--expression", "LAB:Y"), "LAB:X would be computed from itself: LAB:X <- LAB:Y <- LAB:X", "other PVs"),
+        (("--expression", "LAB:X + 1"), "LAB:X is computed from itself: LAB:X <- LAB:X", "other PVs"),
+        (("--expression", "LAB:Y"), "LAB:X is computed from itself: LAB:X <- LAB:Y <- LAB:X", "other PVs"),
         (("--expression", "1 +"), "it ends", ""),
         ((), "computed", ""),
         (("--topic", "a"), "topic", ""),

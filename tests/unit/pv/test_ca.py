@@ -430,7 +430,7 @@ async def test_a_process_that_was_suspended_blames_no_ioc(bench, monkeypatch):
     made.connect("A")
     made.ca.update("A", 1.0)
     made.look()
-    task = asyncio.create_task(made.source._tick_for_ever())
+    task = asyncio.create_task(made.source._out.watch(made.source._tick))
     for _ in range(8):  # a few ticks, an hour between them
         await asyncio.sleep(0)
     task.cancel()

@@ -202,7 +202,7 @@ async def test_whoever_takes_the_events_cannot_end_it(bench):
     def fail(_event):
         raise RuntimeError
 
-    bench.source._emit = fail
+    bench.source._out.emit = fail
     bench.set("A", 1.0)
     assert bench.source.n_failed == 3
     await bench.source.stop()

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from nualley.pv import Expression, ExpressionError, find_circle
+from nualley.pv import Expression, ExpressionError, input_faults
 
 
 def worth(text, **values):
@@ -96,8 +96,13 @@ def test_what_is_none_is_refused_with_its_place(text, what):
     assert caught.value.do
 
 
-def test_circles_are_found():
-    inputs = {"A": ["B", "X"], "B": ["C"], "C": ["A"], "D": ["A"], "E": ["E"]}
-    assert find_circle("A", inputs) == ("A", "B", "C", "A")
-    assert find_circle("D", inputs) == ()
-    assert find_circle("E", inputs) == ("E", "E")
+def test_inputs_that_are_missing_and_circles_are_found():
+    inputs = {"A": ["B", "X"], "B": ["C"], "C": ["A"], "D": ["A"], "E": ["E", "Y"], "F": ["X"]}
+    archived = {"X", *"ABCDF"}.__contains__
+    assert input_faults("A", inputs, archived).circle == ("A", "B", "C", "A")
+    assert input_faults("A", inputs, archived).what == "A is computed from itself: A <- B <- C <- A"
+    assert not input_faults("D", inputs, archived)
+    assert not input_faults("F", inputs, archived)
+    assert input_faults("E", inputs, archived).circle == ("E", "E")
+    assert input_faults("E", inputs, archived).missing == ("Y",)
+    assert input_faults("E", inputs, archived).what == "Y is not archived, and E is computed from it"

@@ -4,9 +4,9 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import structlog
@@ -29,7 +29,7 @@ from nualley.pv.adapters.ca_values import (
     value_type,
 )
 from nualley.pv.adapters.libca import DBE_ALARM, DBE_LOG, DBE_PROPERTY, DBE_VALUE, LibCa
-from nualley.pv.adapters.ticks import awake_ticks
+from nualley.pv.adapters.outlet import Outlet, drop
 from nualley.pv.decide import Connections, Question
 from nualley.pv.environment import epics_environment
 from nualley.pv.errors import EpicsStartedError
@@ -40,7 +40,6 @@ from nualley.pv.settings import EpicsSettings
 # ALARM always: a severity that changes while the value rests is news (EPICS posts it under no other mask)
 _MASKS = {"value": DBE_VALUE | DBE_ALARM, "archive": DBE_LOG | DBE_ALARM}
 _DRAIN_S = 0.025
-_LATE_S = 1.0
 _ECA_NORMAL = 1
 _log = structlog.get_logger(__name__)
 
@@ -125,7 +124,7 @@ class CaSource:
         self._questions: dict[int, tuple[str, int, NDArray[np.int64]]] = {}
         self._n_asked = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._emit: Emit = _drop
+        self._out = Outlet("ca")
         # by index: a channel keeps its own for ever, so that what is still in the ring is never taken for another's
         self._names: list[str] = []
         self._by_index: list[_Channel | None] = []
@@ -133,9 +132,17 @@ class CaSource:
         self._is_plain = np.zeros(0, dtype=bool)  # one number, and nothing else to do than to take it
         self._ioc_of = np.zeros(0, dtype=np.int32)
         self._iocs: list[str] = []
-        self.n_failed = 0
         self.n_dropped = 0
-        self.lag_s = 0.0
+
+    @property
+    def n_failed(self) -> int:
+        """Updates that could not be taken, because of a mistake of ours."""
+        return self._out.n_failed
+
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest update of the last look had waited [s]."""
+        return self._out.lag_s
 
     async def start(self, requests: Sequence[PvRequest], emit: Emit) -> None:
         """Subscribe to every PV; see `nualley.pv.Source`.
@@ -148,7 +155,7 @@ class CaSource:
             Where Channel Access does not take a name.
         """
         self._apply_environment()
-        self._emit = emit
+        self._out.emit = emit
         self._library.open()
         wanted = {request.pv for request in requests}
         self._silent = frozenset(pv for pv in self._settings.heartbeats if pv not in wanted)
@@ -156,7 +163,7 @@ class CaSource:
             self._open(request)
         self._library.flush()
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._drain_for_ever()), loop.create_task(self._tick_for_ever())]
+        self._tasks = [loop.create_task(self._drain_for_ever()), loop.create_task(self._out.watch(self._tick))]
 
     async def add(self, request: PvRequest) -> None:
         """Subscribe to one more PV; see `nualley.pv.Source`."""
@@ -180,7 +187,7 @@ class CaSource:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._tasks:
             self._drain()
-        self._emit = _drop
+        self._out.emit = drop
         await self._hosts.stop()
         for pv in list(self._channels):
             self._close(pv)
@@ -293,20 +300,14 @@ class CaSource:
         slots = self._ring.waiting()
         try:
             if slots.size:
-                self._note_lag(int(slots["received_ns"][0]))
+                self._out.note_lag(int(slots["received_ns"][0]), self._clock.now_ns())
                 self._take(slots)
         except Exception:  # noqa: BLE001  # the outermost loop: listening goes on whatever was odd in here
-            self.n_failed += slots.size
-            _log.exception("ca.updates_failed", n=slots.size, n_failed=self.n_failed)
+            self._out.note_failure("updates_failed", slots.size)
         finally:
             self._ring.release(slots)
         if n_dropped := self._ring.take_dropped():
             self._recover(n_dropped)
-
-    def _note_lag(self, received_ns: int) -> None:
-        before_s, self.lag_s = self.lag_s, max(0.0, (self._clock.now_ns() - received_ns) / SECOND_NS)
-        if self.lag_s > _LATE_S >= before_s:
-            _log.warning("ca.late", lag_s=round(self.lag_s, 3), do="look what else this machine does")
 
     def _take(self, slots: NDArray[np.void]) -> None:
         """Take what has gathered in its order; connections come between the updates before and after them."""
@@ -349,7 +350,7 @@ class CaSource:
             self._note_life(updates)
             is_plain = self._is_plain[updates["index"]] & self._is_up[updates["index"]]
             for samples in scalar_samples(updates[is_plain], self._names):
-                self._tell(samples)
+                self._out.tell(samples)
             self._each(updates[~is_plain], self._take_long)
         self._each(slots[~is_update], self._take_other)
 
@@ -362,8 +363,7 @@ class CaSource:
                 elif channel := self._by_index[int(slot["index"][0])]:
                     handler(channel, slot)
             except Exception:  # noqa: BLE001  # one odd value must not take the others along
-                self.n_failed += 1
-                _log.exception("ca.update_failed", pv=self._names[int(slot["index"][0])], n_failed=self.n_failed)
+                self._out.note_failure("update_failed", pv=self._names[int(slot["index"][0])])
 
     def _take_long(self, channel: _Channel, slot: NDArray[np.void]) -> None:
         """Take an update that is no plain number of a connected PV."""
@@ -378,17 +378,16 @@ class CaSource:
         if channel.waiting is not None:
             channel.waiting.append(sample)
         else:
-            self._tell(sample)
+            self._out.tell(sample)
 
     def _take_other(self, channel: _Channel, slot: NDArray[np.void]) -> None:
         """Take metadata."""
         if slot["status"][0] != _ECA_NORMAL or channel.kind is None or slot["payload"][0] < 0:
             return  # the other subscription tells of connections
         found, known = metadata_of(slot, channel.pv, channel.kind, self._ring.payload(slot[0])), channel.metadata
-        # a connection brings them again; NaN limits are equal here, which == would deny
-        if known is None or repr(replace(found, time_ns=0)) != repr(replace(known, time_ns=0)):
+        if not found.says_same(known):  # a connection brings them again
             channel.metadata = found
-            self._tell(found)
+            self._out.tell(found)
 
     # ---------------------------------------------------------------- who is connected, and who lives
     def _note_life(self, updates: NDArray[np.void]) -> None:
@@ -441,7 +440,7 @@ class CaSource:
                 continue
             if not self._is_up[channel.index]:
                 self._connect(channel, address, item.received_ns)
-            self._tell(item)
+            self._out.tell(item)
 
     def _recover(self, n_dropped: int) -> None:
         """Say that updates were missed, and ask every PV for its value anew."""
@@ -459,24 +458,9 @@ class CaSource:
     def _send(self, events: Iterable[PvEvent]) -> None:
         for event in events:
             if isinstance(event, Life) or getattr(event, "pv", "") not in self._silent:
-                self._tell(event)
-
-    def _tell(self, event: PvEvent) -> None:
-        try:
-            self._emit(event)
-        except Exception:  # noqa: BLE001  # the outermost boundary: whoever takes the events must not end the listening
-            self.n_failed += 1
-            _log.exception("ca.event_failed", event_type=type(event).__name__, n_failed=self.n_failed)
+                self._out.tell(event)
 
     # ---------------------------------------------------------------- life
-    async def _tick_for_ever(self) -> None:
-        async for now_s, awake_ns in awake_ticks():
-            try:
-                self._tick(now_s, awake_ns)
-            except Exception:  # noqa: BLE001  # the watch over IOCs must outlive whatever an upper part raises
-                self.n_failed += 1
-                _log.exception("ca.life_failed", n_failed=self.n_failed)
-
     def _tick(self, now_s: float, awake_ns: int) -> None:
         now_ns = self._clock.now_ns()
         for channel in self._channels.values():
@@ -512,7 +496,3 @@ class CaSource:
         ioc, asked_ns, _ = self._questions.pop(int(slot["index"][0]), ("", 0, None))
         if ioc and slot["status"][0] == _ECA_NORMAL:
             self._send(self._connections.answered(ioc, asked_ns, int(slot["received_ns"][0])))
-
-
-def _drop(_event: Any) -> None:
-    """Take nothing: the source does not run."""

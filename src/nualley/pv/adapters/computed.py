@@ -3,15 +3,16 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from nualley.core import SECOND_NS, Clock, SystemClock
+from nualley.pv.adapters.outlet import Outlet, drop
 from nualley.pv.errors import PvRefusedError
-from nualley.pv.expression import Expression, find_circle
+from nualley.pv.expression import Expression, input_faults
 from nualley.pv.models import (
     Connection,
     Life,
@@ -104,17 +105,21 @@ class ComputedSource:
         self._newest = newest
         self._future_limit_ns = round(future_limit_s * SECOND_NS)
         self._clock = clock or SystemClock()
-        self._emit: Emit = _drop
+        self._out = Outlet("computed")
         self._computed: dict[str, _Computed] = {}
         self._inputs: dict[str, _Input] = {}
         self._life_ns: dict[str, int] = {}
         # by the list of names that a fast source hands out, which of them are inputs
         self._masks: dict[int, tuple[Sequence[str], NDArray[np.bool_]]] = {}
-        self.n_failed = 0
+
+    @property
+    def n_failed(self) -> int:
+        """Updates that could not be taken, because of a mistake of ours."""
+        return self._out.n_failed
 
     async def start(self, requests: Sequence[PvRequest], emit: Emit) -> None:
         """Compute PVs from now on; those that cannot be are told in the log, and left out."""
-        self._emit = emit
+        self._out.emit = emit
         for request in requests:
             try:
                 self._add(request, is_late=False)
@@ -150,7 +155,7 @@ class ComputedSource:
 
     async def stop(self) -> None:
         """Compute nothing any more."""
-        self._emit = _drop
+        self._out.emit = drop
         self._computed.clear()
         self._inputs.clear()
         self._masks.clear()
@@ -188,20 +193,11 @@ class ComputedSource:
         if not request.expression:
             raise PvRefusedError(f"{request.pv!r} has no expression", where=request.pv, do="name its expression")
         expression = Expression.parse(request.expression)
-        for name in expression.inputs:
-            if not self._is_archived(name):
-                raise PvRefusedError(
-                    f"{name} is not archived, and {request.pv} is computed from it",
-                    where=request.pv,
-                    do=f"nualley archive add {name}",
-                )
         known = {pv: computed.expression.inputs for pv, computed in self._computed.items()}
-        if circle := find_circle(request.pv, known | {request.pv: expression.inputs}):
-            raise PvRefusedError(
-                f"{request.pv} is computed from itself: {' <- '.join(circle)}",
-                where=request.pv,
-                do="compute it from other PVs",
-            )
+        faults = input_faults(request.pv, known | {request.pv: expression.inputs}, self._is_archived)
+        if faults:
+            do = f"nualley archive add {faults.missing[0]}" if faults.missing else "compute it from other PVs"
+            raise PvRefusedError(faults.what, where=request.pv, do=do)
         return expression
 
     def _input(self, name: str) -> _Input:
@@ -246,7 +242,7 @@ class ComputedSource:
             heard_ns = self._heard_ns(computed)
             if computed.is_up and heard_ns > computed.told_ns:
                 computed.told_ns = heard_ns
-                self._tell(Life(computed.ioc, heard_ns))
+                self._out.tell(Life(computed.ioc, heard_ns))
 
     def _heard_ns(self, computed: _Computed) -> int:
         inputs = [self._inputs[name] for name in computed.expression.inputs]
@@ -262,13 +258,13 @@ class ComputedSource:
         samples = [found.sample for found in inputs.values() if found.sample is not None]
         if not computed.is_up:
             computed.is_up = True
-            self._tell(Connection(computed.pv, True, computed.ioc, now_ns, self._heard_ns(computed), self.protocol))
+            self._out.tell(Connection(computed.pv, True, computed.ioc, now_ns, self._heard_ns(computed), self.protocol))
         if not computed.is_described:
             computed.is_described = True
-            self._tell(
+            self._out.tell(
                 Metadata(computed.pv, now_ns, ValueType.FLOAT64, unit=computed.request.unit, protocol=self.protocol)
             )
-        self._tell(self._sample(computed, samples))
+        self._out.tell(self._sample(computed, samples))
 
     def _lose(self, computed: _Computed, missing: Sequence[str], now_ns: int) -> None:
         if not computed.is_up:
@@ -278,7 +274,7 @@ class ComputedSource:
         # the reason stands in the place of who serves it
         why = f"{computed.ioc} without {', '.join(missing)}"
         heard_ns = min(self._heard_ns(computed), now_ns)
-        self._tell(Connection(computed.pv, False, why, now_ns, heard_ns, self.protocol))
+        self._out.tell(Connection(computed.pv, False, why, now_ns, heard_ns, self.protocol))
 
     def _sample(self, computed: _Computed, samples: Sequence[Sample]) -> Sample:
         received_ns = max(sample.received_ns for sample in samples)
@@ -300,18 +296,7 @@ class ComputedSource:
         is_ahead = sample.time_ns > sample.received_ns + self._future_limit_ns
         return sample.received_ns if is_ahead else sample.time_ns
 
-    def _tell(self, event: PvEvent) -> None:
-        try:
-            self._emit(event)
-        except Exception:  # noqa: BLE001  # whoever takes the events must not end what feeds us
-            self.n_failed += 1
-            _log.exception("computed.event_failed", event_type=type(event).__name__, n_failed=self.n_failed)
-
 
 def _number(sample: Sample) -> float:
     value: object = sample.value
     return float(value) if isinstance(value, int | float) else math.nan
-
-
-def _drop(_event: Any) -> None:
-    """Take nothing: the source does not run."""

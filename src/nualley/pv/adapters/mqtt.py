@@ -5,14 +5,14 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import aiomqtt
 import structlog
 from paho.mqtt.client import MQTTMessage
 
-from nualley.core import SECOND_NS, Clock, NualleyError, SystemClock
+from nualley.core import Clock, NualleyError, SystemClock
 from nualley.pv.adapters.mqtt_client import MqttClient
+from nualley.pv.adapters.outlet import Outlet, drop
 from nualley.pv.errors import PvRefusedError
 from nualley.pv.feed import AskKnown, Feed, Message
 from nualley.pv.models import Life, PvEvent, PvProtocol, PvRequest, Sample
@@ -31,7 +31,6 @@ MOST_WAITING = 100_000
 
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
-_LATE_S = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -93,7 +92,7 @@ class MqttSource:
         self._known = known
         self._saved_ns = saved_ns
         self._feed = self._new_feed()
-        self._emit: Emit = _drop
+        self._out = Outlet("mqtt")
         self._client: MqttClient | None = None
         self._running: asyncio.Task[None] | None = None
         self._is_wanted = asyncio.Event()
@@ -108,13 +107,21 @@ class MqttSource:
         self._waiting: deque[tuple[int, int, str]] = deque()
         self._complaint = ""
         self._unreadable: set[str] = set()  # PVs whose last message was
-        self.n_failed = 0
         self.n_dropped = 0
-        self.lag_s = 0.0
+
+    @property
+    def n_failed(self) -> int:
+        """Updates that could not be taken, because of a mistake of ours."""
+        return self._out.n_failed
+
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest update of the last look had waited [s]."""
+        return self._out.lag_s
 
     async def start(self, requests: Sequence[PvRequest], emit: Emit) -> None:
         """Subscribe to the topics of every PV; see `nualley.pv.Source`. A broker that is away is waited for."""
-        self._emit = emit
+        self._out.emit = emit
         self._synced_seq = self._receipt()
         for request in requests:
             self._feed.add(request)
@@ -153,7 +160,7 @@ class MqttSource:
             await asyncio.gather(self._running, return_exceptions=True)
             await self._drain()
         self._running = self._client = None
-        self._emit = _drop
+        self._out.emit = drop
         self._saved_ns = self._clock.now_ns()
         self._feed = self._new_feed()
         self._under_way.clear()
@@ -190,8 +197,7 @@ class MqttSource:
             except (aiomqtt.MqttError, NualleyError, OSError) as error:
                 self._complain(error)
             except Exception:  # noqa: BLE001  # the outermost loop: listening goes on whatever was odd
-                self.n_failed += 1
-                _log.exception("mqtt.failed", n_failed=self.n_failed)
+                self._out.note_failure("failed")
             await self._lose()
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
@@ -278,7 +284,7 @@ class MqttSource:
     async def _drain(self) -> None:
         batch = list(self._gathered)
         if batch:
-            self._note_lag(batch[0].received_ns)
+            self._out.note_lag(batch[0].received_ns, self._clock.now_ns())
             self._heard_ns = max(self._heard_ns, batch[-1].received_ns)
             await self._keep_receipts(
                 {message.key: message.received_ns for message in batch if message.qos and not self._first_ns(message)}
@@ -319,20 +325,11 @@ class MqttSource:
             self._waiting.append((seq, message.mid, message.key))
         return bool(self._feed.pvs(message.topic))
 
-    def _note_lag(self, received_ns: int) -> None:
-        before_s, self.lag_s = self.lag_s, max(0.0, (self._clock.now_ns() - received_ns) / SECOND_NS)
-        if self.lag_s > _LATE_S >= before_s:
-            _log.warning("mqtt.late", lag_s=round(self.lag_s, 3), do="look what else this machine does")
-
     def _send(self, events: Iterable[PvEvent]) -> None:
         for event in events:
             if isinstance(event, Sample):
                 self._say_unreadable(event)
-            try:
-                self._emit(event)
-            except Exception:  # noqa: BLE001  # whoever takes the events must not end the listening
-                self.n_failed += 1
-                _log.exception("mqtt.event_failed", event_type=type(event).__name__, n_failed=self.n_failed)
+            self._out.tell(event)
 
     def _say_unreadable(self, sample: Sample) -> None:
         """Say that a PV cannot be read once, not with each message: the quarantine has and counts them all."""
@@ -342,7 +339,3 @@ class MqttSource:
             self._unreadable.add(sample.pv)
             do = f"nualley archive quarantine {sample.pv} shows what came"
             _log.warning("mqtt.unreadable", pv=sample.pv, why=sample.unreadable, do=do)
-
-
-def _drop(_event: Any) -> None:
-    """Take nothing: the source does not run."""

@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 
 from nualley.core import Clock
-from nualley.pv.models import Connection, Life, Metadata, PvEvent, PvProtocol, PvRequest
+from nualley.pv.adapters.outlet import drop
+from nualley.pv.models import Connection, Life, Metadata, PvProtocol, PvRequest
 from nualley.pv.ports import Emit
 from nualley.pv.push import Push
-
-
-def _drop(_event: PvEvent) -> None:
-    pass
 
 
 class PushSource:
@@ -27,7 +24,7 @@ class PushSource:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._emit: Emit = _drop
+        self._emit: Emit = drop
         self._wanted: set[str] = set()
         self._pusher_by_pv: dict[str, str] = {}
         self._told: dict[str, tuple[str, str]] = {}
@@ -50,7 +47,7 @@ class PushSource:
     async def stop(self) -> None:
         """Take no more pushes."""
         self._wanted.clear()
-        self._emit = _drop
+        self._emit = drop
 
     def _forget(self, pv: str) -> None:
         self._pusher_by_pv.pop(pv, None)

@@ -6,21 +6,20 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from nualley.core import SECOND_NS, Clock, SystemClock
+from nualley.pv.adapters.outlet import Outlet, drop
 from nualley.pv.adapters.pva_channel import Channel
 from nualley.pv.adapters.pva_questions import Questions
 from nualley.pv.adapters.pva_rows import Rows
 from nualley.pv.adapters.pva_values import alarm_of, form_of, is_column, metadata_of, sample_of, stamp_ns
-from nualley.pv.adapters.ticks import awake_ticks
 from nualley.pv.decide import Connections, proof_ns
 from nualley.pv.environment import epics_environment
-from nualley.pv.models import Life, Metadata, PvEvent, PvProtocol, PvRequest, Samples
+from nualley.pv.models import Life, Metadata, PvEvent, PvProtocol, PvRequest
 from nualley.pv.ports import Emit
 from nualley.pv.settings import EpicsSettings
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from nualley.pv.adapters.pva_client import PvaClient
 
 _DRAIN_S = 0.025
-_LATE_S = 1.0
 _RETRY_S = 10.0  # a server that refuses a subscription, or ends it, is asked again after this time
 _SAY_S, _N_SAID = 1.0, 5
 _LOOK = 2000  # updates, in 50 ms
@@ -93,7 +91,7 @@ class PvaSource:
         self._silent: frozenset[str] = frozenset()  # heartbeats that nobody asked for
         self._connections = self._new_connections()
         self._tasks: list[asyncio.Task[None]] = []
-        self._emit: Emit = _drop
+        self._out = Outlet("pva")
         # by index: a channel keeps its own for ever, so that what was noted is never taken for another's
         self._names: list[str] = []
         self._by_index: list[Channel | None] = []
@@ -105,9 +103,17 @@ class PvaSource:
         self._proven_ns: dict[str, int] = {}
         self._merged: list[str] = []
         self._said_s = 0.0
-        self.n_failed = 0
         self.n_dropped = 0
-        self.lag_s = 0.0
+
+    @property
+    def n_failed(self) -> int:
+        """Updates that could not be taken, because of a mistake of ours."""
+        return self._out.n_failed
+
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest update of the last look had waited [s]."""
+        return self._out.lag_s
 
     async def start(self, requests: Sequence[PvRequest], emit: Emit) -> None:
         """Subscribe to every PV; see `nualley.pv.Source`. PV Access itself begins with the first PV.
@@ -117,7 +123,7 @@ class PvaSource:
         PvRefusedError
             Where PV Access does not take a name.
         """
-        self._emit = emit
+        self._out.emit = emit
         self._n_pvs = len(requests)
         if requests:
             self._begin({request.pv for request in requests})
@@ -145,7 +151,7 @@ class PvaSource:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._drain(most=sys.maxsize)  # once: who goes on sending does not keep us
-        self._emit = _drop
+        self._out.emit = drop
         self._questions.close()
         for pv in list(self._channels):
             self._close(pv)
@@ -170,7 +176,7 @@ class PvaSource:
         for pv in sorted(self._silent):
             self._open(PvRequest(pv))
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._drain_for_ever()), loop.create_task(self._tick_for_ever())]
+        self._tasks = [loop.create_task(self._drain_for_ever()), loop.create_task(self._out.watch(self._tick))]
 
     @property
     def _running(self) -> "PvaClient":
@@ -221,7 +227,7 @@ class PvaSource:
         self._servers = None
         self._proven_ns.clear()
         if self._news:
-            self._note_lag(self._news[0][1], now_ns)
+            self._out.note_lag(self._news[0][1], now_ns)
         n_noted, n_taken = len(self._news), 0
         while n_noted and n_taken < most:
             index, noted_ns = self._news.popleft()
@@ -232,11 +238,6 @@ class PvaSource:
         for ioc, asked_ns in self._questions.answers():
             self._send(self._connections.answered(ioc, asked_ns, now_ns))
         return n_noted > 0
-
-    def _note_lag(self, noted_ns: int, now_ns: int) -> None:
-        before_s, self.lag_s = self.lag_s, max(0.0, (now_ns - noted_ns) / SECOND_NS)
-        if self.lag_s > _LATE_S >= before_s:
-            _log.warning("pva.late", lag_s=round(self.lag_s, 3), do="look what else this machine does")
 
     def _empty(self, channel: Channel, noted_ns: int, now_ns: int) -> int:
         """Take what waits of a PV, and return how many updates that was."""
@@ -261,8 +262,7 @@ class PvaSource:
         try:
             self._take(channel, update, now_ns)
         except Exception:  # noqa: BLE001  # the outermost loop: one odd value must not take the others along
-            self.n_failed += 1
-            _log.exception("pva.update_failed", pv=channel.pv, n_failed=self.n_failed)
+            self._out.note_failure("update_failed", pv=channel.pv)
 
     def _take(self, channel: Channel, update: Any, now_ns: int) -> None:
         if isinstance(update, Exception):
@@ -295,8 +295,7 @@ class PvaSource:
 
     def _take_metadata(self, channel: Channel, found: Metadata) -> None:
         known = channel.metadata
-        # a connection brings them again; NaN limits are equal here, which == would deny
-        if known is None or repr(replace(found, time_ns=0)) != repr(replace(known, time_ns=0)):
+        if not found.says_same(known):  # a connection brings them again
             channel.metadata = found
             self._tell(found)
 
@@ -350,29 +349,14 @@ class PvaSource:
         channel = self._channels.get(getattr(event, "pv", ""))
         if channel is not None and self._rows.has(channel.index):
             self._flush()  # what came before it is told before it
-        self._hand_over(event)
+        self._out.tell(event)
 
     def _flush(self) -> None:
         """Tell the numbers that have gathered."""
         for samples in self._rows.take():
-            self._hand_over(samples)
-
-    def _hand_over(self, event: PvEvent) -> None:
-        try:
-            self._emit(event)
-        except Exception:  # noqa: BLE001  # the outermost boundary: whoever takes the events must not end the listening
-            self.n_failed += len(event) if isinstance(event, Samples) else 1
-            _log.exception("pva.event_failed", event_type=type(event).__name__, n_failed=self.n_failed)
+            self._out.tell(samples)
 
     # ---------------------------------------------------------------- life
-    async def _tick_for_ever(self) -> None:
-        async for now_s, awake_ns in awake_ticks():
-            try:
-                self._tick(now_s, awake_ns)
-            except Exception:  # noqa: BLE001  # the watch over IOCs must outlive whatever an upper part raises
-                self.n_failed += 1
-                _log.exception("pva.life_failed", n_failed=self.n_failed)
-
     def _tick(self, now_s: float, awake_ns: int) -> None:
         now_ns = self._clock.now_ns()
         for channel in self._channels.values():
@@ -388,7 +372,3 @@ class PvaSource:
             asked = self._channels.get(question.pv)
             if asked is not None and asked.form is not None:
                 self._questions.ask(self._running, question, now_ns)
-
-
-def _drop(_event: Any) -> None:
-    """Take nothing: the source does not run."""
