@@ -12,7 +12,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from nualley.core import SECOND_NS, Clock, SystemClock
+from nualley.core import Clock, SystemClock
 from nualley.pv.adapters.ca_callbacks import Callbacks
 from nualley.pv.adapters.ca_hosts import Hosts
 from nualley.pv.adapters.ca_python import ca_callbacks
@@ -30,7 +30,8 @@ from nualley.pv.adapters.ca_values import (
 )
 from nualley.pv.adapters.libca import DBE_ALARM, DBE_LOG, DBE_PROPERTY, DBE_VALUE, LibCa
 from nualley.pv.adapters.outlet import Outlet, drop
-from nualley.pv.decide import Connections, Question
+from nualley.pv.adapters.ticks import new_connections
+from nualley.pv.decide import Question
 from nualley.pv.environment import epics_environment
 from nualley.pv.errors import EpicsStartedError
 from nualley.pv.models import Life, Metadata, PvEvent, PvProtocol, PvRequest, Sample, ValueType
@@ -119,7 +120,7 @@ class CaSource:
         self._given_callbacks = callbacks
         self._channels: dict[str, _Channel] = {}
         self._silent: frozenset[str] = frozenset()  # heartbeats that nobody asked for
-        self._connections = self._new_connections()
+        self._connections = new_connections(self.protocol, self._settings)
         self._hosts = Hosts(self._take_all_waiting)
         self._questions: dict[int, tuple[str, int, NDArray[np.int64]]] = {}
         self._n_asked = 0
@@ -195,18 +196,11 @@ class CaSource:
             self._library.close()
         self._tasks = []
         self._questions.clear()
-        self._connections = self._new_connections()
+        self._connections = new_connections(self.protocol, self._settings)
 
     @cached_property
     def _callbacks(self) -> Callbacks:
         return self._given_callbacks or ca_callbacks()
-
-    def _new_connections(self) -> Connections:
-        return Connections(
-            protocol=self.protocol,
-            life_ns=round(self._settings.life_s * SECOND_NS),
-            heartbeats=self._settings.heartbeats,
-        )
 
     def _apply_environment(self) -> None:
         found = epics_environment(self._settings, os.environ)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from nualley.core import SECOND_NS, Clock, SystemClock
+from nualley.core import Clock, SystemClock
 from nualley.pv.adapters.outlet import Outlet, drop
 from nualley.pv.adapters.pva_channel import Channel
 from nualley.pv.adapters.pva_questions import Questions
 from nualley.pv.adapters.pva_rows import Rows
 from nualley.pv.adapters.pva_values import alarm_of, form_of, is_column, metadata_of, sample_of, stamp_ns
-from nualley.pv.decide import Connections, proof_ns
+from nualley.pv.adapters.ticks import new_connections
+from nualley.pv.decide import proof_ns
 from nualley.pv.environment import epics_environment
 from nualley.pv.models import Life, Metadata, PvEvent, PvProtocol, PvRequest
 from nualley.pv.ports import Emit
@@ -89,7 +90,7 @@ class PvaSource:
         self._channels: dict[str, Channel] = {}
         self._n_pvs = 0
         self._silent: frozenset[str] = frozenset()  # heartbeats that nobody asked for
-        self._connections = self._new_connections()
+        self._connections = new_connections(self.protocol, self._settings)
         self._tasks: list[asyncio.Task[None]] = []
         self._out = Outlet("pva")
         # by index: a channel keeps its own for ever, so that what was noted is never taken for another's
@@ -158,14 +159,7 @@ class PvaSource:
         if self._client is not None:
             self._client.close()
             self._client, self._tasks = None, []
-        self._connections = self._new_connections()
-
-    def _new_connections(self) -> Connections:
-        return Connections(
-            protocol=self.protocol,
-            life_ns=round(self._settings.life_s * SECOND_NS),
-            heartbeats=self._settings.heartbeats,
-        )
+        self._connections = new_connections(self.protocol, self._settings)
 
     def _begin(self, wanted: set[str]) -> None:
         if self._client is not None:

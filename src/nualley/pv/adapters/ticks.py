@@ -1,10 +1,12 @@
-"""When the watch over IOCs looks: four times a second, and what it may count of the time between."""
+"""The watch over IOCs: when it looks, four times a second, and what it may count of the time between."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
 
 from nualley.core import SECOND_NS
+from nualley.pv.decide import Connections
+from nualley.pv.settings import EpicsSettings
 
 TICK_S = 0.25
 _SUSPENDED_S = 2 * TICK_S  # a tick that comes later than this found us asleep: no silence of an IOC
@@ -27,3 +29,16 @@ async def awake_ticks() -> AsyncIterator[tuple[float, int]]:
         awake_ns = round(min(now_s - before_s, _SUSPENDED_S) * SECOND_NS)
         before_s = now_s
         yield now_s, awake_ns
+
+
+def new_connections(protocol: str, settings: EpicsSettings) -> Connections:
+    """Return the watch over the IOCs of a source, which nobody was heard of yet.
+
+    Parameters
+    ----------
+    protocol : str
+        How the source reaches them.
+    settings : EpicsSettings
+        How long they may be silent, and which PVs are heartbeats.
+    """
+    return Connections(protocol=protocol, life_ns=round(settings.life_s * SECOND_NS), heartbeats=settings.heartbeats)
