@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_what_was_sent_is_there_and_reads_back(there: There, source: Path) -> No
     assert (found.size_B, found.xxh3_128) == (wanted.size_B, wanted.xxh3_128)
     assert found.adler32 in ("", wanted.adler32)
     assert told[-1] == SIZE_B
-    with there.remote.open("sent/deep/a.part") as reader:
+    with closing(there.remote.open("sent/deep/a.part")) as reader:
         assert reader.size_B == SIZE_B
         assert abs(reader.mtime_ns - (there.folder / "sent/deep/a.part").stat().st_mtime_ns) < 2e9
         buffer, data = memoryview(bytearray(70_001)), b""
@@ -174,7 +175,7 @@ def test_bytes_that_end_early_are_no_file(tmp_path: Path) -> None:
     with remote_of("local", tmp_path / "there") as there:
         (there.folder / "large.dat").write_bytes(bytes(64 * 2**20))
         buffer = memoryview(bytearray(2**20))
-        with there.remote.open("large.dat") as reader:
+        with closing(there.remote.open("large.dat")) as reader:
             reader.read_into(buffer)
             assert there.daemon is not None
             assert there.daemon.pid is not None

@@ -1,13 +1,11 @@
 """Ingest, wired: readers, drives, catalog, and run times from archived PVs."""
 
-import socket
 from collections.abc import Mapping
 from dataclasses import replace
 
 import structlog
 
-from nualley import __version__
-from nualley.app.provenance import configuration_digest
+from nualley.app.origins import origin_of
 from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError
 from nualley.core import SECOND_NS, Clock, IntegrityError, UnreachableError
@@ -19,7 +17,6 @@ from nualley.ingest import (
     Copies,
     Ingest,
     Intake,
-    Origin,
     OwnPlaces,
     RegisteredDrives,
     RunTime,
@@ -122,7 +119,6 @@ def make_intake(site: Site) -> Intake:
         clock=site.clock,
     )
     formats = {detector: _format(found) for detector, found in configuration.detectors.items()}
-    origin = Origin(f"nualley {__version__}", configuration_digest(site), socket.gethostname())
     # links resolved as in the paths of the files that are found
     own = OwnPlaces(
         store=configuration.store.resolve(),
@@ -136,7 +132,7 @@ def make_intake(site: Site) -> Intake:
         copies,
         settings=configuration.ingest,
         own=own,
-        origin=origin,
+        origin=origin_of(site),
         clock=site.clock,
     )
 

@@ -5,7 +5,7 @@ import socket
 from nualley import __version__
 from nualley.app.provenance import configuration_digest
 from nualley.app.site import Site
-from nualley.replicas import Origin
+from nualley.catalog import Origin
 
 
 def origin_of(site: Site) -> Origin:

@@ -97,12 +97,9 @@ def _is_on(site: Site, drive: str, path: str) -> bool:
 
 def _activity(site: Site, name: str, begun_ns: int) -> Activity:
     origin = origin_of(site)
-    return Activity(
+    return origin.activity(
         kind=_KIND,
         inputs=(f"drive:{name}",),
-        code=origin.code,
-        configuration=origin.configuration,
-        host=origin.host,
         start_ns=begun_ns,
         stop_ns=site.clock.now_ns(),
     )

@@ -298,6 +298,40 @@ class Activity:
     stop_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """By what and where something is done, for the record.
+
+    Parameters
+    ----------
+    code : str
+        Version of the code.
+    configuration : str
+        Digest of the experiment repository.
+    host : str
+        Name of the machine.
+    """
+
+    code: str = ""
+    configuration: str = ""
+    host: str = ""
+
+    def activity(
+        self, *, kind: str, inputs: tuple[str, ...], outputs: tuple[str, ...] = (), start_ns: int, stop_ns: int
+    ) -> Activity:
+        """Return what was done from here, with what it took and made, and when [ns since 1970 UTC]."""
+        return Activity(
+            kind=kind,
+            inputs=inputs,
+            outputs=outputs,
+            code=self.code,
+            configuration=self.configuration,
+            host=self.host,
+            start_ns=start_ns,
+            stop_ns=stop_ns,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
     """A file that was refused, with the reason.

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nualley.catalog import (
-    Activity,
     Catalog,
     CatalogDamaged,
     CatalogError,
     CatalogUnreachable,
     FileConflict,
     FileRecord,
+    Origin,
     Quarantined,
     Replica,
     ReplicaConflict,
@@ -26,7 +26,7 @@ from nualley.daq import FileSummary
 from nualley.ingest import decide
 from nualley.ingest.copies import Copies, Made, Target
 from nualley.ingest.errors import OtherBytes
-from nualley.ingest.models import IngestedFile, Item, Origin, Outcome, OwnPlaces, Stamp, make_stamp
+from nualley.ingest.models import IngestedFile, Item, Outcome, OwnPlaces, Stamp, make_stamp
 from nualley.ingest.ports import Progress, RawFiles
 from nualley.ingest.settings import IngestSettings
 from nualley.storage import DestinationConflict, FileState, SourceChanged, SourceUnreadable, SourceVanished
@@ -280,13 +280,10 @@ class Intake:
             record_length=summary.record_length,
             defects=tuple(defect.to_json() for defect in summary.defects),
         )
-        activity = Activity(
+        activity = self._origin.activity(
             kind="ingest",
             inputs=(item.shown,),
             outputs=(f"file:{run.run_id}/{name}",),
-            code=self._origin.code,
-            configuration=self._origin.configuration,
-            host=self._origin.host,
             start_ns=seen.start_ns,
             stop_ns=self._clock.now_ns(),
         )

@@ -141,25 +141,6 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """What did the work, for the record.
-
-    Parameters
-    ----------
-    code : str
-        Version of the code.
-    configuration : str
-        Digest or version of the experiment repository.
-    host : str
-        Name of the machine.
-    """
-
-    code: str = ""
-    configuration: str = ""
-    host: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class OwnPlaces:
     """Where nualley keeps what it was given; links are resolved in all paths.
 

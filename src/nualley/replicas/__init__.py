@@ -3,7 +3,6 @@
 from nualley.replicas.adoption import Adopted, Adopter, AdoptResult, Candidate
 from nualley.replicas.checks import PurgeCheck, TransfersCheck, TrashCheck
 from nualley.replicas.consistency import FoundFile, Inconsistencies, WrongSize, compare
-from nualley.replicas.copying import Origin
 from nualley.replicas.decide import choose_source, count_copies, is_set_aside, may_source_go
 from nualley.replicas.errors import (
     ClockJumped,
@@ -111,7 +110,6 @@ __all__ = [
     "NotEnoughCopies",
     "NotInTrash",
     "NothingToCopy",
-    "Origin",
     "OtherHost",
     "Pace",
     "Place",

@@ -7,18 +7,17 @@ from enum import StrEnum
 from pathlib import Path
 
 from nualley.catalog import (
-    Activity,
     Catalog,
     FileAdded,
     FileEntry,
     FileRecord,
+    Origin,
     Replica,
     ReplicaState,
     Run,
 )
 from nualley.core import Clock, Digests, NualleyError, make_run_id, reason, unescape_name
 from nualley.daq import FileSummary
-from nualley.replicas.copying import Origin
 from nualley.replicas.errors import TransferStopped
 from nualley.replicas.pace import Pace
 from nualley.replicas.working import Machine
@@ -326,13 +325,10 @@ class Adopter:
 
     def _entry(self, same: Sequence[_Read], entry: _Entry) -> FileEntry:
         record, summary, first = entry.record, entry.summary, same[0].candidate
-        activity = Activity(
+        activity = self._origin.activity(
             kind="adopt",
             inputs=tuple(each.candidate.path for each in same),
             outputs=(f"file:{record.run_id}/{record.name}",),
-            code=self._origin.code,
-            configuration=self._origin.configuration,
-            host=self._origin.host,
             start_ns=entry.start_ns,
             stop_ns=max(entry.start_ns, *(each.proven_ns for each in same)),
         )

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -244,7 +245,7 @@ class _WithRemote:
         if path != self._source:
             return self._files.state(path)
         try:
-            with self._remote.open(self._path) as reader:
+            with closing(self._remote.open(self._path)) as reader:
                 return _state(reader)
         except SourceVanished:
             return None
@@ -278,13 +279,12 @@ class _Fetched:
         self._reader = reader
 
     def __enter__(self) -> Self:
-        self._reader.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._reader.__exit__(kind, error, traceback)
+        self._reader.close()
 
     def state(self) -> FileState:
         return _state(self._reader)

@@ -1,13 +1,14 @@
 """One file of a transfer: through all of its states, each entered when it is reached."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nualley.catalog import (
     Activity,
     Catalog,
     CopyState,
     FileRecord,
+    Origin,
     Replica,
     ReplicaConflict,
     ReplicaState,
@@ -34,25 +35,6 @@ _OF_THE_FILE = (
 
 ENTERED_FROM_B = 16 * 2**20
 """The states between queued and catalogued of a smaller file are not entered: they last no longer than the entering."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """By what and where it is done, for the record.
-
-    Parameters
-    ----------
-    code : str
-        Version of the code.
-    configuration : str
-        Digest of the experiment repository.
-    host : str
-        This machine.
-    """
-
-    code: str = ""
-    configuration: str = ""
-    host: str = ""
 
 
 class FileCopier:
@@ -163,13 +145,10 @@ class FileCopier:
 
     def _activity(self, record: FileRecord | None, source: str, destination: str, *, start_ns: int) -> Activity:
         known = (f"file:{record.run_id}/{record.name}",) if record else ()
-        return Activity(
+        return self._origin.activity(
             kind="transfer",
             inputs=(*known, source),
             outputs=(destination,),
-            code=self._origin.code,
-            configuration=self._origin.configuration,
-            host=self._origin.host,
             start_ns=start_ns,
             stop_ns=self._clock.now_ns(),
         )

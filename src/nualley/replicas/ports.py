@@ -3,8 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from nualley.core import Digests
 from nualley.replicas.models import Listing
@@ -54,16 +53,14 @@ class Drives(Protocol):
 
 
 class RemoteReader(Protocol):
-    """A file of a remote, read from its start; a context manager that closes it."""
+    """A file of a remote, read from its start."""
 
     size_B: int
     mtime_ns: int
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
+    def close(self) -> None:
+        """Let go of it."""
+        ...
 
     def read_into(self, buffer: memoryview) -> int:
         """Fill the buffer with the next bytes; return their number, 0 at the end."""

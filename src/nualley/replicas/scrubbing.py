@@ -11,10 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from nualley.catalog import Activity, Catalog, PlacedFile, Replica, ReplicaState
+from nualley.catalog import Catalog, Origin, PlacedFile, Replica, ReplicaState
 from nualley.core import Clock, Digests, NualleyError, escape_name, reason, unescape_name
 from nualley.replicas import decide
-from nualley.replicas.copying import Origin
 from nualley.replicas.errors import TransferStopped
 from nualley.replicas.pace import Pace
 from nualley.replicas.places import split_remote
@@ -303,13 +302,10 @@ class Scrubber:
             now_ns = self._clock.now_ns()
             self._catalog.update_replica(each.replica_id, state=ReplicaState.VERIFIED, verified_ns=now_ns)
             self._catalog.add_activity(
-                Activity(
+                self._origin.activity(
                     kind="repair",
                     inputs=(other.path,),
                     outputs=(each.path, *([escape_name(os.fspath(aside))] if aside else [])),
-                    code=self._origin.code,
-                    configuration=self._origin.configuration,
-                    host=self._origin.host,
                     start_ns=begun_ns,
                     stop_ns=now_ns,
                 )

@@ -4,11 +4,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from nualley.catalog import Catalog, Transfer
+from nualley.catalog import Catalog, Origin, Transfer
 from nualley.core import Clock, format_size, unescape_name
 from nualley.replicas import decide
 from nualley.replicas.carrying import carrier_between
-from nualley.replicas.copying import ENTERED_FROM_B, FileCopier, Origin
+from nualley.replicas.copying import ENTERED_FROM_B, FileCopier
 from nualley.replicas.errors import NothingToCopy, OtherHost, RemoteError, UnknownRemote
 from nualley.replicas.models import Listing, TransferReport, Verification
 from nualley.replicas.pace import Pace

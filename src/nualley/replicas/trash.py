@@ -6,9 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nualley.catalog import Activity, Catalog, ReplicaState
+from nualley.catalog import Activity, Catalog, Origin, ReplicaState
 from nualley.core import Clock, NualleyError, escape_name, reason, unescape_name
-from nualley.replicas.copying import Origin
 from nualley.replicas.errors import JournalUnwritable, RemovalFailed, RemovalRefused
 from nualley.replicas.journal import UNFINISHED, begin_entry, replay, stage_entry
 from nualley.replicas.ports import Journal
@@ -306,13 +305,10 @@ class Trash:
 
     def _activity(self, item: TrashItem, kind: str, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Activity:
         now_ns = self._clock.now_ns()
-        return Activity(
+        return self._origin.activity(
             kind=kind,
             inputs=(*inputs, f"plan:{item.plan_id}"),
             outputs=outputs,
-            code=self._origin.code,
-            configuration=self._origin.configuration,
-            host=self._origin.host,
             start_ns=now_ns,
             stop_ns=now_ns,
         )

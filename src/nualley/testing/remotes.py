@@ -10,10 +10,9 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from nualley.core import Digester, Digests
+from nualley.core import Digests
+from nualley.replicas.adapters.remote_bytes import fetch_digests
 from nualley.replicas.adapters.remote_names import listing, vanished
 from nualley.replicas.errors import RemoteFull, RemoteUnreachable
 from nualley.replicas.models import Listing, Seen
@@ -97,14 +96,7 @@ class FolderRemote:
 
     def digests(self, path: str, progress: Callable[[int], object]) -> Digests:
         """Return the digests of what is there."""
-        digester, done_B = Digester(), 0
-        with self.open(path) as reader:
-            buffer = memoryview(bytearray(_CHUNK_B))
-            while n_read := reader.read_into(buffer):
-                digester.update(buffer[:n_read])
-                done_B += n_read
-                progress(done_B)
-        return digester.digests()
+        return fetch_digests(self.open(path), progress, _CHUNK_B)
 
     def move(self, path: str, destination: str) -> bool:
         """Give a file its final name; FileExistsError where that is taken."""
@@ -139,12 +131,8 @@ class FolderReader:
         self.size_B = found.st_size
         self.mtime_ns = found.st_mtime_ns
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Let go of it."""
         self._file.close()
 
     def read_into(self, buffer: memoryview) -> int:

@@ -17,6 +17,14 @@ RUN_START_NS = 1_795_406_400 * SECOND_NS
 """2026-11-23T04:00:00Z."""
 
 
+def write_drives(experiment: Path, further: str = "", *, folder: Path = Path("drives")) -> None:
+    """Describe drives ``data1`` and ``data2`` in a folder, for raw data and to the last byte, and what else is said."""
+    drives = [
+        f'[drives.{name}]\npath = "{folder / name}"\nrole = "raw"\nlimit = "100 %"\n' for name in ("data1", "data2")
+    ]
+    (experiment / "drives.toml").write_text("\n".join([*drives, further]))
+
+
 @pytest.fixture
 def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a new experiment; it is also the working directory."""

@@ -14,6 +14,7 @@ from nualley.app.site import open_site
 from nualley.catalog import FileRecord, Replica, ReplicaState
 from nualley.cli.main import main
 from nualley.core import DAY_NS, digest_file
+from tests.unit.cli.conftest import write_drives
 
 
 @pytest.fixture
@@ -23,8 +24,7 @@ def drives(experiment, detector):
     for name in ("data1", "data2"):
         (folder / name / detector).mkdir(parents=True)
         (folder / name / detector / "wave0.dat").write_bytes(b"wave" * 5000)
-    lines = [f'[drives.{name}]\npath = "{folder / name}"\n' for name in ("data1", "data2")]
-    (experiment / "drives.toml").write_text("\n".join(lines))
+    write_drives(experiment, folder=folder)
     catalog = open_site(experiment).catalog()
     found = digest_file(folder / "data1" / detector / "wave0.dat")
     record = FileRecord(

@@ -13,15 +13,15 @@ from nualley.cli.main import main
 from nualley.core import digest_file
 from nualley.storage import MARKER_NAME
 from nualley.testing.wavedump import WaveDumpWriter
+from tests.unit.cli.conftest import write_drives
 
 
 @pytest.fixture
 def drives(experiment: Path, detector: str) -> Path:
     """Two drives with a rule for processed files beside the one that replica_path implies."""
     folder = experiment.parent / "drives"
-    lines = [f'[drives.{name}]\npath = "{folder / name}"\n' for name in ("data1", "data2")]
     rule = '[[ownership]]\npath = "{detector}/{stage:hit|evt}/{run}"\n[[ownership]]\npath = "users"\nstage = "user"\n'
-    (experiment / "drives.toml").write_text("\n".join([*lines, rule]))
+    write_drives(experiment, rule, folder=folder)
     for name in ("data1", "data2"):
         (folder / name).mkdir(parents=True)
     return folder

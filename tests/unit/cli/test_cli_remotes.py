@@ -15,18 +15,9 @@ from nualley.app.transfer_care import TransferRoutine
 from nualley.catalog import FileRecord, Replica, ReplicaState, Run
 from nualley.cli.main import main
 from nualley.core import digest_file
+from tests.unit.cli.conftest import write_drives
 
-DRIVES = """
-[drives.data1]
-path = "drives/data1"
-role = "raw"
-limit = "100 %"
-
-[drives.data2]
-path = "drives/data2"
-role = "raw"
-limit = "100 %"
-
+REMOTES = """
 [remotes.nas]
 rclone = "lab-nas:"
 rclone_config = "{config}"
@@ -40,7 +31,7 @@ def nas(experiment: Path, detector: str, tmp_path_factory: pytest.TempPathFactor
     folder, config = base / "nas", base / "rclone.conf"
     folder.mkdir()
     config.write_text(f"[lab-nas]\ntype = alias\nremote = {folder}\n")
-    (experiment / "drives.toml").write_text(DRIVES.format(config=config))
+    write_drives(experiment, REMOTES.format(config=config))
     (experiment / "drives" / "data2").mkdir(parents=True)
     catalog = open_site().catalog()
     for name, size_B in (("wave0.dat", 5000), ("wave1.dat", 3000)):

@@ -15,18 +15,9 @@ from nualley.catalog import FileRecord, Replica, ReplicaState, Run
 from nualley.cli.main import main
 from nualley.core import NualleyError, digest_file
 from nualley.replicas import TransferRunning
+from tests.unit.cli.conftest import write_drives
 
-DRIVES = """
-[drives.data1]
-path = "drives/data1"
-role = "raw"
-limit = "100 %"
-
-[drives.data2]
-path = "drives/data2"
-role = "raw"
-limit = "100 %"
-
+DROP = """
 [[drop]]
 path = "drop"
 detector = "{detector}"
@@ -36,7 +27,7 @@ detector = "{detector}"
 @pytest.fixture
 def drives(experiment: Path, detector: str) -> Path:
     """Return the folder of two drives, of which the first holds a file of run 7."""
-    (experiment / "drives.toml").write_text(DRIVES.format(detector=detector))
+    write_drives(experiment, DROP.format(detector=detector))
     for name in ("data1", "data2"):
         (experiment / "drives" / name).mkdir(parents=True, exist_ok=True)
     raw = experiment / "drop" / "run00007"

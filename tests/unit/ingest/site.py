@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+from nualley.catalog import Origin
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
 from nualley.core import Clock, SystemClock, digest_file, unescape_name
 from nualley.daq import DaqSettings
-from nualley.ingest import Copies, Ingest, IngestSettings, Intake, Origin, OwnPlaces, RegisteredDrives, Watcher
+from nualley.ingest import Copies, Ingest, IngestSettings, Intake, OwnPlaces, RegisteredDrives, Watcher
 from nualley.ingest.adapters.claims import FileClaims
 from nualley.ingest.adapters.posix import PosixDropFiles
 from nualley.ingest.adapters.raw import DaqRawFiles, DetectorFormat

@@ -12,6 +12,7 @@ from nualley.catalog import (
     FileAdded,
     FileRecord,
     Note,
+    Origin,
     Quarantined,
     Replica,
     ReplicaConflict,
@@ -25,7 +26,7 @@ from nualley.catalog import (
 from nualley.catalog.decide import check_same_bytes, complete_run, count_events
 from nualley.core import SECOND_NS, Digester, Digests, NualleyError, UnreachableError, escape_name
 from nualley.daq import Defect, DefectKind, FileSummary
-from nualley.ingest import Copies, Ingest, IngestSettings, Intake, Origin, OwnPlaces, PollReport, RunTime, Watcher
+from nualley.ingest import Copies, Ingest, IngestSettings, Intake, OwnPlaces, PollReport, RunTime, Watcher
 from nualley.ingest.errors import DropProblem
 from nualley.ingest.models import Found, FoundFile, make_stamp
 from nualley.storage import (

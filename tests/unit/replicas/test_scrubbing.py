@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nualley.catalog import PlacedFile, ReplicaState
-from nualley.replicas import Origin, Scrubbed, Scrubber, ScrubResult, TransferStopped, choose
+from nualley.catalog import Origin, PlacedFile, ReplicaState
+from nualley.replicas import Scrubbed, Scrubber, ScrubResult, TransferStopped, choose
 from nualley.replicas.adapters.trees import PosixTrees
 from nualley.storage import SourceVanished
 from nualley.storage.adapters.posix import PosixFiles

@@ -6,13 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from nualley.catalog import CopyState, FileRecord, Replica, ReplicaState, Run, TransferFile
+from nualley.catalog import CopyState, FileRecord, Origin, Replica, ReplicaState, Run, TransferFile
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
 from nualley.core import Clock, SystemClock, digest_file, escape_name, unescape_name
 from nualley.ingest import RegisteredDrives
 from nualley.replicas import (
     Machine,
-    Origin,
     Remotes,
     SystemTimer,
     Timer,

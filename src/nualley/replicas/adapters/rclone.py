@@ -7,19 +7,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
-from nualley.core import SECOND_NS, Digester, Digests, format_size
+from nualley.core import SECOND_NS, Digests, format_size
 from nualley.replicas.adapters.rclone_daemon import RcloneDaemon
 from nualley.replicas.adapters.rclone_refusals import error_of
+from nualley.replicas.adapters.remote_bytes import fetch_digests
 from nualley.replicas.adapters.remote_names import listing, vanished
 from nualley.replicas.errors import RemoteError, RemoteFull, RemoteUnreachable
 from nualley.replicas.models import Listing, Refused, Seen
 
 _HASH = "xxh128"
-_CHUNK_B = 1 << 20
 _FEW = 4
 _PLAIN = {"noMimeType": True, "showHash": False}
 # ours is the name that nobody looks at; verified it gets its own
@@ -137,14 +136,7 @@ class RcloneRemote:
         """Return the digests of what the remote holds: it reckons them where it can, else the bytes are fetched."""
         if _HASH in self._features["Hashes"]:
             return self._reckoned(path, progress)
-        digester, buffer = Digester(), memoryview(bytearray(_CHUNK_B))
-        done_B = 0
-        with self.open(path) as reader:
-            while n_read := reader.read_into(buffer):
-                digester.update(buffer[:n_read])
-                done_B += n_read
-                progress(done_B)
-        return digester.digests()
+        return fetch_digests(self.open(path), progress)
 
     def _reckoned(self, path: str, progress: Callable[[int], object]) -> Digests:
         item = self._stat(path)
@@ -213,12 +205,8 @@ class RcloneReader:
         self.mtime_ns = int(parsedate_to_datetime(response.headers["Last-Modified"]).timestamp()) * SECOND_NS
         self._left_B = self.size_B
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Let go of it."""
         self._connection.close()
 
     def read_into(self, buffer: memoryview) -> int:

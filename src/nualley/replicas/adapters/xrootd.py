@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from nualley.core import SECOND_NS, Digester, Digests, escape_name
+from nualley.core import SECOND_NS, Digests, escape_name
+from nualley.replicas.adapters.remote_bytes import fetch_digests
 from nualley.replicas.adapters.remote_names import listing, vanished
 from nualley.replicas.errors import RemoteError, RemoteFull, RemoteNotSetUp, RemoteRefused, RemoteUnreachable
 from nualley.replicas.models import Listing, Refused, Seen
@@ -204,13 +204,7 @@ class XrootdRemote:
 
     def digests(self, path: str, progress: Callable[[int], object]) -> Digests:
         """Return the digests of what the remote gives back."""
-        digester, buffer, done_B = Digester(), memoryview(bytearray(_CHUNK_B)), 0
-        with self.open(path) as reader:
-            while n_read := reader.read_into(buffer):
-                digester.update(buffer[:n_read])
-                done_B += n_read
-                progress(done_B)
-        return digester.digests()
+        return fetch_digests(self.open(path), progress, _CHUNK_B)
 
     # ------------------------------------------------------------ names
     def move(self, path: str, destination: str) -> bool:
@@ -265,12 +259,8 @@ class XrootdReader:
         self.mtime_ns = int(found.modtime) * SECOND_NS
         self._done_B = 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Let go of it."""
         self._file.close()
 
     def read_into(self, buffer: memoryview) -> int:
