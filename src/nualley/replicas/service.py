@@ -318,10 +318,20 @@ class TransferService:
             Of a drive or a remote that is not there nothing is said.
         """
         transfer = self._load(transfer_id)
-        usages = {usage.drive.name: usage for usage in self._drives.usages()}
-        destination = self._side(self._place(transfer.destination, transfer.drive, usages))
-        turns = self._machine.turns
+
+        def place() -> Place | RemotePlace:
+            usages = {usage.drive.name: usage for usage in self._drives.usages()}
+            return self._place(transfer.destination, transfer.drive, usages)
+
+        destination, turns = self._side(place()), self._machine.turns
         with turns.at_transfer(transfer_id):
-            pace = self._pace(transfer, progress, should_stop)
-            verifier = Verifier(self._catalog, turns, destination, transfer=transfer, clock=self._clock, pace=pace)
+            verifier = Verifier(
+                self._catalog,
+                turns,
+                destination,
+                transfer=transfer,
+                clock=self._clock,
+                pace=self._pace(transfer, progress, should_stop),
+                check_there=place,
+            )
             return verifier.run()

@@ -1,5 +1,6 @@
 """Copies of a transfer, read back from their drive: what is found is what the catalog knows afterwards."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from nualley.catalog import Catalog, CopyState, ReplicaState, Transfer, TransferFile
@@ -32,6 +33,8 @@ class Verifier:
         Dates each proof.
     pace : Pace
         Told how far it is.
+    check_there : callable
+        Raises where the drive of the copies went away: then nothing is called missing.
     """
 
     def __init__(
@@ -43,7 +46,9 @@ class Verifier:
         transfer: Transfer,
         clock: Clock,
         pace: Pace,
+        check_there: Callable[[], object],
     ) -> None:
+        self._check_there = check_there
         self._catalog = catalog
         self._turns = turns
         self._destination = destination
@@ -69,6 +74,7 @@ class Verifier:
             try:
                 found = self._destination.read_back(file.path, self._pace.file(file.size_B))
             except SourceVanished:
+                self._check_there()
                 self._note(path, ReplicaState.MISSING)
                 self._catalog.transfers.settle(replace(file, state=CopyState.QUEUED), None)
                 return _gone(path)

@@ -21,6 +21,7 @@ from nualley.replicas import (
     TransferStopped,
 )
 from nualley.storage import DestinationConflict, DigestMismatch, DriveFull, DriveMissing
+from tests.faults.interfering import Interfering
 from tests.unit.replicas.world import RUN, FakeTimer, World, contents
 
 
@@ -312,6 +313,28 @@ def test_of_a_drive_that_is_not_there_nothing_is_said(world: World, tmp_path: Pa
 
 
 # ---------------------------------------------------------------- stopping, rate, turns, hosts
+
+
+def test_a_drive_that_goes_away_while_it_is_read_back_is_no_loss_of_its_copies(tmp_path: Path) -> None:
+    def before(step: str) -> None:
+        if step == "open" and is_verifying:
+            (tmp_path / "data2").rename(tmp_path / "elsewhere")
+
+    is_verifying = False
+    with World(tmp_path, files=Interfering(before)) as world:
+        for name in ("wave0.dat", "wave1.dat"):
+            world.put(name)
+        world.copy()
+        is_verifying = True
+        with pytest.raises(DriveMissing):
+            world.service.verify(1)
+        (tmp_path / "elsewhere").rename(tmp_path / "data2")
+        is_verifying = False
+        assert {each.state for each in world.catalog.placed_files("data2")} == {ReplicaState.VERIFIED}
+        assert set(world.states().values()) == {CopyState.CATALOGUED}
+        assert world.service.verify(1).n_intact == 2
+
+
 def test_a_stop_keeps_what_was_finished_and_the_part(tmp_path: Path) -> None:
     with World(tmp_path) as world:
         world.put("wave0.dat", b"abc")
