@@ -1,6 +1,7 @@
 """Fixtures for every test: real data where the machine has it, and fresh random seeds that are printed."""
 
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -19,6 +20,11 @@ hypothesis.settings.register_profile("shared-machine", deadline=None)
 hypothesis.settings.load_profile("shared-machine")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are known by now: nobody looks through them for garbage again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
