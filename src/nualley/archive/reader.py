@@ -29,7 +29,7 @@ from nualley.archive.models import ConnectionRow, Gap, LastValue, PvSummary, Rat
 from nualley.archive.ports import ColumnFiles, Index, LogReader
 from nualley.archive.progress import Account, Loss
 from nualley.archive.pv_record import Ledger, PvRecord
-from nualley.archive.records import all_records, last_value, newest_record, records_of, summarise
+from nualley.archive.records import all_records, last_value, names_of, newest_record, records_of, summarise
 from nualley.archive.refused_reader import RefusedReader
 from nualley.archive.registry import Registry
 from nualley.archive.rot import RotReader
@@ -106,7 +106,7 @@ class ArchiveReader:
         return newest_record(self._records(self._view.refresh().registry, pv))
 
     def _names_of(self, pv: str) -> Sequence[str]:
-        return self._names().get(pv, (pv,))
+        return names_of(pv, self._names(), self.registry().by_name)
 
     def _records(self, registry: Registry, pv: str) -> list[PvRecord]:
         """Return the records of a PV's names, the present one last; at least one."""

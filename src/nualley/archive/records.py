@@ -1,13 +1,39 @@
 """What is known of a PV under all of its names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import fields, replace
 
 from nualley.archive.errors import PvNotArchivedError
 from nualley.archive.models import LastValue, PvSummary
+from nualley.archive.names import same_pv, split_protocol
 from nualley.archive.pv_record import Ledger, PvRecord
 from nualley.archive.registry import Registry
 from nualley.core import nearest
+
+
+def names_of(pv: str, others: Mapping[str, Sequence[str]], stored: Container[str]) -> Sequence[str]:
+    """Return the names under which the history of a PV stands, by time.
+
+    Parameters
+    ----------
+    pv : str
+        Any of its names, also with a protocol before it; ``PV`` and ``PV.VAL`` are one.
+    others : mapping of str to sequence of str
+        All names of a PV that has several, by each of them.
+    stored : container of str
+        Names under which something is stored.
+
+    Examples
+    --------
+    >>> names_of("pva://LAB:T.VAL", {}, {"LAB:T"}), names_of("LAB:T", {"LAB:T": ("LAB:OLD", "LAB:T")}, {"LAB:T"})
+    (('LAB:T',), ('LAB:OLD', 'LAB:T'))
+    """
+
+    def is_known(name: str) -> bool:
+        return name in others or name in stored
+
+    name = pv if is_known(pv) else same_pv(split_protocol(pv)[1], is_known)
+    return others.get(name, (name,))
 
 
 def records_of(registry: Registry, pv: str, others: Mapping[str, Sequence[str]]) -> list[PvRecord]:
@@ -27,7 +53,7 @@ def records_of(registry: Registry, pv: str, others: Mapping[str, Sequence[str]])
     PvNotArchivedError
         Where the archive does not know it; names the nearest one.
     """
-    names = others.get(pv, (pv,))
+    names = names_of(pv, others, registry.by_name)
     return [registry.by_name[name] for name in names if name in registry.by_name] or [_record(registry, pv)]
 
 

@@ -35,7 +35,7 @@ def renamed(bench):
     return bench
 
 
-@pytest.mark.parametrize("name", [OLD, NEW, "BOTTOM"])
+@pytest.mark.parametrize("name", [OLD, NEW, "BOTTOM", f"{NEW}.VAL", f"ca://{OLD}", "pva://BOTTOM.VAL"])
 def test_each_name_gives_the_whole_history(renamed, name):
     reader = renamed.reader()
     start_ns, stop_ns = START_NS, START_NS + 20 * SECOND_NS
@@ -119,7 +119,7 @@ def back(renamed, request):
     return renamed
 
 
-@pytest.mark.parametrize("name", [OLD, NEW, "BOTTOM"])
+@pytest.mark.parametrize("name", [OLD, NEW, "BOTTOM", f"{NEW}.VAL", f"ca://{OLD}", "pva://BOTTOM.VAL"])
 def test_a_pv_that_got_its_name_back_is_live_under_it(back, name):
     reader = back.reader()
     (last,) = reader.last([name])
