@@ -7,6 +7,7 @@ command -v chromium >/dev/null || missing+=(chromium)
 { command -v Rscript >/dev/null && Rscript -e 'library(reticulate)' >/dev/null 2>&1; } || missing+=(r-base-core r-cran-reticulate)
 { command -v mosquitto || [ -x /usr/sbin/mosquitto ]; } >/dev/null || missing+=(mosquitto)
 command -v xrootd >/dev/null || missing+=(xrootd-server)
+command -v mkfs.btrfs >/dev/null || missing+=(btrfs-progs)
 command -v systemd-analyze >/dev/null || missing+=(systemd)
 { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && command -v createdb setpriv >/dev/null; } || missing+=(postgresql util-linux)
 for program in rsync strace; do command -v "$program" >/dev/null || missing+=("$program"); done
