@@ -323,6 +323,21 @@ def test_a_server_that_goes_in_the_middle_is_told_and_gone_on_with(tmp_path: Pat
         _cut(kind, tmp_path / kind)
 
 
+def test_a_part_of_what_was_given_up_is_removed_from_the_remote(tmp_path: Path) -> None:
+    with remote_of("local", tmp_path / "there") as there, world_of(tmp_path / "world", there) as world:
+        fill(world)
+        world.service.begin(world.source, TO)
+        real = there.remote.move
+        there.remote.move = lambda *_: (_ for _ in ()).throw(RemoteUnreachable("gone"))  # type: ignore[attr-defined]
+        world.service.work(1)
+        there.remote.move = real  # type: ignore[attr-defined]
+        assert not finals(there)
+        given_up = world.service.cancel(1)
+        assert given_up.n_parts > 0
+        assert not given_up.problems
+        assert not contents(there.folder)
+
+
 def _cut(kind: str, tmp_path: Path) -> None:
     tmp_path.mkdir()
     with remote_of(kind, tmp_path / "there") as there, world_of(tmp_path / "world", there) as world:

@@ -287,6 +287,10 @@ def purged(_: pytest.MonkeyPatch) -> None:
         drives.write_text(text.replace("[[drop]]\n", '[[drop]]\npurge = {min_age = "7d"}\n', 1))
 
 
+def unfinished(_: pytest.MonkeyPatch) -> None:
+    open_site().catalog().transfers.finish(2, problem="stopped")
+
+
 def history() -> str:
     lines = (f"{date(2026, 1, 1) + timedelta(days=day)},{day * 1000},1000,99000\n" for day in range(90))
     return "day,used_B,written_B,capacity_B\n" + "".join(lines)
@@ -330,6 +334,7 @@ _BEFORE: dict[str, tuple[Step, ...]] = {
     r"drives purges": (purged,),
     r"files checksum": (written("cenns.dat", "text\n"),),
     r"transfer": (kept, called("transfer", "copy", "kept", "kept2/")),
+    r"transfer cancel": (called("transfer", "copy", "kept", "kept3/"), unfinished),
     r"drives remotes": (with_remote,),
     r"drives forecast": (written("data3.csv", history()),),
     # a backup is never written over another, and what is restored has to be there

@@ -100,6 +100,24 @@ def test_two_commands_share_a_device_and_refuse_the_same_transfer(experiment: Pa
         assert sorted(path.name for path in (experiment / folder).iterdir()) == ["a.dat", "b.dat"]
 
 
+def test_a_copy_that_is_given_up_by_another_command_ends(experiment: Path) -> None:
+    with start(experiment, "copy", "usb", "./copy", "--rate", "1 MB/s") as child:
+        part_of(experiment, child)
+        given_up = call(experiment, "cancel", "1")
+        assert given_up.returncode == 0, given_up
+        said, errors = child.communicate(timeout=LONGEST_S)
+    assert child.returncode == 1, (said, errors)
+    assert "transfer 1 was cancelled" in json.loads(said)["error"]["what"]
+    answer = json.loads(given_up.stdout)
+    assert (answer["state"], answer["n_done"], answer["problems"]) == ("cancelled", 1, [])
+    assert [path.name for path in (experiment / "copy").iterdir()] == ["a.dat"]
+    assert json.loads(call(experiment, "list", "--unfinished").stdout) == []
+    for words in (("resume", "1"), ("resume", "1", "--queue")):
+        refused = call(experiment, *words)
+        assert refused.returncode == 1
+        assert "nualley transfer copy" in json.loads(refused.stdout)["error"]["do"]
+
+
 def test_what_was_left_to_the_worker_survives_it(experiment: Path) -> None:
     left = call(experiment, "copy", "usb", "./copy", "--rate", "2 MB/s", "--queue")
     assert left.returncode == 0, left

@@ -13,7 +13,7 @@ from nualley.app.stopping import pause
 from nualley.app.transfers import open_transfers
 from nualley.catalog import Transfer
 from nualley.core import SECOND_NS, NualleyError
-from nualley.replicas import TransferReport, TransferRunning, TransferStopped
+from nualley.replicas import TransferCancelled, TransferReport, TransferRunning, TransferStopped
 from nualley.storage.adapters.priority import step_back
 
 LOOK_S = 5.0
@@ -83,6 +83,8 @@ class TransferRoutine:
         try:
             with open_transfers(self._site) as service:
                 self._tell(service.work(number, should_stop=should_stop))
+        except TransferCancelled as error:
+            _log.info("transfer given up", transfer=number, what=error.what)
         except TransferStopped:
             _log.info("transfer stopped", transfer=number, do="the worker goes on with it when it runs again")
         except TransferRunning:  # somebody works on it by hand

@@ -22,6 +22,7 @@ from nualley.replicas import (
     Progress,
     RemotePlace,
     TransferService,
+    check_not_cancelled,
     choose_source,
     find_place,
     find_remote,
@@ -64,10 +65,15 @@ def leave_to_worker(site: Site, transfer_ids: Sequence[int]) -> None:
         The experiment.
     transfer_ids : sequence of int
         The transfers.
+
+    Raises
+    ------
+    TransferNotFound, TransferCancelled
+        With those before it left to the worker.
     """
     transfers = site.catalog().transfers
     for number in transfer_ids:
-        transfers.leave(number, is_left=True)
+        check_not_cancelled(transfers.leave(number, is_left=True))
 
 
 def make_placer(site: Site) -> Placer:

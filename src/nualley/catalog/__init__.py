@@ -48,7 +48,7 @@ from nualley.catalog.models import (
 from nualley.catalog.ports import Catalog, Removals, RunLists, Transfers
 from nualley.catalog.run_table import RunList
 from nualley.catalog.settings import CatalogSettings, FlagWord, Vocabulary, parse_location
-from nualley.catalog.transfers import CopyState, Transfer, TransferCount, TransferFile
+from nualley.catalog.transfers import CopyState, Transfer, TransferCount, TransferFile, TransferState
 from nualley.catalog.wire import API, CONTENT_HEADER, COPY_PATH, write_content
 
 __all__ = [
@@ -103,6 +103,7 @@ __all__ = [
     "TransferCount",
     "TransferFile",
     "TransferNotFound",
+    "TransferState",
     "Transfers",
     "UsageKey",
     "Vocabulary",

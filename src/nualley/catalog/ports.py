@@ -97,11 +97,15 @@ class Transfers(Protocol):
         ...
 
     def finish(self, transfer_id: int, *, problem: str = "") -> Transfer:
-        """Enter that all of a transfer is done, or why it is not."""
+        """Enter that all of a transfer is done, or why it is not; one that was given up stays so."""
         ...
 
     def leave(self, transfer_id: int, *, is_left: bool) -> Transfer:
-        """Enter whether the worker goes on with a transfer."""
+        """Enter whether the worker goes on with a transfer; with one that was given up it does not."""
+        ...
+
+    def cancel(self, transfer_id: int) -> Transfer:
+        """Enter that a transfer is given up; one that is finished, or was given up before, stays as it is."""
         ...
 
     def transfer(self, transfer_id: int) -> Transfer:
@@ -109,7 +113,7 @@ class Transfers(Protocol):
         ...
 
     def transfers(self, *, is_open: bool = False) -> list[Transfer]:
-        """Return the transfers, oldest first: all, or those that are not finished."""
+        """Return the transfers, oldest first: all, or those that are neither finished nor given up."""
         ...
 
     def files(self, transfer_id: int) -> list[TransferFile]:

@@ -8,6 +8,15 @@ from nualley.catalog.models import check_escaped
 from nualley.core import Digests
 
 
+class TransferState(StrEnum):
+    """How a transfer stands: gone on with by whoever takes it up, left to the worker, done, or given up."""
+
+    UNFINISHED = "unfinished"
+    LEFT = "left to the worker"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+
 class CopyState(StrEnum):
     """How far a file has come, in this order.
 
@@ -47,6 +56,8 @@ class Transfer:
         When all that a fresh look at the source found was copied and entered [ns since 1970 UTC]; None before.
     is_left : bool
         Left to the worker, which goes on with it until it is finished.
+    cancelled_ns : int or None
+        When it was given up [ns since 1970 UTC]; None where it was not. What was copied by then stays.
 
     Raises
     ------
@@ -65,10 +76,20 @@ class Transfer:
     created_ns: int = 0
     finished_ns: int | None = None
     is_left: bool = False
+    cancelled_ns: int | None = None
 
     def __post_init__(self) -> None:
         check_escaped(self.source)
         check_escaped(self.destination)
+
+    @property
+    def state(self) -> TransferState:
+        """How it stands."""
+        if self.cancelled_ns is not None:
+            return TransferState.CANCELLED
+        if self.finished_ns is not None:
+            return TransferState.FINISHED
+        return TransferState.LEFT if self.is_left else TransferState.UNFINISHED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

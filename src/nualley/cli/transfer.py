@@ -7,6 +7,7 @@ from cyclopts import App, Parameter
 
 from nualley.app.site import Site, open_site
 from nualley.app.transfers import exit_code, find_ways, leave_to_worker, make_placer, open_transfers, work_on
+from nualley.catalog import TransferState
 from nualley.cli.options import Output, Whole
 from nualley.cli.output import print_error, print_json, print_note, print_table, print_text
 from nualley.cli.progress import copy_progress
@@ -22,7 +23,8 @@ from nualley.replicas import (
 )
 
 app = App(
-    name="transfer", help="Durable, verified copies between drives and to remotes: copy, list, resume, verify, place."
+    name="transfer",
+    help="Durable, verified copies between drives and to remotes: copy, list, resume, cancel, verify, place.",
 )
 
 _N_SHOWN = 5
@@ -74,7 +76,7 @@ def list_(*, unfinished: Annotated[bool, Parameter(negative="")] = False, output
     Parameters
     ----------
     unfinished : bool
-        Only those of which not all is there yet.
+        Only those of which not all is there yet, and that were not given up.
     """
     transfers = open_site(output.experiment).catalog().transfers
     found = [(each, transfers.count(each.transfer_id)) for each in transfers.transfers(is_open=unfinished)]
@@ -88,13 +90,13 @@ def list_(*, unfinished: Annotated[bool, Parameter(negative="")] = False, output
             transfer.destination,
             f"{count.n_done}/{count.n_files}",
             format_size(count.done_B),
-            "finished" if transfer.finished_ns else "left to the worker" if transfer.is_left else "unfinished",
+            transfer.state,
             transfer.problem or None,
         ]
         for transfer, count in found
     ]
     print_table(("transfer", "source", "destination", "files", "copied", "state", "problem"), rows, right=(0, 3, 4))
-    if any(transfer.finished_ns is None and not transfer.is_left for transfer, _ in found):
+    if any(transfer.state is TransferState.UNFINISHED for transfer, _ in found):
         print_note("next: nualley transfer resume")
 
 
@@ -125,6 +127,33 @@ def resume(
         return _show_left(site, wanted, output)
     with open_transfers(site) as service:
         return _work(service, wanted, output, is_one=False)
+
+
+@app.command
+def cancel(transfer: Whole, /, *, output: Output = Output()) -> int:
+    """Give a transfer up for good: what was copied stays, partial files of it at the destination are removed.
+
+    A process or worker that works on it stops. A finished transfer is none to give up.
+
+    Example: nualley transfer cancel 3
+
+    Parameters
+    ----------
+    transfer : int
+        Its number, as transfer list shows it.
+    """
+    with open_transfers(open_site(output.experiment)) as service:
+        done = service.cancel(transfer)
+    if output.is_json:
+        print_json(done.to_json())
+        return done.exit_code
+    count = done.count
+    print_text(
+        f"transfer {transfer} is cancelled: {count.n_done} of {count.n_files} files, {format_size(count.done_B)}, "
+        f"stay at {done.transfer.destination}; {done.n_parts} partial files were removed"
+    )
+    _show_problems(done.problems)
+    return done.exit_code
 
 
 @app.command

@@ -1,6 +1,7 @@
 """Copies between drives and sites: transfers that are verified and reconciled, and how many copies there should be."""
 
 from nualley.replicas.adoption import Adopted, Adopter, AdoptResult, Candidate
+from nualley.replicas.cancelling import check_not_cancelled
 from nualley.replicas.checks import PurgeCheck, TransfersCheck, TrashCheck
 from nualley.replicas.consistency import FoundFile, Inconsistencies, WrongSize, compare
 from nualley.replicas.decide import choose_source, count_copies, is_set_aside, may_source_go
@@ -31,6 +32,8 @@ from nualley.replicas.errors import (
     SourceIncomplete,
     SourceReplicaLost,
     StillWritten,
+    TransferCancelled,
+    TransferFinished,
     TransferRunning,
     TransferStopped,
     TwoRemotes,
@@ -40,6 +43,7 @@ from nualley.replicas.errors import (
 from nualley.replicas.journal import replay
 from nualley.replicas.judging import DERIVING, Judge, Rules
 from nualley.replicas.models import (
+    Cancellation,
     HeldFile,
     Listing,
     Placement,
@@ -86,6 +90,7 @@ __all__ = [
     "Adopted",
     "Adopter",
     "Bin",
+    "Cancellation",
     "Candidate",
     "ClockJumped",
     "CopyDamaged",
@@ -159,6 +164,8 @@ __all__ = [
     "StillWritten",
     "SystemTimer",
     "Timer",
+    "TransferCancelled",
+    "TransferFinished",
     "TransferReport",
     "TransferRunning",
     "TransferService",
@@ -178,6 +185,7 @@ __all__ = [
     "WatchedTime",
     "WrongSize",
     "check_clock",
+    "check_not_cancelled",
     "choose",
     "choose_source",
     "compare",

@@ -8,13 +8,14 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from nualley.catalog import Transfer, TransferFile
-from nualley.core import Digester, Digests, unescape_name
+from nualley.core import Digester, Digests, reason, unescape_name
 from nualley.replicas import decide
 from nualley.replicas.errors import RemoteError, UploadDamaged
 from nualley.replicas.ports import RemoteFiles, RemoteReader
 from nualley.replicas.sides import LocalSide, RemoteSide
 from nualley.storage import (
     DestinationConflict,
+    DestinationRefused,
     DurableFiles,
     FileState,
     OpenFile,
@@ -177,6 +178,48 @@ def _part_of(transfer: Transfer, final: str) -> str:
     folder = final.rpartition("/")[0]
     name = f".{digester.digests().xxh3_128[:16]}{PART_SUFFIX}"
     return f"{folder}/{name}" if folder else name
+
+
+def remove_parts(
+    destination: LocalSide | RemoteSide, files: DurableFiles, transfer: Transfer, left: Sequence[TransferFile]
+) -> int:
+    """Remove what a transfer left half made at its destination, and return how many files that were.
+
+    Parameters
+    ----------
+    destination : LocalSide or RemoteSide
+        Where its files go.
+    files : DurableFiles
+        The file systems of this machine.
+    transfer : Transfer
+        The transfer; nobody works on it.
+    left : sequence of TransferFile
+        Its files that are not copied.
+
+    Raises
+    ------
+    DestinationRefused, RemoteError
+        Where the drive or the remote does not let go of one.
+    """
+    if isinstance(destination, RemoteSide):
+        remote = destination.remote
+        parts = remote.sizes([_part_of(transfer, destination.path(file.path)) for file in left])
+        for part in parts:
+            remote.remove(part)
+        return len(parts)
+    n_parts = 0
+    for file in left:
+        try:
+            n_parts += files.remove_stale_part(destination.path(file.path))
+        except NotADirectoryError:
+            continue  # nothing of ours can be there
+        except OSError as error:
+            raise DestinationRefused(
+                f"the partial file of {destination.address(file.path)} cannot be removed: {reason(error)}",
+                where=destination.address(file.path),
+                do=f"give this user the right to, then: nualley transfer cancel {transfer.transfer_id}",
+            ) from error
+    return n_parts
 
 
 def _upload_damaged(address: str, found: Digests, wanted: Digests, *, is_final: bool = False) -> UploadDamaged:

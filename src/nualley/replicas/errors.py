@@ -54,6 +54,14 @@ class TransferRunning(ReplicasError):
     """Another process works on the same transfer."""
 
 
+class TransferCancelled(ReplicasError):
+    """A transfer was given up: nobody goes on with it."""
+
+
+class TransferFinished(ReplicasError):
+    """A transfer is finished: nothing of it is left to give up."""
+
+
 class TransferStopped(NualleyError):
     """Somebody asked for a stop; what was finished stays, and the rest can be taken up."""
 

@@ -142,7 +142,9 @@ def transfer_json(transfer: Transfer, count: TransferCount) -> dict[str, object]
         "rate_B_per_s": transfer.rate_B_per_s,
         "created_ns": transfer.created_ns,
         "finished_ns": transfer.finished_ns,
+        "cancelled_ns": transfer.cancelled_ns,
         "is_left": transfer.is_left,
+        "state": str(transfer.state),
         "n_files": count.n_files,
         "n_done": count.n_done,
         "size_B": count.size_B,
@@ -150,6 +152,41 @@ def transfer_json(transfer: Transfer, count: TransferCount) -> dict[str, object]
         "n_problems": count.n_problems,
         "problem": transfer.problem or None,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """What became of a transfer that was given up.
+
+    Parameters
+    ----------
+    transfer : Transfer
+        As the catalog has it now.
+    count : TransferCount
+        How far its files are: what was copied stays.
+    n_parts : int
+        Partial files of it that were removed at the destination.
+    problems : tuple of NualleyError
+        Why partial files may still be there.
+    """
+
+    transfer: Transfer
+    count: TransferCount
+    n_parts: int
+    problems: tuple[NualleyError, ...] = ()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """How a command ends that made it."""
+        return ExitCode.FAILED if self.problems else ExitCode.DONE
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as a JSON object."""
+        return {
+            **transfer_json(self.transfer, self.count),
+            "n_parts": self.n_parts,
+            "problems": [problem.to_json() for problem in self.problems],
+        }
 
 
 @dataclass(frozen=True, slots=True)

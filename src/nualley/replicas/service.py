@@ -1,16 +1,26 @@
 """Transfers: every file of a source at its destination, verified and entered, and a fresh look that says so."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from nualley.catalog import Catalog, Origin, Transfer
-from nualley.core import Clock, format_size, unescape_name
+from nualley.catalog import Catalog, CopyState, Origin, Transfer, TransferState
+from nualley.core import Clock, NualleyError, format_size, unescape_name
 from nualley.replicas import decide
-from nualley.replicas.carrying import carrier_between
+from nualley.replicas.cancelling import CancelWatch, check_not_cancelled, finished
+from nualley.replicas.carrying import carrier_between, remove_parts
 from nualley.replicas.copying import ENTERED_FROM_B, FileCopier
-from nualley.replicas.errors import NothingToCopy, OtherHost, RemoteError, UnknownRemote
-from nualley.replicas.models import Listing, TransferReport, Verification
+from nualley.replicas.errors import (
+    NothingToCopy,
+    OtherHost,
+    RemoteError,
+    ReplicasError,
+    TransferRunning,
+    TransferStopped,
+    UnknownRemote,
+)
+from nualley.replicas.models import Cancellation, Listing, TransferReport, Verification
 from nualley.replicas.pace import Pace
 from nualley.replicas.places import (
     Place,
@@ -26,9 +36,12 @@ from nualley.replicas.ports import Drives, Progress, ShouldStop
 from nualley.replicas.sides import LocalSide, RemoteSide, Side
 from nualley.replicas.verifying import Verifier
 from nualley.replicas.working import Machine, Outcome, TransferPass
-from nualley.storage import DriveFull, DriveMissing, DriveUsage
+from nualley.storage import DriveFull, DriveMissing, DriveUsage, StorageError
 
 _N_NAMED = 3
+_NOT_REACHED = (ReplicasError, StorageError, DriveMissing, UnknownRemote)
+_LONGEST_STOP_S = 60.0
+_TRY_EACH_S = 0.1
 
 
 class SystemTimer:
@@ -192,7 +205,7 @@ class TransferService:
         Returns
         -------
         TransferReport
-            What became of it. What is in its way is told there; the rest goes on.
+            What became of it. What is in its way is told there; the rest goes on. One that was finished once stays so.
 
         Raises
         ------
@@ -200,25 +213,101 @@ class TransferService:
             Where a stop was asked; the part of the file under way is kept.
         TransferNotFound, TransferRunning, OtherHost
             Before anything is done.
+        TransferCancelled
+            Where it was given up, before or meanwhile.
         CatalogError, CatalogUnreachable, CatalogDamaged
             Where the record cannot be used: all stays as it is, and can be taken up.
         """
-        transfer = self._load(transfer_id)
+        check_not_cancelled(self._load(transfer_id))
+        timer = self._machine.timer
         with self._machine.turns.at_transfer(transfer_id):
-            pace = self._pace(transfer, progress, should_stop)
+            transfer = self._load(transfer_id)
+            check_not_cancelled(transfer)
+            watch = CancelWatch(self._catalog, transfer_id, timer, should_stop)
             try:
-                done = self._pass(transfer, pace)
+                done = self._pass(transfer, self._pace(transfer, progress, watch))
+            except TransferStopped:
+                self._end_cancelled(transfer_id)
+                raise
             except (NothingToCopy, DriveMissing, UnknownRemote, RemoteError) as error:
                 done = Outcome([error])
+            return self._end(transfer, done)
+
+    def _end(self, before: Transfer, done: Outcome) -> TransferReport:
+        """Enter what a pass came to: what was finished once stays finished, whatever became of its source."""
+        number, transfers = before.transfer_id, self._catalog.transfers
+        is_finished, notes = before.state is TransferState.FINISHED, []
+        if is_finished and all(isinstance(problem, NothingToCopy) for problem in done.problems):
+            notes = [f"it was finished before; {problem.what}" for problem in done.problems]
+            done = Outcome([], done.skipped)
+        elif not is_finished or not done.problems:
             problem = "; ".join(error.what for error in done.problems[:_N_NAMED])
-            finished = self._catalog.transfers.finish(transfer_id, problem=problem)
-        return TransferReport(
-            finished,
-            self._catalog.transfers.count(transfer_id),
-            tuple(done.problems),
-            done.skipped,
-            self._notes(finished),
-        )
+            transfers.finish(number, problem=problem)
+        transfer = transfers.transfer(number)
+        notes += self._notes(transfer)
+        return TransferReport(transfer, transfers.count(number), tuple(done.problems), done.skipped, tuple(notes))
+
+    # ------------------------------------------------------------ giving it up
+    def cancel(self, transfer_id: int) -> Cancellation:
+        """Give a transfer up: what was copied stays, what was half made goes, and who works on it stops.
+
+        Parameters
+        ----------
+        transfer_id : int
+            The transfer.
+
+        Returns
+        -------
+        Cancellation
+            One that was given up before stays as it is; what was left half made then is looked for again.
+
+        Raises
+        ------
+        TransferNotFound, TransferFinished
+            Before anything is done.
+        """
+        transfer = self._catalog.transfers.cancel(transfer_id)
+        if transfer.state is TransferState.FINISHED:
+            raise finished(transfer)
+        n_parts, problems = 0, list[NualleyError]()
+        try:
+            self._load(transfer_id)
+            with self._when_stopped(transfer_id):
+                n_parts = self._remove_parts(transfer)
+        except _NOT_REACHED as error:
+            problems.append(error)
+        return Cancellation(transfer, self._catalog.transfers.count(transfer_id), n_parts, tuple(problems))
+
+    @contextmanager
+    def _when_stopped(self, transfer_id: int) -> Iterator[None]:
+        """Have a transfer alone as soon as who works on it has heard that it was given up."""
+        timer, turns = self._machine.timer, self._machine.turns
+        until_s = timer.now_s() + _LONGEST_STOP_S
+        with ExitStack() as held:
+            while True:
+                try:
+                    held.enter_context(turns.at_transfer(transfer_id))
+                    break
+                except TransferRunning:
+                    if timer.now_s() >= until_s:
+                        raise
+                timer.sleep(_TRY_EACH_S)
+            yield
+
+    def _remove_parts(self, transfer: Transfer) -> int:
+        usages = {usage.drive.name: usage for usage in self._drives.usages()}
+        destination = self._side(self._place(transfer.destination, transfer.drive, usages))
+        files = self._catalog.transfers.files(transfer.transfer_id)
+        left = [file for file in files if file.state is not CopyState.CATALOGUED]
+        return remove_parts(destination, self._machine.files, transfer, left)
+
+    def _end_cancelled(self, transfer_id: int) -> None:
+        """Raise TransferCancelled where a transfer was given up while it was worked on."""
+        transfer = self._catalog.transfers.transfer(transfer_id)
+        if transfer.state is TransferState.CANCELLED:
+            with suppress(*_NOT_REACHED):  # whoever gave it up is told
+                self._remove_parts(transfer)
+        check_not_cancelled(transfer)
 
     def _load(self, transfer_id: int) -> Transfer:
         transfer = self._catalog.transfers.transfer(transfer_id)

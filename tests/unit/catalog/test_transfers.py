@@ -15,6 +15,7 @@ from nualley.catalog import (
     TransferCount,
     TransferFile,
     TransferNotFound,
+    TransferState,
 )
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
 from nualley.core import UsageError
@@ -55,6 +56,24 @@ def test_open_and_finished_transfers(any_catalog: SqlCatalog) -> None:
     assert done.finished_ns
     assert [found.transfer_id for found in transfers.transfers(is_open=True)] == [1]
     assert transfers.transfers() == [failed, done]
+
+
+def test_a_transfer_that_is_given_up_stays_so_and_one_that_is_finished_too(any_catalog: SqlCatalog) -> None:
+    transfers = any_catalog.transfers
+    for _ in range(2):
+        transfers.begin(replace(TRANSFER, is_left=True), make_files())
+    given_up = transfers.cancel(1)
+    assert given_up.cancelled_ns
+    assert (given_up.state, given_up.is_left) == (TransferState.CANCELLED, False)
+    assert transfers.cancel(1) == transfers.finish(1) == transfers.finish(1, problem="late") == given_up
+    assert transfers.leave(1, is_left=True) == given_up
+    assert [found.transfer_id for found in transfers.transfers(is_open=True)] == [2]
+    assert transfers.transfer(2).state is TransferState.LEFT
+    done = transfers.finish(2)
+    assert transfers.cancel(2) == done
+    assert done.state is TransferState.FINISHED
+    with pytest.raises(TransferNotFound):
+        transfers.cancel(3)
 
 
 def test_a_file_that_is_settled_and_its_replica_are_one_transaction(any_catalog: SqlCatalog) -> None:

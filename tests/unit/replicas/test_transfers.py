@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nualley.catalog import CopyState, ReplicaState
+from nualley.catalog import CopyState, ReplicaState, TransferState
 from nualley.core import ExitCode, digest_file, escape_name
 from nualley.replicas import (
     CopyDamaged,
@@ -17,6 +17,8 @@ from nualley.replicas import (
     OtherHost,
     SameFile,
     SourceReplicaLost,
+    TransferCancelled,
+    TransferFinished,
     TransferRunning,
     TransferStopped,
 )
@@ -359,6 +361,116 @@ def test_a_stop_keeps_what_was_finished_and_the_part(tmp_path: Path) -> None:
         assert world.service.work(1).is_finished
         assert (world.destination / "wave1.dat").stat().st_ino == inode, "the part was gone on with"
         assert world.trees_agree()
+
+
+# ---------------------------------------------------------------- giving up
+def parts_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.name.endswith(".nualley.part")]
+
+
+def test_what_is_given_up_keeps_what_was_copied_and_leaves_no_part(world: World) -> None:
+    world.put("wave0.dat", b"abc")
+    world.put("wave1.dat", os.urandom(3 * 2**20))
+    world.service.begin(world.source, world.destination, is_left=True)
+    done: list[int] = [0]
+    with pytest.raises(TransferStopped):
+        world.service.work(
+            1, progress=lambda _name, done_B, _all_B: done.append(done_B), should_stop=lambda: done[-1] > 2**20
+        )
+    assert parts_in(world.destination)
+    given_up = world.service.cancel(1)
+    assert (given_up.n_parts, given_up.problems, given_up.exit_code) == (1, (), ExitCode.DONE)
+    assert contents(world.destination) == {"wave0.dat": b"abc"}
+    transfer = world.catalog.transfers.transfer(1)
+    assert transfer.cancelled_ns
+    assert (transfer.state, transfer.is_left, transfer.finished_ns) == (TransferState.CANCELLED, False, None)
+    assert not world.catalog.transfers.transfers(is_open=True)
+    assert list(world.replicas_on("data2")) == ["hpge/raw/42/wave0.dat"]
+
+
+def test_what_was_given_up_is_not_gone_on_with(world: World) -> None:
+    world.put("wave0.dat", b"abc")
+    world.service.begin(world.source, world.destination)
+    first = world.service.cancel(1)
+    with pytest.raises(TransferCancelled, match="transfer 1 was cancelled") as caught:
+        world.service.work(1)
+    assert "nualley transfer copy" in caught.value.do
+    assert not contents(world.destination)
+    assert world.service.cancel(1).transfer == first.transfer, "once is enough"
+    assert world.catalog.transfers.leave(1, is_left=True) == first.transfer
+    assert world.copy().is_finished, "a new one copies it"
+
+
+def test_a_finished_transfer_is_none_to_give_up(world: World) -> None:
+    world.put("wave0.dat", b"abc")
+    world.copy()
+    with pytest.raises(TransferFinished, match="transfer 1 is finished"):
+        world.service.cancel(1)
+    assert world.catalog.transfers.transfer(1).state is TransferState.FINISHED
+
+
+def test_who_works_on_it_hears_that_it_was_given_up(tmp_path: Path) -> None:
+    timer = FakeTimer()
+    with World(tmp_path, timer=timer) as world:
+        world.put("wave0.dat", b"abc")
+        world.put("wave1.dat", os.urandom(3 * 2**20))
+
+        def progress(_name: str, done_B: int, _all_B: int) -> None:
+            timer.time_s += 0.5
+            if done_B > 2**20 and not world.catalog.transfers.transfer(1).cancelled_ns:
+                world.catalog.transfers.cancel(1)
+
+        with pytest.raises(TransferCancelled):
+            world.copy(progress=progress)
+        assert world.states() == {"wave0.dat": CopyState.CATALOGUED, "wave1.dat": CopyState.COPYING}
+        assert contents(world.destination) == {"wave0.dat": b"abc"}, "its part, too, is gone"
+
+
+def test_giving_up_waits_for_who_works_on_it_and_not_for_ever(tmp_path: Path) -> None:
+    timer = FakeTimer()
+    with World(tmp_path, timer=timer) as world:
+        world.put("wave0.dat", b"abc")
+        world.service.begin(world.source, world.destination)
+        with world.machine.turns.at_transfer(1):
+            given_up = world.service.cancel(1)
+        assert isinstance(given_up.problems[0], TransferRunning)
+        assert given_up.exit_code == ExitCode.FAILED
+        assert given_up.transfer.state is TransferState.CANCELLED
+        assert timer.time_s > 10.0
+
+
+def test_it_is_given_up_where_its_drive_or_its_machine_is_gone(tmp_path: Path) -> None:
+    with World(tmp_path) as world:
+        world.put("wave0.dat", b"abc")
+        world.service.begin(world.source, world.destination)
+        world.service.begin(world.source, world.destination)
+        world.catalog.register_drive("data2", "another drive")
+        given_up = world.service.cancel(1)
+        assert isinstance(given_up.problems[0], DriveMissing)
+        assert given_up.transfer.state is TransferState.CANCELLED
+    with World(tmp_path, host="there") as world:
+        given_up = world.service.cancel(2)
+        assert isinstance(given_up.problems[0], OtherHost)
+        assert given_up.transfer.state is TransferState.CANCELLED
+
+
+def test_what_was_finished_stays_so_whatever_becomes_of_its_source(world: World) -> None:
+    path = world.put("wave0.dat", b"abc", is_known=False)
+    other = world.put("wave1.dat", b"def", is_known=False)
+    finished_ns = world.copy().transfer.finished_ns
+    (world.destination / "wave0.dat").unlink()
+    path.unlink()
+    report = world.service.work(1)
+    assert (report.is_finished, report.exit_code) == (True, ExitCode.FAILED)
+    assert "wave0.dat is not at" in report.problems[0].what
+    assert report.transfer.finished_ns == finished_ns
+    other.unlink()
+    world.source.rmdir()
+    report = world.service.work(1)
+    assert (report.is_finished, report.problems, report.exit_code) == (True, (), ExitCode.DONE)
+    assert "it was finished before; nothing is at" in report.notes[0]
+    assert report.transfer.finished_ns == finished_ns
+    assert not world.catalog.transfers.transfers(is_open=True)
 
 
 def test_the_states_are_entered_in_their_order(tmp_path: Path) -> None:

@@ -229,6 +229,7 @@ transfer = Table(
     Column("created_ns", BigInteger, nullable=False),
     Column("finished_ns", BigInteger),
     Column("is_left", Boolean, nullable=False, server_default=false()),
+    Column("cancelled_ns", BigInteger),
     Index(None, "finished_ns"),
 )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, case, collate, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, case, collate, delete, func, insert, select, update
 
 from nualley.catalog.adapters import records, rows, tables
 from nualley.catalog.adapters.database import Database
@@ -77,23 +77,26 @@ class SqlTransfers:
         self._write(work)
 
     def finish(self, transfer_id: int, *, problem: str = "") -> Transfer:
-        """Enter that all of a transfer is done, or why it is not."""
+        """Enter that all of a transfer is done, or why it is not; one that was given up stays so."""
         finished_ns = None if problem else self._clock.now_ns()
-
-        def work(connection: Connection) -> Transfer:
-            table = tables.transfer
-            values = {"problem": strict_text(problem), "finished_ns": finished_ns}
-            connection.execute(update(table).where(table.c.transfer_id == transfer_id).values(values))
-            return _load(connection, transfer_id)
-
-        return self._write(work)
+        return self._update(transfer_id, {"problem": strict_text(problem), "finished_ns": finished_ns})
 
     def leave(self, transfer_id: int, *, is_left: bool) -> Transfer:
-        """Enter whether the worker goes on with a transfer."""
+        """Enter whether the worker goes on with a transfer; with one that was given up it does not."""
+        return self._update(transfer_id, {"is_left": is_left})
+
+    def cancel(self, transfer_id: int) -> Transfer:
+        """Enter that a transfer is given up; one that is finished, or was given up before, stays as it is."""
+        values = {"cancelled_ns": self._clock.now_ns(), "is_left": False}
+        return self._update(transfer_id, values, tables.transfer.c.finished_ns.is_(None))
+
+    def _update(self, transfer_id: int, values: Mapping[str, Any], *conditions: ColumnElement[bool]) -> Transfer:
+        """Change a transfer that was not given up, and return it as it is now."""
+        table = tables.transfer
 
         def work(connection: Connection) -> Transfer:
-            table = tables.transfer
-            connection.execute(update(table).where(table.c.transfer_id == transfer_id).values(is_left=is_left))
+            is_meant = (table.c.transfer_id == transfer_id) & table.c.cancelled_ns.is_(None)
+            connection.execute(update(table).where(is_meant, *conditions).values(**values))
             return _load(connection, transfer_id)
 
         return self._write(work)
@@ -111,11 +114,13 @@ class SqlTransfers:
             return _load(connection, transfer_id)
 
     def transfers(self, *, is_open: bool = False) -> list[Transfer]:
-        """Return the transfers, oldest first: all, or those that are not finished."""
+        """Return the transfers, oldest first: all, or those that are neither finished nor given up."""
         table = tables.transfer
         query = select(table).order_by(table.c.transfer_id)
+        if is_open:
+            query = query.where(table.c.finished_ns.is_(None), table.c.cancelled_ns.is_(None))
         with self._reading() as connection:
-            found = connection.execute(query.where(table.c.finished_ns.is_(None)) if is_open else query)
+            found = connection.execute(query)
             return [Transfer(**row) for row in found.mappings()]
 
     def files(self, transfer_id: int) -> list[TransferFile]:
