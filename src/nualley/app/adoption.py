@@ -26,10 +26,9 @@ from nualley.replicas import (
     ShouldStop,
     SystemTimer,
     find_place,
-    is_set_aside,
 )
 from nualley.replicas.adapters.trees import PosixTrees
-from nualley.storage import Ownership
+from nualley.storage import Ownership, is_set_aside
 from nualley.storage.adapters.posix import PosixVolumes
 
 _COUNTED_STAGE = "raw"  # readers of daq know no others

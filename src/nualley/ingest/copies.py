@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nualley.catalog import FileRecord, Replica, ReplicaState
-from nualley.core import Clock, Digests, NualleyError, escape_name, format_time, reason, unescape_name
+from nualley.core import Clock, Digests, NualleyError, escape_name, reason, unescape_name
 from nualley.ingest import decide
 from nualley.ingest.errors import CopiesMissing
 from nualley.ingest.ports import Claims, Drives
@@ -25,6 +25,7 @@ from nualley.storage import (
     NoDriveFits,
     Published,
     VerifyFailed,
+    aside_paths,
     choose_drive,
     place,
     publish,
@@ -265,8 +266,7 @@ class Copies:
         damaged = work.damaged.pop(drive.name, None)
         if damaged is None or Path(unescape_name(damaged.path)) != destination or not self._is_taken(destination):
             return
-        stamp = format_time(self._clock.now_ns(), digits=0).replace(":", "").replace("-", "")
-        aside = destination.with_name(f"{destination.name}.damaged-{stamp}")
+        aside = next(each for each in aside_paths(destination, self._clock.now_ns()) if not self._is_taken(each))
         try:
             self._files.move(destination, aside)
         except OSError as error:

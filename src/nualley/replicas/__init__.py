@@ -4,7 +4,7 @@ from nualley.replicas.adoption import Adopted, Adopter, AdoptResult, Candidate
 from nualley.replicas.cancelling import check_not_cancelled
 from nualley.replicas.checks import PurgeCheck, TransfersCheck, TrashCheck
 from nualley.replicas.consistency import FoundFile, Inconsistencies, WrongSize, compare
-from nualley.replicas.decide import choose_source, count_copies, is_set_aside, may_source_go
+from nualley.replicas.decide import choose_source, count_copies, may_source_go
 from nualley.replicas.errors import (
     ClockJumped,
     CopyDamaged,
@@ -193,7 +193,6 @@ __all__ = [
     "destination_of",
     "find_place",
     "find_remote",
-    "is_set_aside",
     "may_source_go",
     "parse_rate_B_per_s",
     "plan_text",

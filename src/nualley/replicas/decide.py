@@ -1,6 +1,5 @@
 """Policies of replicas as pure functions: what is to be copied, how many copies there are, which drive is next."""
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
@@ -9,20 +8,6 @@ from nualley.core import Digests
 from nualley.replicas.errors import NotEnoughCopies
 from nualley.replicas.models import Difference, HeldFile, Listing, Policy, Seen
 from nualley.storage import DriveUsage
-
-# what scrub and ingest call a file that they found damaged and kept beside its place
-_SET_ASIDE = re.compile(r"\.[0-9]+\.damaged|\.damaged-[0-9TZ]+")
-
-
-def is_set_aside(name: str) -> bool:
-    """Return whether a file has the name that scrub and ingest give to one that they found damaged.
-
-    Examples
-    --------
-    >>> is_set_aside("wave0.dat.1795918582322664466.damaged"), is_set_aside("damaged.dat")
-    (True, False)
-    """
-    return bool(_SET_ASIDE.search(name))
 
 
 def reconcile(files: Sequence[TransferFile], listing: Listing) -> Difference:

@@ -6,7 +6,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +19,7 @@ from nualley.replicas.places import split_remote
 from nualley.replicas.ports import Progress, ShouldStop
 from nualley.replicas.sides import remote_device
 from nualley.replicas.working import Machine
-from nualley.storage import SourceUnreadable, SourceVanished, publish, read_back
+from nualley.storage import SourceUnreadable, SourceVanished, aside_paths, publish, read_back
 
 _LONGEST_TURN_S, _ASIDE_S = 10.0, 0.5  # who waits for a turn looks ten times a second
 
@@ -322,12 +321,8 @@ class Scrubber:
         )
 
     def _name_aside(self, path: Path) -> Path:
-        """Return a name for a damaged file that nothing has, also where the clock stands still."""
-        for time_ns in count(self._clock.now_ns()):
-            aside = path.with_name(f"{path.name}.{time_ns}.damaged")
-            if self._files.state(aside) is None:
-                break
-        return aside
+        """Return a name for a damaged file that nothing has."""
+        return next(aside for aside in aside_paths(path, self._clock.now_ns()) if self._files.state(aside) is None)
 
     def _put_in_place(self, source: Path, path: Path, digests: Digests, *, aside: Path | None, pace: Pace) -> None:
         """Put verified bytes under a name; what is there is damaged, and is kept beside it."""

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from nualley.core import Digests, escape_name, unescape_name
-from nualley.replicas.decide import is_set_aside
 from nualley.replicas.models import Listing, Refused
 from nualley.replicas.places import remote_text
 from nualley.replicas.ports import RemoteFiles, Trees
-from nualley.storage import DurableFiles, Progress, read_back
+from nualley.storage import DurableFiles, Progress, is_set_aside, read_back
 
 
 class Side(Protocol):

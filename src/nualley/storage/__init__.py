@@ -1,7 +1,16 @@
 """Drives, how full they are, and the one durable verified copy."""
 
 from nualley.storage.checks import WARN_DAYS, DriveCheck, FillCheck, HealthCheck
-from nualley.storage.decide import choose_drive, is_due, notes_of, place, placed_detector, separate
+from nualley.storage.decide import (
+    aside_paths,
+    choose_drive,
+    is_due,
+    is_set_aside,
+    notes_of,
+    place,
+    placed_detector,
+    separate,
+)
 from nualley.storage.errors import (
     DestinationBusy,
     DestinationConflict,
@@ -142,8 +151,10 @@ __all__ = [
     "VolumeState",
     "Volumes",
     "WrongHistory",
+    "aside_paths",
     "choose_drive",
     "is_due",
+    "is_set_aside",
     "measure_drive",
     "measure_drives",
     "notes_of",

@@ -2,12 +2,13 @@
 
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
-from nualley.core import escape_name, format_size
+from nualley.core import escape_name, format_size, format_time
 from nualley.storage.errors import NoDriveFits, UnsafeName
 from nualley.storage.histories import DirectoryState, FillDay, FillNote
 from nualley.storage.models import MARKER_NAME, Demand, Drive, DriveMarker, DriveUsage
@@ -88,6 +89,46 @@ def placed_detector(template: str, drive: Drive, path: Path) -> str | None:
     pattern = "/".join(re.sub(r"\\{(\w+)\\}", lambda key: words[key[1]], re.escape(part)) for part in parts)
     found = re.fullmatch(pattern, os.fspath(path.relative_to(drive.path)), re.DOTALL)
     return found["detector"] if found else None
+
+
+# <name>.<time_ns>.damaged is what repairs by older versions left
+_SET_ASIDE = re.compile(r"\.damaged-[0-9]{8}T[0-9]{6}Z(?:-[0-9]+)?|\.[0-9]+\.damaged")
+
+
+def aside_paths(path: Path, time_ns: int) -> Iterator[Path]:
+    """Yield names beside a file for it once it is found damaged and gives its own to a good copy; the first free is it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    time_ns : int
+        When it gives way [ns since 1970 UTC].
+
+    Examples
+    --------
+    >>> names = aside_paths(Path("/data1/wave0.dat"), 1795918569000000000)
+    >>> str(next(names)), str(next(names))
+    ('/data1/wave0.dat.damaged-20261129T021609Z', '/data1/wave0.dat.damaged-20261129T021609Z-1')
+    """
+    stamp = format_time(time_ns, digits=0).replace(":", "").replace("-", "")
+    yield path.with_name(f"{path.name}.damaged-{stamp}")
+    for number in count(1):
+        yield path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+
+
+def is_set_aside(name: str) -> bool:
+    """Return whether a file has a name that one gets that was found damaged, by this version or an older one.
+
+    Examples
+    --------
+    >>> is_set_aside("wave0.dat.damaged-20261129T021609Z"), is_set_aside("wave0.dat.1795918582322664466.damaged")
+    (True, True)
+    >>> is_set_aside("damaged.dat"), is_set_aside("wave0.damaged-2.dat")
+    (False, False)
+    """
+    found = _SET_ASIDE.search(name)
+    return found is not None and found.end() == len(name)
 
 
 def stranger(drive: Drive, marker: DriveMarker | None, id_by_name: Mapping[str, str]) -> str:

@@ -283,10 +283,11 @@ def test_an_altered_byte_in_a_replica_is_found_and_a_copy_made_on_another_drive(
 def test_without_another_drive_the_damaged_file_is_set_aside(world: World) -> None:
     path = taken(world, n_drives=1)
     world.files.put(FIRST, b"RAW")
+    world.files.put(FIRST.with_name("wave0.dat.damaged-20261118T110650Z"), b"of the same second")
     report = world.ingest.ingest_paths([path], "cenns-10")
     assert report.exit_code is ExitCode.NOT_INTACT
     assert report.files[0].error is None
-    aside = FIRST.with_name("wave0.dat.damaged-20261118T110650Z")
+    aside = FIRST.with_name("wave0.dat.damaged-20261118T110650Z-1")
     assert (world.files.get(aside), world.files.get(FIRST)) == (b"RAW", b"RAWee")
     assert states(world) == {str(FIRST): "verified"}
     (kept,) = world.catalog.quarantined()

@@ -11,7 +11,7 @@ import pytest
 from nualley.catalog import Origin, PlacedFile, ReplicaState
 from nualley.replicas import Scrubbed, Scrubber, ScrubResult, TransferStopped, choose
 from nualley.replicas.adapters.trees import PosixTrees
-from nualley.storage import SourceVanished
+from nualley.storage import SourceVanished, is_set_aside
 from nualley.storage.adapters.posix import PosixFiles
 from tests.faults.interfering import Interfering, run_in_child
 from tests.unit.replicas.world import RUN, FakeTimer, World
@@ -92,7 +92,8 @@ def test_rot_is_mended_from_another_drive_and_kept_aside(world: World, copied: P
     assert (found.result, state(world, copied)) == (ScrubResult.REPAIRED, ReplicaState.VERIFIED)
     assert copied.read_bytes() == good
     (aside,) = set(copied.parent.iterdir()) - {copied}
-    assert aside.name.endswith(".damaged")
+    assert aside.name.startswith("wave0.dat.damaged-")
+    assert is_set_aside(aside.name)
     assert aside.read_bytes() == rotten
     (activity,) = [each for each in world.catalog.activities() if each.kind == "repair"]
     assert activity.inputs == (os.fspath(world.source / "wave0.dat"),)

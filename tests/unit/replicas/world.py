@@ -17,12 +17,11 @@ from nualley.replicas import (
     Timer,
     TransferReport,
     TransferService,
-    is_set_aside,
     may_source_go,
 )
 from nualley.replicas.adapters.trees import PosixTrees
 from nualley.replicas.adapters.turns import LockedTurns
-from nualley.storage import Drive, DriveRole, DurableFiles, Volumes
+from nualley.storage import Drive, DriveRole, DurableFiles, Volumes, is_set_aside
 from nualley.storage.adapters.posix import PosixFiles
 from tests.unit.ingest.site import SeparateVolumes
 
