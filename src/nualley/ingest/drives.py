@@ -1,11 +1,23 @@
 """The experiment's drives, each known again by the marker that it got when it was first written to."""
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from nualley.catalog import Catalog
 from nualley.core import NualleyError, escape_name, reason
-from nualley.storage import DestinationRefused, Drive, DriveUsage, Volumes, measure_drives
+from nualley.storage import (
+    DestinationBusy,
+    DestinationRefused,
+    Drive,
+    DriveMarker,
+    DriveUsage,
+    Volumes,
+    measure_drives,
+)
+
+_N_TRIES, _TRY_EACH_S = 100, 0.1
 
 
 class RegisteredDrives:
@@ -19,6 +31,8 @@ class RegisteredDrives:
         The volumes of this machine.
     catalog : Catalog
         Knows the ids of the drives that were written to before.
+    sleep : callable, optional
+        Waits [s].
 
     Notes
     -----
@@ -26,10 +40,17 @@ class RegisteredDrives:
     kill between the two, a catalog restored from before) is entered as it is.
     """
 
-    def __init__(self, drives: Sequence[Drive], volumes: Volumes, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        drives: Sequence[Drive],
+        volumes: Volumes,
+        catalog: Catalog,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._drives = drives
         self._volumes = volumes
         self._catalog = catalog
+        self._sleep = sleep
 
     def usages(self) -> Sequence[DriveUsage]:
         """Return how full they are now; a bare mount point, or another drive in the place of one, is missing."""
@@ -46,7 +67,7 @@ class RegisteredDrives:
         Raises
         ------
         StorageError
-            Where the marker cannot be written.
+            Where the marker cannot be written, or another process is at it for too long.
         DriveConflict
             Where another drive was entered under its name meanwhile.
         """
@@ -54,7 +75,7 @@ class RegisteredDrives:
         if drive.name in self._catalog.drive_ids():
             return
         try:
-            marker = self._volumes.mark(drive.path, drive.name)
+            marker = self._mark(drive)
         except NualleyError:
             raise
         except OSError as error:
@@ -64,3 +85,11 @@ class RegisteredDrives:
                 do="look at the file .nualley-drive in its root",
             ) from error
         self._catalog.register_drive(drive.name, marker.drive_id)
+
+    def _mark(self, drive: Drive) -> DriveMarker:
+        """Return the marker of a drive; who marks it at this moment is waited for, its marker is it."""
+        for _ in range(_N_TRIES):
+            with suppress(DestinationBusy):
+                return self._volumes.mark(drive.path, drive.name)
+            self._sleep(_TRY_EACH_S)
+        return self._volumes.mark(drive.path, drive.name)

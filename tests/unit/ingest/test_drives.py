@@ -1,14 +1,15 @@
 """Drives that are known again by their marker."""
 
 import errno
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
 from nualley.ingest import RegisteredDrives
-from nualley.storage import MARKER_NAME, DestinationRefused, Drive, DriveMarker
-from nualley.storage.adapters.posix import PosixVolumes
+from nualley.storage import MARKER_NAME, DestinationBusy, DestinationRefused, Drive, DriveMarker
+from nualley.storage.adapters.posix import PosixFiles, PosixVolumes
 
 
 class Refusing(PosixVolumes):
@@ -46,6 +47,35 @@ def test_a_marker_that_the_catalog_does_not_know_is_taken_over(tmp_path: Path, d
         drives = RegisteredDrives([drive], PosixVolumes(), catalog)
         drives.register(drives.usages()[0])
         assert catalog.drive_ids() == {"data1": marker.drive_id}
+
+
+def test_who_marks_the_same_drive_at_once_is_waited_for(tmp_path: Path, drive: Drive) -> None:
+    waits_s: list[float] = []
+    with open_catalog(tmp_path / "catalog.sqlite") as catalog, ExitStack() as held:
+        held.enter_context(PosixFiles().open_part(drive.path / MARKER_NAME))
+
+        def other_is_done(wait_s: float) -> None:
+            waits_s.append(wait_s)
+            if len(waits_s) == 3:
+                held.close()
+                PosixVolumes().mark(drive.path, "data1")
+
+        drives = RegisteredDrives([drive], PosixVolumes(), catalog, other_is_done)
+        drives.register(drives.usages()[0])
+        assert len(waits_s) == 3
+        assert catalog.drive_ids() == {"data1": PosixVolumes().mark(drive.path, "data1").drive_id}
+
+
+def test_who_marks_a_drive_for_ever_is_told(tmp_path: Path, drive: Drive) -> None:
+    waits_s: list[float] = []
+    with (
+        open_catalog(tmp_path / "catalog.sqlite") as catalog,
+        PosixFiles().open_part(drive.path / MARKER_NAME),
+        pytest.raises(DestinationBusy, match="another process is writing"),
+    ):
+        drives = RegisteredDrives([drive], PosixVolumes(), catalog, waits_s.append)
+        drives.register(drives.usages()[0])
+    assert 1.0 <= sum(waits_s) <= 60.0
 
 
 def test_a_drive_that_cannot_be_marked_is_refused(tmp_path: Path, drive: Drive) -> None:
