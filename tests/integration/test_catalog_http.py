@@ -112,6 +112,8 @@ async def test_runs_a_page_at_a_time(site: Site) -> None:
             ("runs?after=x", "'x' is not there any more"),
             ("runs?start=yesterday", "yesterday"),
             ("usage?by=detektor", "'detektor' is nothing to sum by"),
+            ("runs?detector=cenns-1O", "'cenns-1O' is not a detector of this experiment"),
+            ("files?drive=nope&path=/data1/x", "'nope' is not a drive of this experiment"),
             ("files?xxh3_128=1", "a digest of 1 digits"),
             ("files", "neither a digest nor a place"),
         ):

@@ -144,7 +144,7 @@ class Site:
 
         return temporary_copy(self.configuration)
 
-    def check_detector(self, detector: str, *, may_be_recorded: bool = True) -> None:
+    def check_detector(self, detector: str, *, may_be_recorded: bool = True, where: str = "--detector") -> None:
         """Refuse a detector that nobody knows.
 
         Parameters
@@ -153,6 +153,8 @@ class Site:
             Its id.
         may_be_recorded : bool
             Whether one that is no longer described may be meant, as long as it has runs.
+        where : str
+            Where it was written.
 
         Raises
         ------
@@ -165,8 +167,38 @@ class Site:
         near = nearest(detector, known)
         raise UsageError(
             f"{detector!r} is not a detector of this experiment",
-            where="--detector",
+            where=where,
             do=f"did you mean {near!r}?" if near else f"one of {', '.join(known)}",
+        )
+
+    def check_drive(self, drive: str, *, where: str = "--drive") -> None:
+        """Refuse a drive or remote that nobody knows.
+
+        Parameters
+        ----------
+        drive : str
+            Its name; one that is no longer described may be meant, as long as the catalog has something of it.
+        where : str
+            Where it was written.
+
+        Raises
+        ------
+        UnknownDrive
+            Where ``drives.toml`` does not name it; names the nearest one.
+        """
+        from nualley.storage import UnknownDrive
+
+        storage = self.configuration.storage
+        known = [*storage.drives, *storage.remotes]
+        if drive in known or drive in self.catalog().drive_ids():
+            return
+        if any(row.drive == drive for row in self.catalog().usage(["drive"])):
+            return
+        near = nearest(drive, known)
+        raise UnknownDrive(
+            f"{drive!r} is not a drive of this experiment",
+            where=where,
+            do=f"did you mean {near!r}?" if near else f"one of {', '.join(known) or 'none: add one in drives.toml'}",
         )
 
     def run(self, run_id: str) -> "Run":

@@ -75,7 +75,7 @@ def find(
     detector : str, optional
         Whose files.
     drive : str, optional
-        On which drive a replica lies that is not missing.
+        On which drive or remote a replica lies that is not missing.
     limit : int
         So many at most; 0 for all.
     """
@@ -87,6 +87,8 @@ def find(
     site = open_site(output.experiment)
     if detector is not None:
         site.check_detector(detector)
+    if drive is not None:
+        site.check_drive(drive)
     run_id = site.run(run).run_id if run else None
     catalog = site.catalog()
     found = catalog.find_files(

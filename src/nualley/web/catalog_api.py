@@ -106,7 +106,7 @@ def add_catalog_routes(app: FastAPI, service: CatalogService, site: Site) -> Non
         Its clock says what ``now`` is.
     """
     _add_runs(app, service, site)
-    _add_files(app, service)
+    _add_files(app, service, site)
 
     @app.get(COPY_PATH, summary="The whole catalog as it is now: a SQLite file")
     async def copy(request: Request) -> Response:
@@ -128,6 +128,8 @@ def _add_runs(app: FastAPI, service: CatalogService, site: Site) -> None:
         limit: int = 100,
     ) -> Response:
         def question(record: Record) -> Mapping[str, object]:
+            if detector:
+                site.check_detector(detector, where="detector")
             found = record.runs(
                 detector=detector or None,
                 start_ns=time_ns(start, "start"),
@@ -155,10 +157,12 @@ def _add_runs(app: FastAPI, service: CatalogService, site: Site) -> None:
         return await service.ask(request, question)
 
 
-def _add_files(app: FastAPI, service: CatalogService) -> None:
+def _add_files(app: FastAPI, service: CatalogService, site: Site) -> None:
     @app.get(f"{API}/files", summary="Files by xxh3_128, or the one that lies at a path of a drive")
     async def files(request: Request, xxh3_128: str = "", drive: str = "", path: str = "") -> Response:
         def question(record: Record) -> Mapping[str, object]:
+            if drive:
+                site.check_drive(drive, where="drive")
             return {"files": _with_replicas(record, _find(record, xxh3_128=xxh3_128, drive=drive, path=path))}
 
         return await service.ask(request, question)

@@ -151,6 +151,14 @@ class Site(Protocol):
         """Where the time comes from."""
         ...
 
+    def check_detector(self, detector: str, *, where: str = ...) -> None:
+        """Refuse a detector that nobody knows: UsageError."""
+        ...
+
+    def check_drive(self, drive: str, *, where: str = ...) -> None:
+        """Refuse a drive or remote that nobody knows: UsageError."""
+        ...
+
     def archive(self) -> Archive:
         """Return the archive's reader. ArchiveMissingError while nothing was archived yet."""
         ...

@@ -24,6 +24,7 @@ def answer(capsys, *words):
 def files(experiment, detector):
     """Three files of two runs; two hold the same bytes."""
     catalog = open_site(experiment).catalog()
+    catalog.register_drive("data2", "an id")
     made = {}
     for number, (run, name, data) in enumerate(
         [(1, "wave0.dat", b"a" * 100), (1, "Wave%_1.dat", b"b" * 50), (2, "wave0.dat", b"a" * 100)]
@@ -89,6 +90,15 @@ def test_a_file_is_shown_however_it_is_named(files, detector, capsys):
     assert main(["files", "show", str(number)]) == 0
     said = capsys.readouterr().out
     assert all(word in said for word in (digests.adler32, "truncated at byte 7: cut", "verified", "ingest by unknown"))
+
+
+def test_a_drive_that_nobody_knows_is_no_drive_without_files(experiment, files, refused):
+    (experiment / "drives.toml").write_text('[drives.data3]\npath = "drives/data3"\n[remotes.nas]\nrclone = "nas:"\n')
+    said = refused("files", "find", "--drive", "data33")
+    assert (said["what"], said["where"]) == ("'data33' is not a drive of this experiment", "--drive")
+    assert said["do"] == "did you mean 'data3'?"
+    for known in ("data1", "data2", "data3", "nas"):
+        assert main(["files", "find", "--drive", known]) == 0
 
 
 def test_bytes_of_two_files_name_neither(files, refused):
