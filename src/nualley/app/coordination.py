@@ -355,7 +355,7 @@ def _weeks(facts: RunFacts, start_ns: int, stop_ns: int) -> list[DetectorWeek]:
             size_B=sum(found.size_B for found in runs[detector]),
             amounts=amounts,
         )
-        for detector, amounts in report.detectors.items()
+        for detector, amounts in report.known_sums.items()
     ]
 
 

@@ -53,7 +53,6 @@ def exposure(*, detector: str | None = None, from_: From = None, to: Time = None
 
 
 _EXPOSURE_HEAD = ("POT", "POT live", "energy [GWh]", "beam on", "live time", "unknown", "pulses")
-_OF_BEAM = frozenset(_EXPOSURE_HEAD) - {"live time", "unknown"}
 
 
 def _print_exposures(report: ExposureReport) -> None:
@@ -61,15 +60,14 @@ def _print_exposures(report: ExposureReport) -> None:
         print_note("no run is recorded then; nualley runs list shows all")
         return
     rows = [
-        [run.run_id, shown_time(run.start_ns), *_cells(run.amounts, _times([run]).duration_s), _run_remarks(run)]
-        for run in report.runs
+        [run.run_id, shown_time(run.start_ns), *_cells(run.known_amounts), _run_remarks(run)] for run in report.runs
     ]
     print_table(("run", "start (UTC)", *_EXPOSURE_HEAD, "remarks"), rows, right=range(2, 9))
     print_text("")
     sums = []
-    for name, amounts in report.detectors.items():
+    for name, amounts in report.known_sums.items():
         runs = [run for run in report.runs if run.detector == name]
-        sums.append([name, *_cells(amounts, _times(runs).duration_s), _sum_remarks(amounts, runs)])
+        sums.append([name, *_cells(amounts), _sum_remarks(amounts, runs)])
     print_table(("detector", *_EXPOSURE_HEAD, "remarks"), sums, right=range(1, 8))
     if report.n_runs_without_times:
         print_note(f"{report.n_runs_without_times} runs without times are in no sum; see the remarks")
@@ -108,19 +106,14 @@ def _sum_remarks(amounts: Amounts, runs: Sequence[RunExposure]) -> str:
     return "; ".join(said)
 
 
-def _cells(amounts: Amounts, duration_s: float) -> list[str | None]:
-    is_known = not amounts.is_beam_unknown(duration_s)
+def _cells(amounts: Amounts) -> list[str | None]:
     seconds = (amounts.beam_on_s, amounts.livetime_s, amounts.unknown_s)
-    cells = [
+    return [
         shown_number(amounts.pot, 5),
         shown_number(amounts.pot_live, 5),
         shown_number(amounts.energy_GWh, 5),
         *(None if value is None else format_duration(value) for value in seconds),
         None if amounts.n_pulses is None else str(amounts.n_pulses),
-    ]
-    # of a beam that nobody knew, 0 would be a statement
-    return [
-        cell if is_known or name not in _OF_BEAM else None for name, cell in zip(_EXPOSURE_HEAD, cells, strict=True)
     ]
 
 

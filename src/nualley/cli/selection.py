@@ -21,8 +21,7 @@ from nualley.app.site import open_site
 from nualley.cli.losses import told_losses
 from nualley.cli.options import Answer, Output, Repository
 from nualley.cli.output import print_exact, print_json, print_note, print_table, print_text, shown_number, shown_time
-from nualley.core import ExitCode, IntervalSet, UsageError, escape_name, format_duration
-from nualley.exposure import Amounts
+from nualley.core import ExitCode, UsageError, escape_name, format_duration
 from nualley.selection import ListFormat
 
 app = App(name="selection", help="Run lists: define, show, compare, freeze, import and export.")
@@ -135,7 +134,7 @@ def _print_resolution(resolution: Resolution) -> None:
             _stretches(None if run.intervals is None else len(run.intervals.intervals), run.is_whole),
             None if run.intervals is None else format_duration(run.intervals.duration_s),
             None if run.amounts.livetime_s is None else format_duration(run.amounts.livetime_s),
-            _pot(run.amounts, run.intervals),
+            shown_number(run.amounts.pot, 5),
             run.remark,
         ]
         for run in resolution.runs[:_N_SHOWN]
@@ -150,7 +149,7 @@ def _print_resolution(resolution: Resolution) -> None:
             found.n_runs,
             format_duration(found.duration_s),
             None if found.amounts.livetime_s is None else format_duration(found.amounts.livetime_s),
-            None if found.amounts.is_beam_unknown(found.duration_s) else shown_number(found.amounts.pot, 5),
+            shown_number(found.amounts.pot, 5),
         ]
         for name, found in resolution.detectors.items()
     ]
@@ -198,12 +197,6 @@ def _print_difference(found: Difference) -> None:
             )
 
 
-def _pot(amounts: Amounts, intervals: IntervalSet | None) -> str | None:
-    # of a beam that nobody knew, 0 would be a statement
-    is_known = intervals is None or not amounts.is_beam_unknown(intervals.duration_s)
-    return shown_number(amounts.pot, 5) if is_known else None
-
-
 def _row(piece: Piece) -> list[object]:
     why = [
         reason.text + "".join(f" (flag {flag.flag_id}: {flag.reason})" for flag in reason.flags)
@@ -213,7 +206,7 @@ def _row(piece: Piece) -> list[object]:
         piece.run.run_id or piece.run.number,
         None if piece.intervals is None else format_duration(piece.intervals.duration_s),
         None if piece.amounts.livetime_s is None else format_duration(piece.amounts.livetime_s),
-        _pot(piece.amounts, piece.intervals),
+        shown_number(piece.amounts.pot, 5),
         "; ".join(why),
     ]
 

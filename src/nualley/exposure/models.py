@@ -15,6 +15,8 @@ JsonObject = dict[str, object]
 QUANTITIES = ("pot", "pot_live", "energy_GWh", "beam_on_s", "livetime_s", "unknown_s", "n_pulses")
 """What is told of every run and, summed, of every detector."""
 
+_OF_BEAM = ("pot", "pot_live", "energy_GWh", "beam_on_s", "n_pulses", "pot_charge")
+
 
 class DefectKind(StrEnum):
     """What may be doubtful about an exposure."""
@@ -91,6 +93,16 @@ class Amounts:
         """
         # sums of seconds are rounded
         return bool(self.unknown_s) and math.isclose(self.unknown_s or 0, duration_s, rel_tol=1e-12)
+
+    def as_known(self, duration_s: float) -> "Amounts":
+        """Return what may be said of them: nothing of a beam that was known at no moment, where all sums are 0.
+
+        Parameters
+        ----------
+        duration_s : float
+            How long it is that the amounts are of [s].
+        """
+        return replace(self, **dict.fromkeys(_OF_BEAM)) if self.is_beam_unknown(duration_s) else self
 
     def to_json(self) -> JsonObject:
         """Return the quantities as a JSON object."""
@@ -172,15 +184,21 @@ class RunExposure:
             return None
         return Interval(self.start_ns, self.stop_ns)
 
+    @property
+    def known_amounts(self) -> Amounts:
+        """What may be said of the amounts; see `Amounts.as_known`."""
+        return self.amounts if self.interval is None else self.amounts.as_known(self.interval.duration_ns / 1e9)
+
     def to_json(self) -> JsonObject:
         """Return it as a JSON object."""
+        amounts = self.known_amounts
         return {
             "run_id": self.run_id,
             "detector": self.detector,
             "start_ns": self.start_ns,
             "stop_ns": self.stop_ns,
-            **self.amounts.to_json(),
-            "pot_charge": self.amounts.pot_charge,
+            **amounts.to_json(),
+            "pot_charge": amounts.pot_charge,
             "is_open": self.is_open,
             "defects": [defect.to_json() for defect in self.defects],
             "reason": self.reason or None,
@@ -207,10 +225,18 @@ class ExposureReport:
         """Listed runs that no sum contains."""
         return sum(not run.has_times for run in self.runs)
 
+    @property
+    def known_sums(self) -> Mapping[str, Amounts]:
+        """What may be said of the sums of each detector; see `Amounts.as_known`."""
+        within: dict[str, list[Interval]] = {}
+        for run in self.runs:
+            within.setdefault(run.detector, []).extend([run.interval] if run.interval else [])
+        return {name: found.as_known(IntervalSet(within[name]).duration_s) for name, found in self.detectors.items()}
+
     def to_json(self) -> JsonObject:
         """Return it as a JSON object."""
         return {
-            "detectors": {detector: amounts.to_json() for detector, amounts in self.detectors.items()},
+            "detectors": {detector: amounts.to_json() for detector, amounts in self.known_sums.items()},
             "runs": [run.to_json() for run in self.runs],
             "n_runs_without_times": self.n_runs_without_times,
         }
@@ -232,13 +258,19 @@ class Delivered:
     stop_ns: int
     amounts: Amounts
 
+    @property
+    def known_amounts(self) -> Amounts:
+        """What may be said of the amounts; see `Amounts.as_known`."""
+        return self.amounts.as_known((self.stop_ns - self.start_ns) / 1e9)
+
     def to_json(self) -> JsonObject:
         """Return it as a JSON object."""
         names = ("pot", "energy_GWh", "beam_on_s", "unknown_s", "n_pulses", "pot_charge")
+        amounts = self.known_amounts
         return {
             "start_ns": self.start_ns,
             "stop_ns": self.stop_ns,
-            **{name: getattr(self.amounts, name) for name in names},
+            **{name: getattr(amounts, name) for name in names},
         }
 
 

@@ -41,7 +41,7 @@ class _Part(BaseModel):
 class FrozenAmounts(_Part):
     """Beam and live time."""
 
-    pot: float | None = Field(description="Protons on target.")
+    pot: float | None = Field(description="Protons on target; null where the beam was known at no moment.")
     pot_live: float | None = Field(description="The same, times the live fraction.")
     energy_GWh: float | None = Field(description="Beam energy [GWh].")
     beam_on_s: float | None = Field(description="Seconds of beam.")
@@ -50,9 +50,9 @@ class FrozenAmounts(_Part):
     n_pulses: int | None = Field(description="Pulses.")
     pot_charge: float | None = Field(description="Protons by charge per pulse.")
 
-    def to_amounts(self) -> Amounts:
-        """Return them as exposure has them."""
-        return Amounts(**self.model_dump())
+    def to_amounts(self, duration_s: float) -> Amounts:
+        """Return them as exposure has them, of a stretch so long; documents of old say 0 where the beam was unknown."""
+        return Amounts(**self.model_dump()).as_known(duration_s)
 
 
 class FrozenFile(_Part):
@@ -239,6 +239,7 @@ def _intervals(found: Sequence[Sequence[str]]) -> IntervalSet:
 
 
 def _selected(run: FrozenRun) -> SelectedRun:
+    intervals = None if run.intervals is None else _intervals(run.intervals)
     return SelectedRun(
         listed=ListedRun(
             detector=run.detector,
@@ -246,10 +247,10 @@ def _selected(run: FrozenRun) -> SelectedRun:
             period=run.period or "",
             blocks=None if run.blocks is None else tuple((first, last) for first, last in run.blocks),
         ),
-        intervals=None if run.intervals is None else _intervals(run.intervals),
+        intervals=intervals,
         is_known=run.is_known,
         is_whole=run.is_whole,
-        amounts=run.amounts.to_amounts(),
+        amounts=run.amounts.to_amounts(0.0 if intervals is None else intervals.duration_s),
         undecided=_intervals(run.undecided),
         remark=run.remark or "",
     )
@@ -257,7 +258,7 @@ def _selected(run: FrozenRun) -> SelectedRun:
 
 def _sum(found: FrozenSum) -> DetectorSum:
     values = {name: getattr(found, name) for name in ("n_runs", "n_unknown", "duration_s", "undecided_s")}
-    return DetectorSum(**values, amounts=found.amounts.to_amounts())
+    return DetectorSum(**values, amounts=found.amounts.to_amounts(found.duration_s))
 
 
 def _flag(flag: FrozenFlag) -> Flag:

@@ -84,6 +84,11 @@ class Resolver:
             has_times=known.interval is not None,
         )
 
+    def amounts(self, asked: Sequence[tuple[str, IntervalSet]]) -> list[Amounts]:
+        """Return what detectors got in stretches; nothing is said of a beam that was known at no moment of one."""
+        found = self._beam.amounts(asked) if asked else []
+        return [each.as_known(within.duration_s) for each, (_, within) in zip(found, asked, strict=True)]
+
     # -------------------------------------------------------------- expressions
     def resolve(self, node: Node) -> Resolution:
         """Return what an expression selects."""
@@ -159,7 +164,7 @@ class Resolver:
         within = {name: _joined(runs) for name, runs in sorted(by_detector.items())}
         asked = [(found[index].listed.detector or "", found[index].intervals or IntervalSet()) for index in counted]
         asked += [(name, stretch) for name, stretch in within.items() if stretch]
-        amounts = self._beam.amounts(asked) if asked else []
+        amounts = self.amounts(asked)
         rows = list(found)
         for index, amount in zip(counted, amounts, strict=False):
             rows[index] = replace(rows[index], amounts=amount)
@@ -182,6 +187,8 @@ class Resolver:
     def _warnings(
         self, runs: Sequence[SelectedRun], sums: Mapping[str, DetectorSum], without_times: Sequence[str]
     ) -> Iterable[str]:
+        if not any(found.n_runs for found in sums.values()):
+            yield "nothing is selected: it holds in no run whose times are known"
         if without_times:
             yield f"runs whose times are not known, of which nothing is selected: {_several(without_times)}"
         unknown = [str(run.listed.run_id or run.listed.number) for run in runs if not run.is_known]
@@ -190,6 +197,8 @@ class Resolver:
         for name, found in sums.items():
             if found.undecided_s:
                 yield f"{name}: not known for {format_duration(found.undecided_s)} whether the expression holds"
+            if found.amounts.unknown_s:
+                yield f"{name}: the beam is not known for {_unknown(found)}"
         is_open = [run.listed.run_id or "" for run in runs if run.is_open]
         if is_open:
             yield f"runs that go on, taken as far as they are known: {_several(is_open)}"
@@ -259,6 +268,13 @@ def _overlapping(runs: Sequence[SelectedRun]) -> list[str]:
         if piece.stop_ns >= stop_ns.get(detector, piece.stop_ns):
             last[detector], stop_ns[detector] = run, piece.stop_ns
     return list(dict.fromkeys(found))
+
+
+def _unknown(found: DetectorSum) -> str:
+    unknown, whole = format_duration(found.amounts.unknown_s or 0), format_duration(found.duration_s)
+    if found.amounts.pot is None:
+        return f"{unknown}, which is all of it: protons are not known"
+    return f"{unknown} of {whole}: protons of then are in no sum"
 
 
 def _several(names: Sequence[str]) -> str:

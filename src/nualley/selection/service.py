@@ -246,7 +246,7 @@ class Selections:
             for piece, counts in zip(pieces, is_counted, strict=True)
             if counts
         ]
-        amounts = iter(self._beam().amounts(asked) if asked else ())
+        amounts = iter(resolver.amounts(asked))
         return [
             replace(piece, amounts=next(amounts) if counts else Amounts())
             for piece, counts in zip(pieces, is_counted, strict=True)

@@ -182,7 +182,7 @@ def _run_row(run: Run, totals: Totals, exposure: RunExposure | None, missing: st
         n_events=totals.n_events,
         n_verified_replicas=totals.n_verified_replicas,
         n_defects=totals.n_defects,
-        pot=exposure.amounts.pot if exposure else None,
+        pot=exposure.known_amounts.pot if exposure else None,
         pot_words=_pot_words(exposure, missing),
     )
 

@@ -41,6 +41,9 @@ def test_neither_is_there_in_the_sum(unknown_s, pot, capsys):
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.split()[:2] == ["a", pot]
     assert said.endswith("beam not known" if pot == "-" else "beam not known for 12 % of it")
+    report = ExposureReport((run,), {"a": run.amounts}).to_json()
+    for told in (report["detectors"]["a"], report["runs"][0]):
+        assert (told["pot"], told["livetime_s"], told["unknown_s"]) == (None if pot == "-" else 0, 90, unknown_s)
 
 
 def test_what_the_table_says_of_the_beam_it_says_once(capsys):

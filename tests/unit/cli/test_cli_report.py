@@ -66,6 +66,20 @@ def test_what_is_to_be_done_stands_in_both_files(experiment, detector, frozen, c
     assert "http" not in html.replace("http-equiv", ""), "the file needs nothing from elsewhere"
 
 
+def test_of_a_beam_that_nobody_knew_no_protons_are_told(experiment, detector, capsys):
+    found = report(capsys, "--week", "--until", "2026-11-24")
+    (delivered,) = found["delivered"]["rows"]
+    (week,) = found["week"]["rows"]
+    for row, unknown_s in ((delivered, (delivered["stop_ns"] - delivered["start_ns"]) / 1e9), (week, 3600.0)):
+        assert row["unknown_s"] == unknown_s
+        assert {row[name] for name in ("pot", "energy_GWh", "beam_on_s", "n_pulses")} == {None}
+    for path in found["files"]:
+        text = Path(path).read_text()
+        assert "Delivered: unknown, " in text
+        assert "0 protons" not in text
+    assert "| 1 h | unknown | 1 h |" in Path(found["files"][1]).read_text()
+
+
 def test_each_table_of_the_markdown_is_one(experiment, detector, frozen, capsys):
     markdown = Path(report(capsys)["files"][1]).read_text()
     lines = markdown.splitlines()

@@ -17,7 +17,7 @@ from nualley.selection import (
     canonical_json,
 )
 from nualley.selection.frozen import FrozenSelection, read_frozen
-from tests.unit.exposure.fakes import RATE, at
+from tests.unit.exposure.fakes import BEAM, RATE, FakePv, at
 from tests.unit.selection.conftest import make_run
 
 
@@ -357,3 +357,52 @@ def test_an_expression_becomes_a_list_and_is_the_same_again(selections):
         text = selections.export("x", format_, detector="hpge")
         selections.import_list(f"x-{format_}", text, format_, file="x", detector="hpge", author="ada")
         assert seconds(selections.resolution(f"x-{format_}")) == seconds(selections.resolution("x"))
+
+
+# ---------------------------------------------------------------- what is not known of the beam
+_OF_BEAM = ("pot", "pot_live", "energy_GWh", "beam_on_s", "n_pulses", "pot_charge")
+
+
+def test_of_a_beam_that_nobody_knew_nothing_is_said(make_selections, pvs):
+    pvs[BEAM["power"]["pv"]] = FakePv([(250, 1.0)])
+    selections = make_selections()
+    selections.define("dark", "run in 1..2", author="ada")
+    selections.define("dim", "run == 3", author="ada")
+    found, resolution = selections.freeze("dark", author="ada")
+    document = json.loads(found.content or "")
+    of_runs = [run["amounts"] for run in document["runs"]]
+    shown = resolution.to_json()
+    for amounts in (*of_runs, document["detectors"]["hpge"]["amounts"], *shown["runs"], shown["detectors"]["hpge"]):
+        assert [amounts.get(name) for name in _OF_BEAM] == [None] * len(_OF_BEAM)
+        assert amounts["livetime_s"] == amounts["unknown_s"] > 0
+    beam = "hpge: the beam is not known for 3 min 20 s, which is all of it: protons are not known"
+    assert beam in resolution.warnings
+    assert beam in document["warnings"]
+    (piece,) = selections.diff("dark", "dim").to_json()["only_right"]
+    assert piece["pot"] == pytest.approx(50 * RATE)
+    assert [piece["pot"] for piece in selections.diff("dark", "dim").to_json()["only_left"]] == [None, None]
+    # of a part of the time it is known: that is a sum
+    (row,) = selections.resolution("dim").runs
+    assert row.amounts.pot == pytest.approx(50 * RATE)
+    assert "hpge: the beam is not known for 50 s of 1 min 40 s: protons of then are in no sum" in (
+        selections.resolution("dim").warnings
+    )
+
+
+def test_documents_of_old_that_say_0_stay_what_they_are_and_are_read_as_not_known(make_selections, pvs):
+    pvs[BEAM["power"]["pv"]] = FakePv([(250, 1.0)])
+    selections = make_selections()
+    selections.define("dark", "run == 1", author="ada")
+    new, _ = selections.freeze("dark", author="ada")
+    document = json.loads(new.content or "")
+    for amounts in (document["runs"][0]["amounts"], document["detectors"]["hpge"]["amounts"]):
+        amounts.update(dict.fromkeys(_OF_BEAM, 0))
+    old = read_frozen(canonical_json(document))  # still its own canonical text
+    assert old.to_json() == canonical_json(document)
+    assert old.to_resolution().to_json() == read_frozen(new.content or "").to_resolution().to_json()
+
+
+def test_an_empty_selection_is_told_before_it_is_cited(selections):
+    selections.define("none", "run == 7", author="ada")
+    _, resolution = selections.freeze("none", author="ada")
+    assert resolution.warnings == ("nothing is selected: it holds in no run whose times are known",)
