@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nualley.catalog import Flag
-from nualley.config import ConfigurationErrors, Mistake, check_file
+from nualley.config import ConfigurationErrors, Mistake, check_files, repository_of
 from nualley.core import NualleyError, UsageError, escape_name, reason, replacing
 from nualley.selection import ListFormat, canonical_json, parse_expression
 from nualley.selection.frozen import FORMAT, FrozenSelection, read_frozen
@@ -59,7 +59,8 @@ def read_text(path: Path) -> str:
     where = escape_name(str(path))
     try:
         if not path.is_file():
-            raise UsageError(f"there is no file {where}", where=where, do="name a file that is there")
+            what = f"{where} is a folder, no file" if path.is_dir() else f"there is no file {where}"
+            raise UsageError(what, where=where, do="name a file that is there")
         if path.stat().st_size > LARGEST_B:
             raise UsageError(f"{where} is larger than {LARGEST_B} B", where=where, do="is it a list of runs?")
         return path.read_bytes().decode("utf-8-sig")
@@ -167,25 +168,38 @@ def _draft_text(found: Definition) -> str:
 
 
 def check_documents(paths: Sequence[Path]) -> list[Mistake]:
-    """Find the mistakes of files of selections, flags and lists of runs, without an experiment.
+    """Find the mistakes of files of selections, flags and lists of runs.
 
     Parameters
     ----------
     paths : sequence of Path
-        ``.toml``: a selection, or the words of flags; ``.json``: a frozen selection or a golden JSON, or what
-        `mirror` wrote; ``.yaml`` and ``.csv``: lists.
+        ``.toml``: a selection, or the words of flags; where an experiment repository reads it, what loading finds is
+        found, also what selections miss that the file no longer has. ``.json``: a frozen selection or a golden JSON,
+        or what `mirror` wrote; ``.yaml`` and ``.csv``: lists.
 
     Returns
     -------
     list of Mistake
         In the order of the files; empty where all are well.
     """
-    return [mistake for path in paths for mistake in _check(path)]
+    of_text = iter(check_files([path for path in paths if _is_text(path)]))
+    found = [mistake for path in paths for mistake in (next(of_text) if _is_text(path) else _check(path))]
+    return list(dict.fromkeys(found))
+
+
+def _is_text(path: Path) -> bool:
+    return path.suffix == ".toml" and path.is_file()
+
+
+def lone_documents(paths: Sequence[Path]) -> list[Path]:
+    """Return the files in ``.toml`` that no repository reads: what they name can be compared with nothing."""
+    return [path for path in paths if _is_text(path) and repository_of(path) is None]
 
 
 def _check(path: Path) -> list[Mistake]:
-    if path.suffix == ".toml":
-        return check_file(path)
+    if not path.is_file():
+        found = "a folder, no file" if path.is_dir() else "no such file"
+        return [Mistake(str(path), None, "", found, "a file that is there")]
     try:
         text = read_text(path)
         if path.suffix == ".json":
@@ -263,6 +277,7 @@ __all__ = [
     "Selections",
     "check_documents",
     "document_schemas",
+    "lone_documents",
     "mirror",
     "read_text",
     "write_text",

@@ -279,6 +279,8 @@ class Site:
 
     def selections(self) -> "Selections":
         """Return the selections of the experiment."""
+        from nualley.app.standing import declared_policies
+        from nualley.selection import DescribedNames
         from nualley.selection.documents import Origin  # NumPy and pyarrow are heavy
         from nualley.selection.service import Selections
 
@@ -288,6 +290,11 @@ class Site:
             beam=self.exposures,
             files=self.configuration.selections,
             vocabulary=self.configuration.vocabulary,
+            described=DescribedNames(
+                detectors=self.configuration.detectors,
+                flags=self.configuration.vocabulary.flag,
+                pvs=declared_policies(self.configuration),
+            ),
             origin=Origin(self.configuration.experiment.name, f"nualley {__version__}", socket.gethostname()),
             clock=self.clock,
         )

@@ -13,6 +13,7 @@ from nualley.app.selections import (
     Piece,
     Resolution,
     check_documents,
+    lone_documents,
     mirror,
     read_text,
     write_text,
@@ -366,7 +367,7 @@ def mirror_(folder: Path | None = None, /, *, output: Output = Output()) -> None
 
 @app.command
 def validate(*file: Path, output: Answer = Answer()) -> ExitCode:
-    """Check files of selections, of flags and of lists of runs by themselves: for a hook before a commit.
+    """Check files of selections, of flags and of lists of runs: for a hook before a commit.
 
     Example: nualley selection validate selections/ar-2026.toml
 
@@ -375,7 +376,17 @@ def validate(*file: Path, output: Answer = Answer()) -> ExitCode:
     file : Path
         A selection or flags.toml (.toml), a frozen selection or a golden JSON (.json), a list (.yaml, .csv).
     """
+    if not file:
+        raise UsageError(
+            "no file is named",
+            where="FILE",
+            do="nualley selection validate selections/*.toml, or nualley check for all that the repository says",
+        )
     mistakes = check_documents(file)
+    for lone in lone_documents(file):
+        print_note(
+            f"{escape_name(str(lone))}: no experiment repository reads it; what it names is compared with nothing"
+        )
     if output.is_json:
         print_json({"n_files": len(file), "mistakes": [mistake.to_json() for mistake in mistakes]})
     else:

@@ -4,7 +4,7 @@ from nualley.config.configuration import Configuration
 from nualley.config.errors import ConfigurationErrors, FolderNotEmptyError, NoExperimentError
 from nualley.config.files import KINDS
 from nualley.config.mistakes import Mistake
-from nualley.config.service import check, check_file, find_experiment, left_out, load, schemas
+from nualley.config.service import check, check_files, find_experiment, left_out, load, repository_of, schemas
 from nualley.config.settings import WebSettings
 from nualley.config.template import write_template
 
@@ -17,10 +17,11 @@ __all__ = [
     "NoExperimentError",
     "WebSettings",
     "check",
-    "check_file",
+    "check_files",
     "find_experiment",
     "left_out",
     "load",
+    "repository_of",
     "schemas",
     "write_template",
 ]

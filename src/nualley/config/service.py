@@ -1,6 +1,7 @@
 """Finding, reading, checking and describing an experiment repository."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar, cast
@@ -131,19 +132,59 @@ def check(directory: Path, environ: Mapping[str, str], formats: Sequence[str] | 
     return _examine(directory, environ, formats)[1]
 
 
-def check_file(path: Path) -> list[Mistake]:
-    """Find the mistakes of one file alone: what stands in it, not what it says of others.
+def repository_of(path: Path) -> Path | None:
+    """Return the experiment directory whose repository reads a file, None where none does.
 
     Parameters
     ----------
     path : Path
-        A file of an experiment repository.
+        A file, such as ``selections/quiet.toml`` beside an experiment.toml.
+    """
+    whole = path.absolute()
+    for directory, name in ((whole.parent, whole.name), (whole.parent.parent, f"{whole.parent.name}/{whole.name}")):
+        pattern = kind_of(name)
+        if pattern in KINDS and (directory / EXPERIMENT).is_file() and not whole.name.startswith("."):
+            return directory
+    return None
+
+
+def check_files(paths: Sequence[Path]) -> list[list[Mistake]]:
+    """Find the mistakes of files: all that loading finds where a repository reads them, else what stands in them.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files of experiment repositories.
 
     Returns
     -------
-    list of Mistake
-        By line; empty where all is well.
+    list of list of Mistake
+        Of each file, by line; empty where all is well. A selection that misses what a file no longer describes counts
+        for that file too.
     """
+    checked: dict[Path, list[Mistake]] = {}
+    found = []
+    for path in paths:
+        directory = repository_of(path)
+        if directory is not None and directory not in checked:
+            checked[directory] = check(directory, {})
+        found.append(_check_alone(path) if directory is None else _of_file(path, directory, checked[directory]))
+    return found
+
+
+def _of_file(path: Path, directory: Path, mistakes: Sequence[Mistake]) -> list[Mistake]:
+    name = path.absolute().relative_to(directory).as_posix()
+    is_named = kind_of(name) != SELECTIONS  # selections name what stands in the others
+    said = str(path)
+    base = Path(said.removesuffix(name)) if said.endswith(name) else directory  # in the words of who asks
+    return [
+        replace(mistake, file=said if mistake.file == name else str(base / mistake.file))
+        for mistake in mistakes
+        if mistake.file == name or (is_named and kind_of(mistake.file) == SELECTIONS)
+    ]
+
+
+def _check_alone(path: Path) -> list[Mistake]:
     name = path.name if path.name in KINDS else f"{path.absolute().parent.name}/{path.name}"
     pattern = kind_of(name)
     if pattern not in KINDS:

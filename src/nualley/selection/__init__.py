@@ -8,13 +8,15 @@ from nualley.selection.errors import (
     SelectionInText,
     SelectionNotFound,
 )
-from nualley.selection.expression import Call, Node, Operand, format_expression, operands, texts, words
+from nualley.selection.expression import Call, Node, Operand, format_expression
 from nualley.selection.formats import ListFormat
+from nualley.selection.names import DescribedNames, unknown_names
 from nualley.selection.parser import parse_expression
 from nualley.selection.settings import SelectionFile
 
 __all__ = [
     "Call",
+    "DescribedNames",
     "ExpressionError",
     "ListFormat",
     "ListUnreadable",
@@ -26,8 +28,6 @@ __all__ = [
     "SelectionNotFound",
     "canonical_json",
     "format_expression",
-    "operands",
     "parse_expression",
-    "texts",
-    "words",
+    "unknown_names",
 ]

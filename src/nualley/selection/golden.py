@@ -32,6 +32,8 @@ def read_golden(text: str) -> Mapping[str, Any]:
     """
     try:
         found = json.loads(text, object_pairs_hook=_each_once)
+    except ListUnreadable:  # a key twice: it is told already
+        raise
     except (ValueError, RecursionError) as error:
         raise ListUnreadable(
             f"the file is no JSON: {error}", where="cms-golden", do='give a file such as {"190645": [[10, 110]]}'

@@ -7,16 +7,17 @@ from typing import Any, cast
 from nualley.catalog import Activity, SelectionFrozen, SelectionRevision, Vocabulary
 from nualley.core import Clock, IntervalSet, nearest
 from nualley.exposure import Amounts, PvHistory
+from nualley.physics import FOREVER
 from nualley.selection.canonical import digest
 from nualley.selection.differences import key_of, only_in
 from nualley.selection.documents import Origin, Stamp, make_document
 from nualley.selection.errors import ListUnreadable, NotExpressible, SelectionInText, SelectionNotFound
 from nualley.selection.explaining import explainer
-from nualley.selection.expression import words
 from nualley.selection.formats import ListFormat
 from nualley.selection.frozen import read_frozen
 from nualley.selection.lists import listed_runs, make_list, read_list, write_list
 from nualley.selection.models import Definition, Difference, ListedRun, Piece, Resolution
+from nualley.selection.names import DescribedNames, UnknownName, refuse_unknown, unknown_names
 from nualley.selection.parser import parse_expression
 from nualley.selection.ports import Beam, Record
 from nualley.selection.resolving import Resolver
@@ -38,6 +39,8 @@ class Selections:
         Selections that are defined by text, by name.
     vocabulary : Vocabulary
         The words of flags.
+    described : DescribedNames
+        What expressions may name.
     origin : Origin
         Who speaks: goes into what is frozen.
     clock : Clock
@@ -52,6 +55,7 @@ class Selections:
         beam: Callable[[], Beam],
         files: Mapping[str, SelectionFile],
         vocabulary: Vocabulary,
+        described: DescribedNames,
         origin: Origin,
         clock: Clock,
     ) -> None:
@@ -60,6 +64,7 @@ class Selections:
         self._beam = beam
         self._files = files
         self._vocabulary = vocabulary
+        self._described = described
         self._origin = origin
         self._clock = clock
 
@@ -86,18 +91,27 @@ class Selections:
         ExpressionError
             Where the expression cannot be understood.
         UsageError
-            Where it names a flag that the vocabulary lacks.
+            Where it names a flag that nobody described, or a detector, a type of runs or a PV that is neither described
+            nor on record.
         SelectionFrozen
             Where the selection is frozen.
         SelectionInText
             Where a file of the experiment repository defines it.
         """
         node = parse_expression(expression)
-        for word in words(node, "flag"):
-            self._vocabulary.check(word)
+        refuse_unknown([name for name in unknown_names(node, self._described) if not self._is_recorded(name)])
         self._refuse_text(name)
         self._record.run_lists.define(SelectionRevision(name=name, expression=expression, author=author))
         return self.definition(name)
+
+    def _is_recorded(self, found: UnknownName) -> bool:
+        """Return whether the record has it all the same: of a detector, a type or a PV of the past."""
+        if found.kind == "pv":
+            return self._archive().alive_until_ns(found.name) > FOREVER.start_ns
+        return any(
+            found.name == {"detector": run.detector, "type": run.run_type}.get(found.kind)
+            for run in self._record.runs()
+        )
 
     def import_list(
         self, name: str, text: str, format_: ListFormat, *, file: str, detector: str | None, author: str

@@ -277,17 +277,46 @@ def test_check_looks_at_what_selections_name(experiment, capsys):
     (experiment / "selections").mkdir()
     (experiment / "flags.toml").write_text('[flag.noise]\nseverity = "bad"\nmeaning = "loud"\n')
     (experiment / "selections" / "x.toml").write_text(
-        'expression = \'detector == "hpgee" and flag("nois") and pv("NOBODY") > 1\'\n'
+        'expression = \'detector == "hpgee" and type == "fysics" and flag("nois") and pv("NOBODY") > 1\'\n'
     )
     found = answer(capsys, "check", code=3)["mistakes"]
     assert [(each["file"], each["line"], each["found"], each["nearest"]) for each in found] == [
         ("selections/x.toml", 1, '"hpgee"', "hpge"),
+        ("selections/x.toml", 1, '"fysics"', "physics"),
         ("selections/x.toml", 1, '"nois"', "noise"),
         ("selections/x.toml", 1, '"NOBODY"', ""),
     ]
+    # the hook before a commit finds what loading finds, also of words that go
+    assert answer(capsys, "selection", "validate", "selections/x.toml", code=3)["mistakes"] == found
+    assert answer(capsys, "selection", "validate", "flags.toml", "selections/x.toml", code=3)["mistakes"] == found
+    assert main(["selection", "list"]) == 3
     (experiment / "flags.toml").write_text('[flag.noise]\nseverity = "awful"\nmeaning = ""\n[flag.Noise]\n')
     keys = {each["key"] for each in answer(capsys, "check", code=3)["mistakes"] if each["file"] == "flags.toml"}
     assert keys >= {"flag.noise.severity", "flag.noise.meaning", "flag.Noise"}
+
+
+def test_validate_says_what_it_cannot_look_at(experiment, tmp_path, capsys):
+    (tmp_path / "selections").mkdir()
+    lone = tmp_path / "selections" / "x.toml"
+    lone.write_text("expression = 'flag(\"who-knows\")'\n")
+    said = call(capsys, "selection", "validate", str(lone)).err
+    assert f"{lone}: no experiment repository reads it; what it names is compared with nothing" in said
+    assert call(capsys, "selection", "validate", code=2).err.startswith("no file is named")
+    found = answer(capsys, "selection", "validate", "gone.toml", ".", code=3)["mistakes"]
+    assert [(each["file"], each["found"]) for each in found] == [
+        ("gone.toml", "no such file"),
+        (".", "a folder, no file"),
+    ]
+    error = answer(capsys, "selection", "import", ".", "--format", "csv", "--name", "x", code=2)["error"]
+    assert error["what"] == ". is a folder, no file"
+
+
+def test_a_key_that_stands_twice_is_told_once(experiment, capsys):
+    Path("golden.json").write_text('{"1": [[1, 2]], "1": [[3, 4]]}')
+    (mistake,) = answer(capsys, "selection", "validate", "golden.json", code=3)["mistakes"]
+    assert mistake["found"] == "the list says '1' twice, expected each run once"
+    error = call(capsys, "selection", "import", "golden.json", "--format", "cms-golden", "--name", "x", code=5).err
+    assert (error.count("where:"), error.count("do:")) == (1, 1)
 
 
 def test_a_text_defines_and_is_found(experiment, detector, capsys):

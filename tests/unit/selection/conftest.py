@@ -9,7 +9,7 @@ from nualley.catalog import Run, TimeSource, Vocabulary
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
 from nualley.experiment import Beam
 from nualley.exposure.service import Exposures
-from nualley.selection import SelectionFile
+from nualley.selection import DescribedNames, SelectionFile
 from nualley.selection.documents import Origin
 from nualley.selection.service import Selections
 from tests.unit.exposure.fakes import BEAM, FakeArchive, FakeClock, FakePv, at, steady
@@ -17,6 +17,7 @@ from tests.unit.exposure.fakes import BEAM, FakeArchive, FakeClock, FakePv, at, 
 VOCABULARY = Vocabulary.model_validate(
     {"flag": {"noise": {"severity": "bad", "meaning": "loud"}, "trip": {"severity": "caution", "meaning": "no beam"}}}
 )
+DESCRIBED_PVS = (*steady(), "T", "DOOR", "HALF", "WORDS")
 RUNS = {1: (0, 100), 2: (100, 200), 3: (200, 300)}
 """Runs of hpge [s since T0]."""
 
@@ -56,6 +57,7 @@ def make_selections(catalog: SqlCatalog, pvs: dict[str, FakePv]) -> Callable[...
             beam=lambda: Exposures(archive, catalog, beam=beam, detectors={}, clock=clock),
             files={name: SelectionFile(name=name, expression=text) for name, text in files.items()},
             vocabulary=VOCABULARY,
+            described=DescribedNames(detectors=("hpge",), flags=VOCABULARY.flag, pvs=(*DESCRIBED_PVS, "NOBODY")),
             origin=Origin("TEST", "nualley 0", "here"),
             clock=clock,
         )

@@ -8,12 +8,9 @@ from nualley.selection import (
     ExpressionError,
     Operand,
     format_expression,
-    operands,
     parse_expression,
-    texts,
-    words,
 )
-from nualley.selection.expression import And, Compare, Everything, Moment, Not, Or, Span, Within
+from nualley.selection.expression import And, Compare, Everything, Moment, Not, Or, Span, Within, operands, texts, words
 
 NEW_YEAR = Moment(parse_time_ns("2026-01-01", 0))
 HALF_A_SECOND = Span(NEW_YEAR, Moment(NEW_YEAR.time_ns + 500_000_000))

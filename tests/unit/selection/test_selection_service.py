@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from nualley.catalog import Flag, SelectionChanged, SelectionFrozen
+from nualley.catalog import Flag, Run, SelectionChanged, SelectionFrozen, TimeSource
 from nualley.core import IntervalSet, UsageError
 from nualley.selection import (
     ExpressionError,
@@ -117,6 +117,32 @@ def test_a_definition_is_refused_where_it_cannot_be_meant(selections):
         selections.define("x", 'flag("nois")', author="ada")
     assert "did you mean 'noise'?" in found.value.do
     assert selections.definitions() == []
+
+
+def test_names_that_nobody_knows_are_refused_all_at_once(catalog, selections):
+    with pytest.raises(UsageError) as found:
+        selections.define("x", 'detector == "hpg" and type != "fysics" and pv("HALFF") > 1 and run > 3', author="ada")
+    assert found.value.what == (
+        "'hpg' is no detector of this experiment; 'fysics' is no type of runs of this experiment;"
+        " 'HALFF' is no PV of this experiment"
+    )
+    assert found.value.do == "did you mean 'hpge'?; did you mean 'physics'?; did you mean 'HALF'?"
+    with pytest.raises(UsageError) as found:
+        selections.define("x", 'detector in ["zzz", "hpge"]', author="ada")
+    assert found.value.do == "name a detector: hpge"
+    assert selections.definitions() == []
+
+
+def test_what_is_on_record_may_be_named_though_nobody_describes_it_any_more(catalog, make_selections, pvs):
+    catalog.register_run(Run(run_id="nai-1", detector="nai", number=1, run_type="fun", time_source=TimeSource.GIVEN))
+    before = make_selections()
+    pvs["GONE"] = FakePv([(0, 1.0)])
+    with pytest.raises(UsageError, match="'GONE' is no PV"):
+        before.define("x", 'pv("GONE") > 0', author="ada")
+    selections = make_selections()
+    selections.define("x", 'detector == "nai" and type == "fun" and pv("GONE") > 0', author="ada")
+    with pytest.raises(UsageError, match="'naj' is no detector"):
+        selections.define("x", 'detector == "naj"', author="ada")
 
 
 def test_an_unknown_selection_names_the_nearest(selections):
