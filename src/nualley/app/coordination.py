@@ -362,9 +362,8 @@ def _weeks(facts: RunFacts, start_ns: int, stop_ns: int) -> list[DetectorWeek]:
 def _outlooks(site: Site, n_days: int) -> list[DriveOutlook]:
     usages = site.drive_usages()
     histories = histories_of(FillFolder(site.fill_folder).days())
-    forecasts, short = forecast_drives(site)
+    forecasts, errors = forecast_drives(site)
     by_drive = {forecast.drive: forecast for forecast in forecasts}
-    reasons = dict(text.split(": ", 1) for text in short)
     found = []
     for usage in usages:
         name = usage.drive.name
@@ -374,18 +373,11 @@ def _outlooks(site: Site, n_days: int) -> list[DriveOutlook]:
                 usage=usage,
                 growth_B=int(used_B[-1] - used_B[-1 - n_days]) if len(used_B) > n_days else None,
                 forecast=by_drive.get(name),
-                no_forecast="" if name in by_drive else _why(usage, histories, reasons),
+                no_forecast=errors[name].what if name in errors else "",
                 scan_ns=read_metadata(scan)["start_ns"] if (scan := next(scans_of(site, name), None)) else None,
             )
         )
     return sorted(found, key=lambda each: (each.usage.is_mounted, -_fill(each.usage)))
-
-
-def _why(usage: DriveUsage, histories: Mapping[str, object], reasons: Mapping[str, str]) -> str:
-    # what lies on one device is watched once
-    watched = [other for other in usage.shares_with if other in histories]
-    is_other = usage.drive.name not in histories and watched
-    return f"on one device with {watched[0]}" if is_other else reasons.get(usage.drive.name, "")
 
 
 def _fill(usage: DriveUsage) -> float:

@@ -1,6 +1,6 @@
 """``nualley drives forecast``: when drives will be full."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -9,28 +9,26 @@ from cyclopts import Parameter, validators
 
 from nualley.cli.options import Output
 from nualley.cli.output import print_json, print_note, print_table
-from nualley.core import format_size
+from nualley.core import NualleyError, UsageError, escape_name, format_size
 from nualley.storage import FillForecast
 
 _N_SHOWN = 3
 
 
 def forecast(
-    drive: str | None = None,
-    /,
-    *,
+    *drive: str,
     history: tuple[Path, ...] = (),
     horizon: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=3650))] = 365,
     output: Output = Output(),
-) -> None:
+) -> int:
     """Say when drives will be full: the first days by which the chance reaches 10 and 50 %.
 
     Example: nualley drives forecast
 
     Parameters
     ----------
-    drive : str, optional
-        Name of a drive in drives.toml; by default all that were watched long enough.
+    drive : str
+        Names of drives in drives.toml; by default all.
     history : tuple of Path
         A CSV file with columns day, used_B, written_B, capacity_B, named after its drive, instead of what the worker
         noted; may be given several times. Needs no experiment.
@@ -40,14 +38,21 @@ def forecast(
     from nualley.app.forecast import forecast_drives, forecast_files  # numpy is heavy
 
     if history:
-        found, short = forecast_files(history, horizon), list[str]()
+        if drive:
+            raise UsageError("a history is named after its drive", where="DRIVE", do="leave out DRIVE, or --history")
+        found, errors = forecast_files(history, horizon)
     else:
         from nualley.app.site import open_site
 
-        found, short = forecast_drives(open_site(output.experiment), drive, horizon)
+        found, errors = forecast_drives(open_site(output.experiment), drive, horizon)
+    named = max(len(history), len(drive))
+    if named == 1 and errors:
+        raise next(iter(errors.values()))
+    # of drives that were not asked for by name, nothing has to be known
+    code = max((int(error.exit_code) for error in errors.values()), default=0) if named else 0
     if output.is_json:
-        print_json([_shown(forecast) for forecast in found])
-        return
+        print_json([*map(_shown, found), *(_unknown(name, error) for name, error in errors.items())])
+        return code
     columns = ("drive", "full 10 %", "full 50 %", "no deletes 10 %", "no deletes 50 %", "80 % held", "grows by")
     beyond = f"> {horizon} d"
     print_table(
@@ -63,8 +68,9 @@ def forecast(
         ],
         right=(5,),
     )
-    for said in short:
-        print_note(said)
+    for name, error in errors.items():
+        print_note(f"{escape_name(name)}: {error.what}")
+    return code
 
 
 def _growth(forecast: FillForecast) -> str:
@@ -76,4 +82,10 @@ def _growth(forecast: FillForecast) -> str:
 
 
 def _shown(forecast: FillForecast) -> dict[str, object]:
-    return {key: value.isoformat() if isinstance(value, date) else value for key, value in asdict(forecast).items()}
+    values = {key: value.isoformat() if isinstance(value, date) else value for key, value in asdict(forecast).items()}
+    return {**values, "error": None}
+
+
+def _unknown(name: str, error: NualleyError) -> dict[str, object]:
+    nothing: dict[str, object] = {field.name: None for field in fields(FillForecast)}
+    return {**nothing, "drive": escape_name(name), "growth_by": [], "error": error.to_json()}

@@ -203,7 +203,7 @@ def _usage_error(error: CycloptsError) -> UsageError:
     what, do = str(error), f"{command} --help"
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         words = " ".join(error.unused_tokens)
-        what = f"nothing takes {words!r}: a text of several words stands in quotes"
+        what = f"{command} takes no {words!r} here; if it is part of a text of several words, that stands in quotes"
     elif found := getattr(error.__cause__, "errors", None):  # pydantic's, which is not imported for this
         what, do = refused_value(found()[0], do)
     elif isinstance(error, MissingArgumentError) and error.argument is not None:

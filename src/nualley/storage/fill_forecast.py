@@ -142,7 +142,7 @@ def forecast_drive(history: FillHistory, horizon_days: int = HORIZON_DAYS, *, is
 
 
 def growth_shares(
-    days: NDArray[np.float64], owners: Sequence[tuple[str, str]], size_B: NDArray[np.float64]
+    days: NDArray[np.float64], owners: Sequence[tuple[str | None, str | None]], size_B: NDArray[np.float64]
 ) -> list[GrowthShare]:
     """Say who lets a drive grow, from its scans.
 
@@ -150,8 +150,8 @@ def growth_shares(
     ----------
     days : ndarray of float64, shape (n,)
         When each scan was [d since 1970 UTC].
-    owners : sequence of tuple of str
-        Detector and stage of each row; what a scan does not name takes nothing then.
+    owners : sequence of tuple of str or None
+        Detector and stage of each row, None where no rule says it; what a scan does not name takes nothing then.
     size_B : ndarray of float64, shape (n,)
         Bytes on the device [B].
 
@@ -166,12 +166,12 @@ def growth_shares(
     first = before[-1] if before.size else (scans[0] if scans.size else 0.0)
     if scans.size < 2 or scans[-1] - first < _GROWTH_LEAST_DAYS:
         return []
-    change_B: dict[tuple[str, str], float] = {}
+    change_B: dict[tuple[str | None, str | None], float] = {}
     for day, owner, size in zip(days.tolist(), owners, size_B.tolist(), strict=True):
         sign = int(day == scans[-1]) - int(day == first)
         change_B[owner] = change_B.get(owner, 0.0) + sign * size
     shares = [GrowthShare(*owner, change / float(scans[-1] - first)) for owner, change in change_B.items()]
-    return sorted(shares, key=lambda share: (-share.B_per_day, share.detector, share.stage))
+    return sorted(shares, key=lambda share: (-share.B_per_day, share.detector or "", share.stage or ""))
 
 
 def _dates(history: FillHistory, changes_B: NDArray[np.float64], horizon_days: int) -> tuple[date | None, date | None]:

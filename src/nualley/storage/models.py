@@ -336,14 +336,14 @@ class GrowthShare:
 
     Parameters
     ----------
-    detector, stage : str
-        Whose bytes.
+    detector, stage : str or None
+        Whose bytes; None where no rule says it.
     B_per_day : float
         Mean growth over the last four weeks [B/d]; negative where it shrinks.
     """
 
-    detector: str
-    stage: str
+    detector: str | None
+    stage: str | None
     B_per_day: float
 
 

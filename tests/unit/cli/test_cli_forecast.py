@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from nualley.app.usage import UsageRow
 from nualley.cli.main import main
-from nualley.core import ExitCode
+from nualley.core import DAY_NS, ExitCode
 
 HEAD = "day,drive,used_B,available_B,capacity_B,written_B\n"
 
@@ -46,6 +47,71 @@ def test_of_other_drives_it_is_said_why_nothing_can_be_said(
     assert main(["drives", "forecast", "data2"]) == ExitCode.FAILED
     assert main(["drives", "forecast", "data11"]) == ExitCode.USAGE
     assert "did you mean 'data1'?" in capsys.readouterr().err
+
+
+def test_each_drive_has_a_row_also_where_nothing_can_be_said(
+    experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, code in (((), 0), (("data1", "data2"), ExitCode.FAILED)):
+        assert main(["drives", "forecast", *words, "--json"]) == code
+        known, missing, *_ = json.loads(capsys.readouterr().out)
+        assert set(known) == set(missing)
+        assert (known["drive"], known["error"]) == ("data1", None)
+        assert {
+            key: missing[key] for key in ("drive", "full_10", "full_50", "gross_50", "coverage80", "growth_by")
+        } == {
+            **dict.fromkeys(("full_10", "full_50", "gross_50", "coverage80")),
+            "drive": "data2",
+            "growth_by": [],
+        }
+        assert (missing["error"]["what"], missing["error"]["code"]) == ("nobody watched it yet", 1)
+    assert main(["drives", "forecast", "data1", "data22"]) == ExitCode.USAGE
+    assert main(["drives", "forecast", "data1", "--history", "data1.csv"]) == ExitCode.USAGE
+
+
+def test_growth_without_an_owner_is_told_as_usage_does(
+    experiment: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scanned(*_: object) -> list[UsageRow]:
+        owners = ({"detector": None, "stage": None}, {"detector": "a", "stage": None})
+        return [
+            UsageRow(scan_ns=day * DAY_NS, by=by, n_files=1, size_B=day, blocks_B=day * size_B)
+            for day in (40, 50)
+            for by, size_B in zip(owners, (100, 10), strict=True)
+        ]
+
+    monkeypatch.setattr("nualley.app.forecast.usage_history", scanned)
+    assert main(["drives", "forecast", "data1", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["growth_by"] == [
+        {"detector": None, "stage": None, "B_per_day": 100.0},
+        {"detector": "a", "stage": None, "B_per_day": 10.0},
+    ]
+    assert main(["drives", "forecast", "data1"]) == 0
+    assert "- unowned 100 B/d, a unowned 10 B/d" in capsys.readouterr().out
+
+
+def test_one_short_history_leaves_the_others_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{date(2026, 1, 1) + timedelta(days=number)},{number},1,100" for number in range(50)]
+    for name, n_rows in (("long", 50), ("short", 2)):
+        Path(f"{name}.csv").write_text("day,used_B,written_B,capacity_B\n" + "\n".join(rows[:n_rows]))
+    Path("bad.csv").write_text("day,used_B\n")
+    words = [word for name in ("short", "long", "gone") for word in ("--history", f"{name}.csv")]
+    assert main(["drives", "forecast", *words, "--json"]) == ExitCode.FAILED
+    known, short, gone = json.loads(capsys.readouterr().out)
+    assert (known["drive"], known["error"], bool(known["full_50"])) == ("long", None, True)
+    assert (short["drive"], short["full_50"]) == ("short", None)
+    assert short["error"]["what"] == "there are 1 days of changes, a forecast needs 4"
+    assert "the history cannot be read" in gone["error"]["what"]
+    assert main(["drives", "forecast", *words, "--history", "bad.csv"]) == ExitCode.CONFIGURATION
+    out, told = capsys.readouterr()
+    assert "long" in out
+    assert "short: there are 1 days of changes" in told
+    Path("other").mkdir()
+    assert main(["drives", "forecast", "--history", "long.csv", "--history", "other/long.csv"]) == ExitCode.USAGE
 
 
 def test_a_csv_needs_no_experiment(

@@ -165,7 +165,10 @@ def test_a_backup_is_verified_and_restored(experiment, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["runs", "note", "x-1", "two", "words"], "nothing takes 'words': a text of several words stands in quotes"),
+        (
+            ["runs", "note", "x-1", "two", "words"],
+            "nualley runs note takes no 'words' here; if it is part of a text of several words, that stands in quotes",
+        ),
         (["runs", "note", "x-1"], "TEXT is missing"),
         (["archive", "get"], "PV is missing"),
     ],
