@@ -120,22 +120,20 @@ class MortalCatalog:
         return work
 
 
-def test_killed_before_every_step(tmp_path: Path) -> None:
+def test_killed_before_every_step(tmp_path: Path, seed: int, is_soak: bool) -> None:
     RealSite(tmp_path / "empty").catalog.close()
-    n_killed = 0
-    while True:
-        folder = tmp_path / f"site{n_killed}"
+    for step in range(1000) if is_soak else range(random.Random(seed).randrange(4), 1000, 4):
+        folder = tmp_path / f"site{step}"
         write_events(folder / "drop" / "run1" / "wave0.dat")
         shutil.copy(tmp_path / "empty" / "catalog.sqlite", folder)
-        if not die_at(n_killed, folder):
+        if not die_at(step, folder):
             break
-        n_killed += 1
         with RealSite(folder, n_drives=3, settings=TWO_COPIES) as site:
             assert site.watcher.poll().is_idle
             assert site.check_replicas() == {"hpge-1/wave0.dat": 2}
             assert len(site.catalog.activities()) == len(site.catalog.sources(DETECTOR)) == 1
             assert site.catalog.quarantined() == []
-    assert n_killed > 30
+    assert step > 30, "each of the copies goes through more than ten steps"
 
 
 def die_at(step: int, folder: Path) -> bool:

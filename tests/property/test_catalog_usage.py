@@ -92,7 +92,7 @@ def check(catalog: SqlCatalog, sequence: list[tuple[Any, ...]]) -> None:
 
 
 @given(writes)
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 def test_usage_is_a_recount_on_sqlite(sequence: list[tuple[Any, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder, open_catalog(Path(folder) / "catalog.sqlite") as catalog:
         check(catalog, sequence)
