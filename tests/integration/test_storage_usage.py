@@ -11,7 +11,8 @@ import pytest
 
 from nualley.cli.main import main
 from nualley.core import SystemClock
-from nualley.storage import Owner, Ownership, OwnershipRule
+from nualley.storage import MARKER_NAME, TRASH_NAME, Owner, Ownership, OwnershipRule
+from nualley.storage.adapters.posix import PosixVolumes
 from nualley.storage.adapters.scanner import scan_tree
 from nualley.storage.adapters.usage_files import find_unowned, measure_usage
 
@@ -87,6 +88,26 @@ def test_all_bytes_of_a_scan_are_somebodys_or_nobodys(drive: Path, tmp_path: Pat
     assert sum(usage.blocks_B for usage in usages) == found.blocks_B
     nobodys = sum(usage.size_B for usage in usages if usage.owner == Owner())
     assert sum(directory.size_B for directory in find_unowned(tmp_path / "scan.parquet", ownership)) == nobodys
+
+
+def test_trash_and_marker_are_nualleys_own(drive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(drive / TRASH_NAME / "1-f", 4000)
+    put(drive / "users" / "ada" / "drop" / TRASH_NAME / "2-f", 300)
+    PosixVolumes().mark(drive, "data1")
+    put(drive / "loose", 5)
+    put(drive / "old" / MARKER_NAME, 11)
+    assert main(["drives", "scan"]) == 0
+    rows = answer(capsys, "usage", "--by", "detector,stage,owner")
+    sizes = {(row["detector"], row["stage"], row["owner"]): row["size_B"] for row in rows}
+    assert sizes[None, "trash", "nualley"] == 4300
+    assert sizes[None, None, "nualley"] == (drive / MARKER_NAME).stat().st_size
+    assert sizes[None, "user", "ada"] == 7
+    assert sizes[None, None, None] == 651 + 5 + 11
+    (said,) = answer(capsys, "unowned")
+    assert [(entry["path"], entry["size_B"]) for entry in said["directories"]] == [
+        ("old", 612), ("hpge/scratch", 50), ("", 5),
+    ]  # fmt: skip
+    assert said["total_B"] == sum(sizes.values())
 
 
 def test_what_nobody_owns_is_named_by_its_highest_directory(drive: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Who owns a directory: rules of the experiment, the first that matches wins."""
+"""Who owns a directory: rules of the experiment, the first that matches wins; trash and marker are nualley's own."""
 
 import json
 import re
@@ -6,10 +6,15 @@ from collections.abc import Collection, Sequence
 
 import xxhash
 
-from nualley.storage.models import NOBODY, Owner, OwnershipRule
+from nualley.storage.models import MARKER_NAME, NOBODY, TRASH_NAME, Owner, OwnershipRule
 from nualley.storage.patterns import KEYS, to_regex
 
 _LONGEST_RUN = 18  # digits that int64 holds
+# before all rules: what was taken away is nobody's data any more, and what nualley itself needs is never nobody's
+_OUR_RULES = (
+    OwnershipRule(f"**/{TRASH_NAME}", stage="trash", owner="nualley"),
+    OwnershipRule(MARKER_NAME, owner="nualley"),
+)
 
 
 class Ownership:
@@ -40,12 +45,12 @@ class Ownership:
     """
 
     def __init__(self, rules: Sequence[OwnershipRule], drive: str, detectors: Collection[str]) -> None:
-        self._rules = [rule for rule in rules if not rule.drives or drive in rule.drives]
+        self._rules = [*_OUR_RULES, *(rule for rule in rules if not rule.drives or drive in rule.drives)]
         # an empty group closes each rule: its number says which one matched
         alternatives = [
             f"{to_regex(rule.path, f'r{number}_', detectors)}(?P<r{number}>)" for number, rule in enumerate(self._rules)
         ]
-        self._pattern = re.compile("|".join(alternatives).encode(), re.DOTALL) if alternatives else None
+        self._pattern = re.compile("|".join(alternatives).encode(), re.DOTALL)
         self._groups = [self._taken_groups(number) for number in range(len(self._rules))]
         told = [[rule.path, rule.detector, rule.stage, rule.owner] for rule in self._rules]
         self.digest = xxhash.xxh3_64_hexdigest(json.dumps([told, sorted(detectors)]).encode())
@@ -57,14 +62,14 @@ class Ownership:
         Parameters
         ----------
         directory : bytes
-            Its path below the drive's root; empty for the root.
+            Its path below the drive's root; empty for the root. The marker in the root counts as one.
 
         Returns
         -------
         Owner
-            `NOBODY` where no rule matches.
+            `NOBODY` where no rule matches; of what lies in the trash it is nualley, stage ``trash``.
         """
-        found = self._pattern.match(directory) if self._pattern else None
+        found = self._pattern.match(directory)
         if found is None or found.lastgroup is None:
             return NOBODY
         number = int(found.lastgroup[1:])
@@ -79,5 +84,5 @@ class Ownership:
         )
 
     def _taken_groups(self, number: int) -> dict[str, str]:
-        names = self._pattern.groupindex if self._pattern else {}
+        names = self._pattern.groupindex
         return {key: f"r{number}_{key}" for key in KEYS if f"r{number}_{key}" in names}

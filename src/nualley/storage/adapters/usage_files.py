@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nualley.storage.adapters.posix import PosixFiles
 from nualley.storage.adapters.scan_rows import METADATA_KEY, read_metadata, reading_scan
-from nualley.storage.models import NOBODY, Owner, UnownedDirectory, Usage
+from nualley.storage.models import MARKER_NAME, NOBODY, Owner, UnownedDirectory, Usage
 from nualley.storage.ownership import Ownership
 from nualley.storage.publication import publish_made
 
@@ -162,8 +162,12 @@ def _read(file: Path) -> Iterator[_Rows]:
     with opened:
         for number in range(opened.num_row_groups):
             with reading_scan(file):
-                table = opened.read_row_group(number, columns=_COLUMNS)
-            yield _rows(table.combine_chunks())
+                table = opened.read_row_group(number, columns=_COLUMNS).combine_chunks()
+                rows = _rows(table)
+                if b"" in rows.directories:
+                    names = opened.read_row_group(number, columns=["name"]).filter(table.column("is_counted"))
+                    rows = _with_marker_apart(rows, names.column("name"))
+            yield rows
 
 
 def _rows(table: pa.Table) -> _Rows:
@@ -176,6 +180,14 @@ def _rows(table: pa.Table) -> _Rows:
         np.asarray(pc.not_equal(kinds, "directory")),
         *(np.asarray(table.column(name)) for name in ("size_B", "blocks_B", "mtime_ns")),
     )
+
+
+def _with_marker_apart(rows: _Rows, names: pa.ChunkedArray) -> _Rows:
+    """Return rows in which the marker of the drive has a place of its own: the root's other files are not nualley's."""
+    is_root = rows.place == rows.directories.index(b"")
+    is_marker = is_root & np.asarray(pc.equal(names, MARKER_NAME.encode()))
+    place = np.where(is_marker, len(rows.directories), rows.place)
+    return rows._replace(directories=[*rows.directories, MARKER_NAME.encode()], place=place)
 
 
 def _months(mtime_ns: NDArray[np.int64]) -> NDArray[np.int64]:
