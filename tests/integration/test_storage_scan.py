@@ -302,6 +302,8 @@ def test_a_folder_is_scanned_without_an_experiment(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NUALLEY_EXPERIMENT", raising=False)
     before = sorted(tmp_path.rglob("*"))
+    assert main(["drives", "scan", "--path", "nowhere", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["error"]["where"] == str(tmp_path / "nowhere")
     assert main(["drives", "scan", "--path", "tree", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert list(answer) == KEYS

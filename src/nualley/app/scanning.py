@@ -201,11 +201,16 @@ def _result(job: ScanJob, answer: dict[str, Any], code: int) -> Scan | QuickRepo
         return Scan(**{**answer["scan"], "refused": tuple(map(tuple, answer["scan"]["refused"]))})
     if "error" in answer:
         told = answer["error"]
-        return ScanFailed.of(told["what"], where=f"{job.drive}: {told['where']}", do=told["do"], code=code)
+        return ScanFailed.of(told["what"], where=_where(job, told["where"]), do=told["do"], code=code)
     how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
     return ScanFailed(
         f"the process that scanned {job.drive} ended {how}", where=job.root, do="try again; nothing half was left"
     )
+
+
+def _where(job: ScanJob, place: str) -> str:
+    # a folder's drive is its path: it is told once
+    return place if place.startswith(job.drive) else f"{job.drive}: {place}"
 
 
 def scans_of(site: "Site", drive: str) -> Iterator[Path]:

@@ -11,7 +11,7 @@ from nualley import __version__
 from nualley.app.locks import ROLES, check_role, role_state
 from nualley.archive import ArchiveMissingError, LastValue, Loss, PvSummary
 from nualley.config import Configuration, find_experiment, load
-from nualley.core import CheckResult, Clock, NualleyError, SystemClock, UsageError, nearest
+from nualley.core import CheckResult, Clock, IntervalSet, NualleyError, SystemClock, UsageError, nearest
 
 # parts are imported when a command asks for them: the catalog alone must be quick to open
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ class Site:
         from nualley.catalog.adapters.sql import open_catalog  # SQLAlchemy is heavy
 
         self.configuration.store.mkdir(parents=True, exist_ok=True)
-        return open_catalog(self.configuration.catalog.location(self.configuration.store), clock=self.clock)
+        location = self.configuration.catalog.location(self.configuration.store)
+        return open_catalog(location, clock=self.clock, livetimes_s=self.livetimes_s)
 
     def catalog(self) -> "Catalog":
         """Return the catalog; a missing one is made."""
@@ -238,6 +239,25 @@ class Site:
             trace_rule=declared_rule(self.configuration, beam.trace.pv if beam.trace else ""),
             rows=kept_rows(self._row_files, history, self.configuration.detectors),
         )
+
+    def livetimes_s(self, runs: "Sequence[Run]") -> list[float | None]:
+        """Return the live time of runs [s]: less DAQ pauses and dead time, up to now of one that goes on.
+
+        Parameters
+        ----------
+        runs : sequence of Run
+            The runs.
+
+        Returns
+        -------
+        list of float or None
+            One for each; None where it is not known when the run was.
+        """
+        exposures = self.exposures()
+        times = [interval for interval, _ in exposures.times(runs)]
+        asked = [(run.detector, IntervalSet((found,))) for run, found in zip(runs, times, strict=True) if found]
+        amounts = iter(exposures.amounts(asked) if asked else ())
+        return [next(amounts).livetime_s if found else None for found in times]
 
     def kept_traces(self) -> "KeptTraces":
         """Return where average traces of runs are kept for good."""

@@ -3,7 +3,7 @@
 import getpass
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,12 +11,12 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from nualley import __version__
-from nualley.app.site import open_site
+from nualley.app.site import Site, open_site
 from nualley.catalog import Activity, FileRecord, Run, Totals, diff_settings
 from nualley.cli import run_flags
 from nualley.cli.options import Output, Time, Whole, bounds_ns, full_run_id, time_ns
 from nualley.cli.output import print_json, print_note, print_table, print_text, shown_time
-from nualley.core import ExitCode, SystemClock, UsageError, format_duration, format_size
+from nualley.core import ExitCode, NualleyError, SystemClock, UsageError, format_duration, format_size
 
 app = App(name="runs", help="Runs of all detectors: ingest, list, show, compare, correct, flag, validate.")
 app.command(run_flags.flag_, name="flag")
@@ -113,15 +113,20 @@ def list_(
     catalog = site.catalog()
     found = catalog.runs(detector=detector, tag=tag, start_ns=start_ns, stop_ns=stop_ns)
     totals = catalog.totals_by_run()
-    rows = [_summary(run, totals.get(run.run_id, _NOTHING)) for run in found]
     if output.is_json:
-        print_json(rows)
+        livetimes_s = _livetimes_s(site, found)
+        print_json(
+            [
+                _summary(run, totals.get(run.run_id, _NOTHING), livetime_s)
+                for run, livetime_s in zip(found, livetimes_s, strict=True)
+            ]
+        )
         return
     print_table(
         ("run", "start (UTC)", "duration", "files", "events", "size", "verified", "defects", "tags"),
         [
             [
-                row["run_id"],
+                run.run_id,
                 shown_time(run.start_ns) or "unknown",
                 _duration(run),
                 totals.get(run.run_id, _NOTHING).n_files,
@@ -131,11 +136,19 @@ def list_(
                 totals.get(run.run_id, _NOTHING).n_defects,
                 " ".join(run.tags),
             ]
-            for run, row in zip(found, rows, strict=True)
+            for run in found
         ],
         right=range(2, 8),
     )
     print_note(_how_many(len(found), len(totals)))
+
+
+def _livetimes_s(site: Site, runs: Sequence[Run]) -> Sequence[float | None]:
+    try:
+        return site.livetimes_s(runs)
+    except NualleyError as error:  # the record is told all the same
+        print_note(f"live times are not known: {error.what}")
+        return [None] * len(runs)
 
 
 def _how_many(n_found: int, n_all: int) -> str:
@@ -166,13 +179,14 @@ def show(run: str, /, *, detector: str | None = None, output: Output = Output())
     notes = catalog.notes(found.run_id)
     replicas = {file.file_id: catalog.replicas(file.file_id) for file in files}
     totals = catalog.totals(found.run_id)
+    (livetime_s,) = _livetimes_s(site, [found])
     if output.is_json:
         shown_files = [
             {**_file(file), "replicas": [asdict(replica) for replica in replicas[file.file_id]]} for file in files
         ]
         print_json(
             {
-                **_summary(found, totals),
+                **_summary(found, totals, livetime_s),
                 "start_reason": found.start_reason or None,
                 "stop_reason": found.stop_reason or None,
                 "files": shown_files,
@@ -180,7 +194,8 @@ def show(run: str, /, *, detector: str | None = None, output: Output = Output())
             }
         )
         return
-    print_text(f"{found.run_id}  {_times(found)}")
+    live = "unknown" if livetime_s is None else format_duration(livetime_s)
+    print_text(f"{found.run_id}  {_times(found)}, live time {live}")
     print_text(f"times from: {found.time_source}    tags: {' '.join(found.tags) or '-'}\n")
     print_table(
         ("file", "format", "events", "size", "xxh3_128", "defects", "replicas"),
@@ -397,7 +412,7 @@ def _check_words(text_by_name: Mapping[str, str | None]) -> None:
             raise UsageError(f"{name} is blank: {words!r}, expected words", where=name, do="write what is to be read")
 
 
-def _summary(run: Run, totals: Totals) -> dict[str, object]:
+def _summary(run: Run, totals: Totals, livetime_s: float | None) -> dict[str, object]:
     return {
         "run_id": run.run_id,
         "detector": run.detector,
@@ -405,6 +420,7 @@ def _summary(run: Run, totals: Totals) -> dict[str, object]:
         "start_ns": run.start_ns,
         "stop_ns": run.stop_ns,
         "time_source": run.time_source,
+        "livetime_s": livetime_s,
         "n_files": totals.n_files,
         "n_events": totals.n_events,
         "size_B": totals.size_B,

@@ -20,7 +20,7 @@ from nualley.catalog import (
 )
 from nualley.catalog.adapters.sql import open_catalog
 from nualley.core import UsageError
-from tests.unit.catalog.records import NOW_NS, make_activity, make_run
+from tests.unit.catalog.records import NOW_NS, make_activity, make_file, make_replica, make_run
 
 CONTENT = '{"a":1}'
 SHA256 = "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
@@ -216,12 +216,16 @@ def test_runs_become_a_table_that_loses_no_nanosecond(catalog):
     catalog.register_run(
         make_run(1, start_ns=start_ns, stop_ns=start_ns + 1, tags=("a", "b"), settings={"0": {"X": 5}})
     )
-    catalog.register_run(make_run(2))
+    run = catalog.register_run(make_run(2))
+    catalog.add_file(run, make_file(run), replicas=[make_replica()])
     table = catalog.runs(detector="cenns-10").to_arrow()
     assert table["start_ns"].to_pylist() == [start_ns, None]
     assert str(table.schema.field("start").type) == "timestamp[ns, tz=UTC]"
     assert table["tags"].to_pylist() == [["a", "b"], []]
     assert table["settings"].to_pylist() == ['{"0": {"X": 5}}', "{}"]
+    assert table["livetime_s"].to_pylist() == [None, None], "the catalog alone does not know it"
+    assert [table[name].to_pylist() for name in ("n_files", "size_B", "n_events")] == [[0, 1], [0, 160_192], [0, 8]]
+    assert table["notes"].to_pylist() == [[], []]
     frame = catalog.runs().to_pandas()
     assert str(frame["start_ns"].dtype) == "Int64"
     assert int(frame["start_ns"][0]) == start_ns

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from nualley.app.site import open_site
-from nualley.catalog import Run
+from nualley.app.site import Site, open_site
+from nualley.catalog import CatalogDamaged, Run
 from nualley.cli.main import main
 from nualley.core import parse_time_ns
 
@@ -100,3 +100,31 @@ def test_an_only_run_that_does_not_match(experiment, capsys):
 
 def test_a_fresh_experiment_says_what_is_next(experiment, capsys):
     assert "no runs yet; next: nualley runs ingest" in said(capsys, "runs", "list").err
+
+
+def test_live_time_files_and_notes_are_told_of_every_run(experiment, detector, capsys):
+    listed = json.loads(said(capsys, "runs", "list", "--json").out)
+    assert [(run["run_id"], run["livetime_s"]) for run in listed] == [
+        (f"{detector}-1", 3600.0),
+        (f"{detector}-2", None),
+    ]
+    assert json.loads(said(capsys, "runs", "show", f"{detector}-1", "--json").out)["livetime_s"] == 3600.0
+    assert "1 h, live time 1 h" in said(capsys, "runs", "show", f"{detector}-1").out
+    assert "live time unknown" in said(capsys, "runs", "show", f"{detector}-2").out
+    said(capsys, "runs", "note", f"{detector}-2", "loud", "--author", "ada")
+    table = open_site(experiment).catalog().runs().to_arrow()
+    assert table["livetime_s"].to_pylist() == [3600.0, None]
+    assert (table["n_files"].to_pylist(), table["size_B"].to_pylist()) == ([0, 0], [0, 0])
+    first, second = table["notes"].to_pylist()
+    assert (first, [(note["author"], note["text"]) for note in second]) == ([], [("ada", "loud")])
+    assert second[0]["time_ns"] > 0
+
+
+def test_runs_are_told_also_where_their_live_time_cannot_be(experiment, detector, capsys, monkeypatch):
+    def refuse(_):
+        raise CatalogDamaged("no index")
+
+    monkeypatch.setattr(Site, "exposures", refuse)
+    told = said(capsys, "runs", "list", "--json")
+    assert [run["livetime_s"] for run in json.loads(told.out)] == [None, None]
+    assert told.err == "live times are not known: no index\n"

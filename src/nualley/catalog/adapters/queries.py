@@ -10,14 +10,13 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Text, case, cast, 
 
 from nualley.catalog.adapters import rows, tables
 from nualley.catalog.decide import count_events
-from nualley.catalog.models import Activity, FileRecord, Json, PlacedFile, ReplicaState, Totals
-from nualley.catalog.run_table import RunList
+from nualley.catalog.models import Activity, FileRecord, Json, PlacedFile, ReplicaState, Run, Totals
 from nualley.core import strict_text
 
 
 def list_runs(
     connection: Connection, *, detector: str | None, start_ns: int | None, stop_ns: int | None, tag: str | None
-) -> RunList:
+) -> list[Run]:
     """Return the runs that overlap an interval, by start; those without a start by when they were entered."""
     table = tables.run
     conditions: list[ColumnElement[bool]] = []
@@ -36,7 +35,7 @@ def list_runs(
     # in Python: servers order text by the rules of their language
     found = sorted(rows_found, key=_by_start)
     tags = _tags_by_run(connection) if found else {}
-    return RunList(rows.to_run(row, tags.get(row["run_id"], ())) for row in found)
+    return [rows.to_run(row, tags.get(row["run_id"], ())) for row in found]
 
 
 def _by_start(row: RowMapping) -> tuple[int, str, int]:

@@ -35,7 +35,7 @@ from nualley.catalog.models import (
     Totals,
     UsageKey,
 )
-from nualley.catalog.run_table import RunList
+from nualley.catalog.run_table import LiveSeconds, RunList
 from nualley.core import Clock, SystemClock, UsageError, strict_text
 
 
@@ -48,11 +48,14 @@ class SqlCatalog:
         Open, with tables of this version.
     clock : Clock
         Dates what is entered.
+    livetimes_s : LiveSeconds, optional
+        Tells the live time of runs: the catalog itself does not know it.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, livetimes_s: LiveSeconds | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._livetimes_s = livetimes_s
         guarded = GuardedDatabase(database)
         self._write, self._reading = guarded.write, guarded.reading
         self.run_lists = SqlRunLists(database, clock)
@@ -300,7 +303,12 @@ class SqlCatalog:
     ) -> RunList:
         """Return the runs that overlap ``[start_ns, stop_ns)``, by start."""
         with self._reading() as connection:
-            return queries.list_runs(connection, detector=detector, start_ns=start_ns, stop_ns=stop_ns, tag=tag)
+            found = queries.list_runs(connection, detector=detector, start_ns=start_ns, stop_ns=stop_ns, tag=tag)
+        return RunList(found, self)
+
+    def livetimes_s(self, runs: Sequence[Run]) -> Sequence[float | None]:
+        """Return the live time of runs [s]; None where nobody tells it."""
+        return [None] * len(runs) if self._livetimes_s is None else self._livetimes_s(runs)
 
     def totals(self, run_id: str | None = None) -> Totals:
         """Return counts over all, or over one run."""
@@ -388,6 +396,13 @@ class SqlCatalog:
         """Return the notes of a run, oldest first."""
         return self._list(tables.note, tables.note.c.run_id == run_id, rows.to_note)
 
+    def notes_by_run(self) -> Mapping[str, Sequence[Note]]:
+        """Return the notes of every run that has some, oldest first."""
+        found: dict[str, list[Note]] = {}
+        for note in self._list(tables.note, None, rows.to_note):
+            found.setdefault(note.run_id, []).append(note)
+        return found
+
     def activities(self, thing: str | None = None) -> list[Activity]:
         """Return what was done, oldest first: all, or what took or made ``thing``."""
         with self._reading() as connection:
@@ -426,6 +441,7 @@ def open_catalog(
     clock: Clock | None = None,
     busy_timeout_ms: int = BUSY_TIMEOUT_MS,
     find_file_system: Callable[[Path], str] = file_system_type,
+    livetimes_s: LiveSeconds | None = None,
 ) -> SqlCatalog:
     """Open the catalog.
 
@@ -441,6 +457,8 @@ def open_catalog(
         How long to wait for another process's transaction [ms].
     find_file_system : callable
         Tells the type of the file system under a path.
+    livetimes_s : LiveSeconds, optional
+        Tells the live time of runs, for their table; without it, that column is null.
 
     Returns
     -------
@@ -456,4 +474,4 @@ def open_catalog(
     database = open_database(
         location, create=create, busy_timeout_ms=busy_timeout_ms, find_file_system=find_file_system
     )
-    return SqlCatalog(database, clock or SystemClock())
+    return SqlCatalog(database, clock or SystemClock(), livetimes_s)
