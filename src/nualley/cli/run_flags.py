@@ -8,8 +8,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from nualley.app.remarks import enter_flag, take_flag_back
 from nualley.app.site import Site, open_site
-from nualley.catalog import Flag, FlagNotFound, RunType
+from nualley.catalog import Flag, RunType
 from nualley.cli.options import Output, Time, Whole, full_run_id, parse_whole, time_ns
 from nualley.cli.output import print_json, print_note, print_table, shown_time
 from nualley.core import ExitCode, SystemClock, UsageError, split_run_id
@@ -63,10 +64,10 @@ def flag_(
     """
     site = open_site(output.experiment)
     owner, numbers, name = _subject(site, word, detector, stretch.runs)
-    site.configuration.vocabulary.check(name)
     now_ns = SystemClock().now_ns()
     first_block, last_block = _range(stretch.blocks, "--blocks") if stretch.blocks else (None, None)
-    entered = site.catalog().run_lists.add_flag(
+    entered = enter_flag(
+        site,
         Flag(
             detector=owner,
             name=name,
@@ -79,7 +80,7 @@ def flag_(
             reason=reason,
             author=author or getpass.getuser(),
             supersedes=supersedes,
-        )
+        ),
     )
     _told(entered, output)
 
@@ -129,28 +130,8 @@ def unflag(number: Whole, /, *, reason: str, author: str | None = None, output: 
     author : str
         Who says so; by default who is logged in.
     """
-    run_lists = open_site(output.experiment).catalog().run_lists
-    known = {flag.flag_id: flag for flag in run_lists.flags()}
-    if number not in known:
-        raise FlagNotFound(f"there is no flag {number}", where="NUMBER", do="nualley runs flags shows them")
-    taken = known[number]
-    entered = run_lists.add_flag(
-        Flag(
-            detector=taken.detector,
-            name=taken.name,
-            start_ns=taken.start_ns,
-            stop_ns=taken.stop_ns,
-            first_run=taken.first_run,
-            last_run=taken.last_run,
-            first_block=taken.first_block,
-            last_block=taken.last_block,
-            reason=reason,
-            author=author or getpass.getuser(),
-            supersedes=number,
-            is_withdrawal=True,
-        )
-    )
-    _told(entered, output)
+    site = open_site(output.experiment)
+    _told(take_flag_back(site, number, reason=reason, author=author or getpass.getuser()), output)
 
 
 def _told(entered: Flag, output: Output) -> None:

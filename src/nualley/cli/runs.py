@@ -1,7 +1,6 @@
 """``nualley runs``: what was taken, by every detector."""
 
 import getpass
-import re
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from nualley import __version__
+from nualley.app.remarks import change_tags, enter_note
 from nualley.app.site import Site, open_site
 from nualley.catalog import Activity, FileRecord, Run, Totals, diff_settings
 from nualley.cli import run_flags
@@ -25,7 +25,6 @@ app.command(run_flags.flags)
 app.command(run_flags.type_, name="type")
 app.command(run_flags.validate)
 _NOTHING = Totals()
-_TAG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 
 
 @app.command
@@ -303,10 +302,9 @@ def note(
     author : str
         Who says so; by default who is logged in.
     """
-    _check_words({"TEXT": text, "--author": author})
     site = open_site(output.experiment)
-    found = site.run(full_run_id(run, detector))
-    written = site.catalog().add_note(found.run_id, text, author=author or getpass.getuser())
+    run_id = site.run(full_run_id(run, detector)).run_id
+    written = enter_note(site, run_id, text, author=getpass.getuser() if author is None else author)
     if output.is_json:
         print_json(asdict(written))
     else:
@@ -330,18 +328,9 @@ def tag_(run: str, /, *tag: str, remove: bool = False, detector: str | None = No
     detector : str
         Whose run a bare number is.
     """
-    if not tag:
-        raise UsageError("no tag is named", where="TAG", do="name one or more, such as calibration")
-    for word in tag:
-        if not _TAG.fullmatch(word):
-            raise UsageError(
-                f"{word!r} cannot be a tag", where="TAG", do="use lower-case letters, digits and single hyphens"
-            )
     site = open_site(output.experiment)
-    catalog, run_id = site.catalog(), site.run(full_run_id(run, detector)).run_id
-    for word in tag:
-        (catalog.remove_tag if remove else catalog.add_tag)(run_id, word)
-    tags = list(catalog.run(run_id).tags)
+    run_id = site.run(full_run_id(run, detector)).run_id
+    tags = list(change_tags(site, run_id, **{"remove" if remove else "add": tag}).tags)
     if output.is_json:
         print_json({"run_id": run_id, "tags": tags})
     else:

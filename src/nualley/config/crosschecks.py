@@ -18,7 +18,13 @@ from nualley.storage import words_of
 _MOST_DIGITS = 10
 _LOGIN_WITH_PASSWORD = re.compile(r"://[^:/@\s]*:[^@/]+@|[?&]password=")
 _OTHER_ROLES = ("processed", "simulation", "user")
-_SECRETS = (("web", "push_tokens_file"), ("web", "catalog_tokens_file"), ("mqtt", "password_file"))
+_SECRETS = (
+    ("web", "push_tokens_file"),
+    ("web", "manage_tokens_file"),
+    ("web", "catalog_tokens_file"),
+    ("web", "catalog_write_tokens_file"),
+    ("mqtt", "password_file"),
+)
 _PV_PLACES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     # file kind, keys, whether the PV must be archived
     (BEAM, ("*", "pv"), True),

@@ -65,6 +65,11 @@ class WebSettings(BaseModel):
         description="File with the tokens of those who may read the catalog over HTTP (catalog pull); as "
         "push_tokens_file. Left out: nobody may.",
     )
+    catalog_write_tokens_file: Path | None = Field(
+        default=None,
+        description="File with the tokens of those who may enter flags, notes and tags over HTTP; as push_tokens_file. "
+        "Left out: nobody may.",
+    )
     manage_tokens_file: Path | None = Field(
         default=None,
         description="File with the tokens of those who may change what is archived over HTTP (archivePV, "
@@ -91,7 +96,7 @@ class WebSettings(BaseModel):
 
     def resolve(self, directory: Path) -> Self:
         """Return the same with absolute paths, seen from the experiment directory."""
-        names = ("push_tokens_file", "manage_tokens_file", "catalog_tokens_file")
+        names = ("push_tokens_file", "manage_tokens_file", "catalog_tokens_file", "catalog_write_tokens_file")
         files = {name: getattr(self, name) for name in names}
         return self.model_copy(
             update={name: directory / file.expanduser() for name, file in files.items() if file is not None}

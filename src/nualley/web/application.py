@@ -17,6 +17,7 @@ from nualley.web.appliance_retrieval import add_retrieval_routes
 from nualley.web.appliance_service import ApplianceService
 from nualley.web.archive_api import ArchiveService, add_archive_routes
 from nualley.web.catalog_api import CatalogService, add_catalog_routes
+from nualley.web.catalog_changes import add_catalog_changes
 from nualley.web.coordination import CoordinationService, add_coordination_routes
 from nualley.web.daemon_thread import DaemonThread
 from nualley.web.hub import Hub
@@ -167,6 +168,7 @@ def create_app(site: Site) -> FastAPI:
     _add_routes(app, service, site)
     add_archive_routes(app, archive, site)
     add_catalog_routes(app, catalog, site)
+    add_catalog_changes(app, catalog)
     add_coordination_routes(app, coordination, site)
     add_retrieval_routes(app, appliance, site)
     add_mgmt_routes(app, appliance, site)

@@ -1,20 +1,31 @@
-"""The catalog over HTTP, for hosts without the store: runs, files, sums, and a copy of all; only with a token."""
+"""The catalog over HTTP, for hosts without the store: runs, files, flags, sums, a copy of all; only with a token."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from fastapi import FastAPI, Request
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
-from nualley.catalog import API, CONTENT_HEADER, COPY_PATH, USAGE_KEYS, RunNotFound, write_content
+from nualley.app.site import Site as RealSite
+from nualley.catalog import (
+    API,
+    CONTENT_HEADER,
+    COPY_PATH,
+    USAGE_KEYS,
+    FlagNotFound,
+    FlagSuperseded,
+    RunNotFound,
+    write_content,
+)
 from nualley.core import NualleyError, UsageError, nearest, parse_time_ns
 from nualley.web.answers import StrictJsonResponse, refused
+from nualley.web.bodies import read_json
 from nualley.web.daemon_thread import DaemonThread
-from nualley.web.errors import NotAllowedError, TokensError
+from nualley.web.errors import NotAllowedError, TokensError, TooLargeError
 from nualley.web.ports import Record, Site
 from nualley.web.tokens import Tokens
 
@@ -22,7 +33,18 @@ MOST_ROWS = 1000
 """A page has so many rows at most."""
 
 _HEX_DIGITS = 32
+_MOST_BODY_B = 2**16
 T = TypeVar("T")
+_STATUS: Mapping[type[NualleyError], int] = {
+    NotAllowedError: 401,
+    TokensError: 500,
+    TooLargeError: 413,
+    RunNotFound: 404,
+    FlagNotFound: 404,
+    FlagSuperseded: 409,
+}
+Change = Callable[[RealSite, str, object], Mapping[str, object]]
+"""Takes the site, whose token it was, and what was posted; gives what was entered."""
 
 
 class CatalogService:
@@ -36,7 +58,8 @@ class CatalogService:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._tokens = Tokens(site.configuration.web.catalog_tokens_file)
+        self._readers = Tokens(site.configuration.web.catalog_tokens_file)
+        self._writers = Tokens(site.configuration.web.catalog_write_tokens_file)
         self._thread = DaemonThread("nualley-web-catalog")
 
     async def ask(self, request: Request, question: Callable[[Record], Mapping[str, object]]) -> Response:
@@ -47,34 +70,31 @@ class CatalogService:
 
         return await self._guarded(request, answer)
 
+    async def change(self, request: Request, order: Change) -> Response:
+        """Let the token's owner enter what the body says, and return what was entered."""
+
+        async def answer() -> Response:
+            owner = self._writer(request)
+            body = await read_json(request, _MOST_BODY_B, "send less at a time")
+            # outside of tests a site is app's own: the catalog is changed by that alone
+            site = cast("RealSite", self._site)
+            return await self._thread.do(lambda: StrictJsonResponse(order(site, owner, body), status_code=201))
+
+        return await _told(answer)
+
     async def copy(self, request: Request) -> Response:
         """Return a copy of the whole catalog as it is now: a SQLite file, gone here once it is sent."""
         return await self._guarded(request, self._copy)
 
     async def _guarded(self, request: Request, answer: Callable[[], Response]) -> Response:
-        try:
-            self._check(request)
+        async def ask() -> Response:
+            _owner(request, self._readers, "read the catalog", "web.catalog_tokens_file")
             return await self._thread.do(answer)
-        except NotAllowedError as error:
-            return refused(error, 401, {"WWW-Authenticate": "Bearer"})
-        except TokensError as error:
-            return refused(error, 500)
-        except RunNotFound as error:
-            return refused(error, 404)
-        except NualleyError as error:
-            return refused(error)
 
-    def _check(self, request: Request) -> None:
-        if not self._tokens.are_kept:
-            raise NotAllowedError(
-                "nobody may read the catalog here",
-                where="experiment.toml",
-                do="set web.catalog_tokens_file, restart web",
-            )
-        if self._tokens.owner(request.headers.get("authorization", "")) is None:
-            raise NotAllowedError(
-                "no token, or one that is not known", where="Authorization", do='send "Authorization: Bearer TOKEN"'
-            )
+        return await _told(ask)
+
+    def _writer(self, request: Request) -> str:
+        return _owner(request, self._writers, "enter anything into the catalog", "web.catalog_write_tokens_file")
 
     def _copy(self) -> Response:
         with ExitStack() as stack:
@@ -91,6 +111,25 @@ class CatalogService:
     def stop(self) -> None:
         """End the thread."""
         self._thread.stop()
+
+
+async def _told(answer: Callable[[], Awaitable[Response]]) -> Response:
+    try:
+        return await answer()
+    except NualleyError as error:
+        status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), None)
+        return refused(error, status, {"WWW-Authenticate": "Bearer"} if isinstance(error, NotAllowedError) else None)
+
+
+def _owner(request: Request, tokens: Tokens, what: str, setting: str) -> str:
+    if not tokens.are_kept:
+        raise NotAllowedError(f"nobody may {what} here", where="experiment.toml", do=f"set {setting}, restart web")
+    owner = tokens.owner(request.headers.get("authorization", ""))
+    if owner is None:
+        raise NotAllowedError(
+            "no token, or one that is not known", where="Authorization", do='send "Authorization: Bearer TOKEN"'
+        )
+    return owner
 
 
 def add_catalog_routes(app: FastAPI, service: CatalogService, site: Site) -> None:
@@ -158,6 +197,14 @@ def _add_runs(app: FastAPI, service: CatalogService, site: Site) -> None:
 
 
 def _add_files(app: FastAPI, service: CatalogService, site: Site) -> None:
+    @app.get(f"{API}/flags", summary="Flags by number; with all=true also those that count no more")
+    async def flags(request: Request, detector: str = "", all: bool = False) -> Response:  # noqa: A002  # the address
+        def question(record: Record) -> Mapping[str, object]:
+            found = record.run_lists.flags(detector or None)
+            return {"flags": [flag.to_json() for flag in found if all or flag.counts]}
+
+        return await service.ask(request, question)
+
     @app.get(f"{API}/files", summary="Files by xxh3_128, or the one that lies at a path of a drive")
     async def files(request: Request, xxh3_128: str = "", drive: str = "", path: str = "") -> Response:
         def question(record: Record) -> Mapping[str, object]:

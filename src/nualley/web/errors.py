@@ -1,6 +1,6 @@
 """What can go wrong when the status page is to be served."""
 
-from nualley.core import ConfigurationError, ExitCode, NualleyError
+from nualley.core import ConfigurationError, ExitCode, NualleyError, UsageError
 
 
 class HostNotLoopbackError(ConfigurationError):
@@ -26,3 +26,7 @@ class NotAllowedError(NualleyError, PermissionError):
     """Somebody without a token asks for what needs one."""
 
     __str__ = NualleyError.__str__
+
+
+class TooLargeError(UsageError):
+    """More bytes are posted than are taken."""

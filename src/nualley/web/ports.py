@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nualley.archive import Account, LastValue, Ledger
-from nualley.catalog import CatalogContent, FileRecord, FileUsage, Note, Replica, Run, Totals, UsageKey
+from nualley.catalog import CatalogContent, FileRecord, FileUsage, Note, Replica, Run, RunLists, Totals, UsageKey
 from nualley.config import Configuration
 from nualley.core import CheckResult, Clock
 from nualley.exposure import Delivered, RunExposure
@@ -73,6 +73,11 @@ class Archive(Protocol):
 
 class Record(Protocol):
     """The catalog, as far as the pages need it."""
+
+    @property
+    def run_lists(self) -> RunLists:
+        """Flags and selections."""
+        ...
 
     def runs(
         self,

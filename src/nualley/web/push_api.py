@@ -1,9 +1,8 @@
 """Values pushed over HTTP: taken from programs that have a token, answered once they are durable."""
 
-import json
 import math
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -12,15 +11,12 @@ from nualley.core import NualleyError
 from nualley.pv import PushFormError, read_push
 from nualley.web.allowance import Allowance
 from nualley.web.answers import StrictJsonResponse, refused
-from nualley.web.errors import NotAllowedError, TokensError
+from nualley.web.bodies import read_json
+from nualley.web.errors import NotAllowedError, TokensError, TooLargeError
 from nualley.web.ports import Site
 from nualley.web.tokens import Tokens
 
 PATH = "/api/archive/push"
-
-
-class _TooLargeError(PushFormError):
-    """A push that has too many bytes."""
 
 
 class PushService:
@@ -43,7 +39,8 @@ class PushService:
         """Take a push, and answer what became of it."""
         try:
             pusher = self._pusher(request)
-            push = read_push(_parsed(await self._body(request)), self._site.clock.now_ns())
+            body = await read_json(request, self._most_B, "send less at a time, or web.push_size_B")
+            push = read_push(body, self._site.clock.now_ns())
             wait_s = self._allowance.wait_s(pusher, len(push.samples))
             if wait_s > 0:
                 return _too_many(len(push.samples), wait_s, self._allowance.rate_Hz)
@@ -52,7 +49,7 @@ class PushService:
             return refused(error, 401, {"WWW-Authenticate": "Bearer"})
         except TokensError as error:
             return refused(error, 500)
-        except _TooLargeError as error:
+        except TooLargeError as error:
             return refused(error, 413)
         except NualleyError as error:
             return refused(error)
@@ -72,16 +69,6 @@ class PushService:
             )
         return pusher
 
-    async def _body(self, request: Request) -> bytes:
-        raw = bytearray()
-        async for part in request.stream():
-            raw += part
-            if len(raw) > self._most_B:
-                raise _TooLargeError(
-                    f"a push of more than {self._most_B} B", where="body", do="send less at a time, or web.push_size_B"
-                )
-        return bytes(raw)
-
 
 def _not_all(done: Mapping[str, Any]) -> PushFormError:
     pvs = [row["pv"] for row in done["refused"]]
@@ -90,18 +77,6 @@ def _not_all(done: Mapping[str, Any]) -> PushFormError:
         where=", ".join(pvs[:5]),
         do="refused says of each why",
     )
-
-
-def _parsed(raw: bytes) -> Any:
-    def no_constant(word: str) -> NoReturn:
-        raise ValueError(f"{word} is no number of strict JSON")
-
-    try:
-        return json.loads(raw, parse_constant=no_constant)
-    except (ValueError, RecursionError) as error:
-        raise PushFormError(
-            f"{raw[:40]!r} is no JSON: {error}", where="body", do="send strict JSON in UTF-8"
-        ) from error
 
 
 def _too_many(n: int, wait_s: float, rate_Hz: float) -> Response:  # the unit

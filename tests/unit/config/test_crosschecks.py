@@ -162,7 +162,9 @@ def test_a_password_of_the_catalog_may_stand_in_the_environment(repository: Brok
     assert load(repository.directory, {"NUALLEY_CATALOG__URL": url}, FORMATS).catalog.url.endswith("hunter2@db/x")
 
 
-@pytest.mark.parametrize("name", ["push_tokens_file", "catalog_tokens_file"])
+@pytest.mark.parametrize(
+    "name", ["push_tokens_file", "manage_tokens_file", "catalog_tokens_file", "catalog_write_tokens_file"]
+)
 def test_tokens_stand_outside_of_the_repository(repository: Broken, name: str) -> None:
     repository.replace("experiment.toml", "[web]", f'[web]\n{name} = "tokens"')
     mistake = repository.only()
