@@ -59,12 +59,15 @@ class Listing:
         What could not be looked into: of what is in there nothing is known.
     skipped : tuple of Refused
         Links, pipes, other file systems and our own parts: seen, and not copied.
+    empty : tuple of str
+        Folders in which nothing is, by path below the root, escaped.
     """
 
     root: Path
     files: tuple[Seen, ...]
     unreadable: tuple[Refused, ...] = ()
     skipped: tuple[Refused, ...] = ()
+    empty: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

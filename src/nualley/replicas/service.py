@@ -244,6 +244,8 @@ class TransferService:
             problem = "; ".join(error.what for error in done.problems[:_N_NAMED])
             transfers.finish(number, problem=problem)
         transfer = transfers.transfer(number)
+        if done.n_folders:
+            notes.append(f"{done.n_folders} empty folders of the source are there, too")
         notes += self._notes(transfer)
         return TransferReport(transfer, transfers.count(number), tuple(done.problems), done.skipped, tuple(notes))
 

@@ -1,12 +1,12 @@
 """The two sides of a transfer: a directory of this machine, or one of a remote, and what is there."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from nualley.core import Digests, escape_name, unescape_name
+from nualley.core import Digests, escape_name, reason, unescape_name
 from nualley.replicas.models import Listing, Refused
 from nualley.replicas.places import remote_text
 from nualley.replicas.ports import RemoteFiles, Trees
@@ -37,6 +37,10 @@ class Side(Protocol):
 
     def is_there(self, address: str) -> bool:
         """Return whether a file is at an address of it."""
+        ...
+
+    def make_folders(self, paths: Collection[str]) -> Sequence[Refused]:
+        """Make folders in which nothing is; return those that cannot be, and why."""
         ...
 
     def read_back(self, path: str, progress: Progress) -> Digests:
@@ -107,6 +111,21 @@ class LocalSide:
         """Return whether a file is at an address of it."""
         return self._files.state(Path(unescape_name(address))) is not None
 
+    def make_folders(self, paths: Collection[str]) -> Sequence[Refused]:
+        """Make folders in which nothing is, durably; return those that cannot be, and why."""
+        return [refused for path in paths if (refused := self._make_folder(path))]
+
+    def _make_folder(self, path: str) -> Refused | None:
+        folder = self.path(path)
+        try:
+            is_there = self._files.state(folder) is not None
+            above = self._files.make_directories(folder)
+            for changed in above if not is_there else ():
+                self._files.sync_directory(changed)
+        except OSError as error:
+            return Refused(path, f"an empty folder that cannot be made: {reason(error)}")
+        return None
+
     def read_back(self, path: str, progress: Progress) -> Digests:
         """Return the digests of what the drive gives back of a file."""
         return read_back(self.path(path), files=self._files, progress=progress)
@@ -162,6 +181,10 @@ class RemoteSide:
         """Return whether a file is at an address of it."""
         path = address.partition(":/")[2]
         return path in self.remote.sizes([path])
+
+    def make_folders(self, paths: Collection[str]) -> Sequence[Refused]:
+        """Make none: what a remote has of folders is the names of its files."""
+        return [Refused(path, "an empty folder, and a remote keeps none") for path in paths]
 
     def read_back(self, path: str, progress: Progress) -> Digests:
         """Return the digests of what the remote gives back of a file."""

@@ -47,10 +47,13 @@ class Outcome:
         What is in the way.
     skipped : tuple of Refused
         What is at the source and is no file to copy.
+    n_folders : int
+        Folders in which nothing is, at the destination too.
     """
 
     problems: list[NualleyError] = field(default_factory=list)
     skipped: tuple[Refused, ...] = ()
+    n_folders: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,9 @@ class TransferPass:
         problems = [*self._problem_by_path.values(), *trouble, *self._judge(files, listing)]
         if not trouble:
             problems += [_copy_gone(self._destination.address(file.path)) for file in self._undone(files, there)]
-        return Outcome(list(dict.fromkeys(problems)), listing.skipped)
+        not_made = self._destination.make_folders(listing.empty if not trouble else ())
+        n_folders = 0 if trouble else len(listing.empty) - len(not_made)
+        return Outcome(list(dict.fromkeys(problems)), (*listing.skipped, *not_made), n_folders)
 
     def _look(self) -> Listing:
         listing = self._source.look()

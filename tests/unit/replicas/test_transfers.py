@@ -133,6 +133,22 @@ def test_links_pipes_and_our_own_files_are_told_and_not_copied(world: World) -> 
     assert contents(world.destination) == {"wave0.dat": b"abc"}
 
 
+def test_empty_folders_are_made_too_as_rsync_does(world: World) -> None:
+    world.put("wave0.dat", b"abc")
+    for name in ("empty/er", "taken", "sub"):
+        (world.source / name).mkdir(parents=True)
+    (world.source / "sub" / "link").symlink_to("wave0.dat")
+    world.destination.mkdir(parents=True)
+    (world.destination / "taken").write_bytes(b"a file")
+    report = world.copy()
+    assert report.is_finished
+    assert (world.destination / "empty" / "er").is_dir()
+    assert not (world.destination / "sub").exists(), "its link is told"
+    assert {found.path for found in report.skipped} == {"sub/link", "taken"}
+    assert report.skipped[-1].reason.startswith("an empty folder that cannot be made: ")
+    assert any("1 empty folders of the source are there, too" in note for note in report.notes)
+
+
 # ---------------------------------------------------------------- what is refused before anything is done
 def test_an_empty_or_absent_source_is_no_transfer(world: World) -> None:
     with pytest.raises(NothingToCopy, match="nothing is there"):

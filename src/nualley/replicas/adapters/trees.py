@@ -43,7 +43,8 @@ class PosixTrees:
         if stat.S_ISDIR(found.st_mode):
             walk = _Walk(path, found.st_dev)
             walk.look_into("")
-            return Listing(path, tuple(sorted(walk.files, key=lambda seen: seen.path)), *walk.refusals())
+            files = tuple(sorted(walk.files, key=lambda seen: seen.path))
+            return Listing(path, files, *walk.refusals(), tuple(sorted(walk.empty)))
         name = escape_name(path.name)
         if not stat.S_ISREG(found.st_mode):
             return Listing(path.parent, (), skipped=(Refused(name, _kind(found)),))
@@ -72,6 +73,7 @@ class _Walk:
 
     def __init__(self, root: Path, device: int) -> None:
         self.files: list[Seen] = []
+        self.empty: list[str] = []
         self._root = os.fspath(root)
         self._device = device
         self._unreadable: list[Refused] = []
@@ -87,9 +89,11 @@ class _Walk:
             path = waiting.pop()
             try:
                 with os.scandir(os.path.join(self._root, path)) as entries:  # noqa: PTH118 - text paths, once for each
-                    for entry in sorted(entries, key=lambda entry: entry.name):
-                        below = self._look_at(entry, os.path.join(path, entry.name))  # noqa: PTH118 - as above
-                        waiting += [below] if below is not None else []
+                    found = sorted(entries, key=lambda entry: entry.name)
+                for entry in found:
+                    below = self._look_at(entry, os.path.join(path, entry.name))  # noqa: PTH118 - as above
+                    waiting += [below] if below is not None else []
+                self.empty += [escape_name(path)] if path and not found else []
             except OSError as error:
                 # what went away since it was listed is not there, and the next look says so
                 if path == "" or not isinstance(error, FileNotFoundError):
