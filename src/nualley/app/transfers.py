@@ -53,6 +53,7 @@ def open_transfers(site: Site) -> Iterator[TransferService]:
             drives=_drives(site),
             origin=origin_of(site),
             clock=site.clock,
+            settings=site.configuration.replicas,
         )
 
 

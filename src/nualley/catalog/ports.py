@@ -124,6 +124,14 @@ class Transfers(Protocol):
         """Return what is known to lie at an (escaped) path of a drive or below it, and is not missing, by path."""
         ...
 
+    def stages_below(self, drive: str, path: str) -> Sequence[str]:
+        """Return of which stages the files are that are known to lie at a path of a drive or below it, sorted."""
+        ...
+
+    def n_held_by_drive(self, run_id: str) -> Mapping[str, int]:
+        """Return of how many files of a run each drive has a verified replica."""
+        ...
+
     def replicas_of_run(self, run_id: str) -> Mapping[int, Sequence[Replica]]:
         """Return the places of all files of a run, by the number of the file."""
         ...

@@ -39,6 +39,7 @@ from nualley.replicas.errors import (
     TwoRemotes,
     UnknownRemote,
     UploadDamaged,
+    WrongRole,
 )
 from nualley.replicas.journal import replay
 from nualley.replicas.judging import DERIVING, Judge, Rules
@@ -183,6 +184,7 @@ __all__ = [
     "UserFile",
     "Verification",
     "WatchedTime",
+    "WrongRole",
     "WrongSize",
     "check_clock",
     "check_not_cancelled",

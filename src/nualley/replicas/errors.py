@@ -50,6 +50,10 @@ class SameFile(ReplicasError):
     """Source and destination are one file: this is no second copy."""
 
 
+class WrongRole(UsageError):
+    """A drive is for other data than are to be written there."""
+
+
 class TransferRunning(ReplicasError):
     """Another process works on the same transfer."""
 

@@ -1,7 +1,7 @@
 """Transfers: every file of a source at its destination, verified and entered, and a fresh look that says so."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from nualley.replicas.errors import (
     TransferRunning,
     TransferStopped,
     UnknownRemote,
+    WrongRole,
 )
 from nualley.replicas.models import Cancellation, Listing, TransferReport, Verification
 from nualley.replicas.pace import Pace
@@ -33,6 +34,7 @@ from nualley.replicas.places import (
     split_remote,
 )
 from nualley.replicas.ports import Drives, Progress, ShouldStop
+from nualley.replicas.settings import ReplicasSettings
 from nualley.replicas.sides import LocalSide, RemoteSide, Side
 from nualley.replicas.verifying import Verifier
 from nualley.replicas.working import Machine, Outcome, TransferPass
@@ -75,6 +77,8 @@ class TransferService:
         Who does it.
     clock : Clock
         Dates each proof.
+    settings : ReplicasSettings, optional
+        Say which roles of drives take which stages.
     entered_from_B : int
         The states of files from this size on are entered one by one [B].
     """
@@ -87,6 +91,7 @@ class TransferService:
         drives: Drives,
         origin: Origin,
         clock: Clock,
+        settings: ReplicasSettings | None = None,
         entered_from_B: int = ENTERED_FROM_B,
     ) -> None:
         self._catalog = catalog
@@ -94,6 +99,7 @@ class TransferService:
         self._drives = drives
         self._origin = origin
         self._clock = clock
+        self._settings = settings or ReplicasSettings()
         self._entered_from_B = entered_from_B
 
     # ------------------------------------------------------------ asking for one
@@ -125,7 +131,7 @@ class TransferService:
 
         Raises
         ------
-        NothingToCopy, IntoItself, TwoRemotes, DriveMissing, DriveFull, RemoteError
+        NothingToCopy, IntoItself, TwoRemotes, WrongRole, DriveMissing, DriveFull, RemoteError
             Before anything is entered.
         """
         usages, trees = self._drives.usages(), self._machine.trees
@@ -135,6 +141,8 @@ class TransferService:
         )
         check_one_remote(from_, to)
         listing = self._look(self._side(from_, is_source=True), from_.text)
+        if isinstance(to, Place) and to.usage is not None and from_.drive is not None:
+            self._check_role(to.usage, self._catalog.transfers.stages_below(from_.drive, from_.text))
         if isinstance(from_, Place) and isinstance(to, Place):
             check_apart(from_.path, listing.root, to.path)
         self._check_room(listing, to)
@@ -165,6 +173,22 @@ class TransferService:
                 do="look whether its drive is mounted, and name a directory that holds files",
             )
         return listing
+
+    def _check_role(self, usage: DriveUsage, stages: Sequence[str]) -> None:
+        """Raise WrongRole where a drive is for other data; of files that the catalog does not know nothing is said."""
+        drive = usage.drive
+        for stage in stages:
+            roles = self._settings.policy(stage).roles
+            if drive.role in roles:
+                continue
+            fit = [each.drive.name for each in self._drives.usages() if each.drive.role in roles]
+            raise WrongRole(
+                f"drive {drive.name} is for {drive.role} data; data of stage {stage} go to drives of role "
+                f"{' or '.join(roles)}",
+                where=f"storage.drives.{drive.name} (role {drive.role})",
+                do=f"name {' or '.join(fit) or 'another drive'}, or change the role in drives.toml, "
+                f"or replicas.placement.{stage}.roles",
+            )
 
     def _check_room(self, listing: Listing, to: Place | RemotePlace) -> None:
         side = self._side(to)

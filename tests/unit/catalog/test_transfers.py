@@ -76,6 +76,24 @@ def test_a_transfer_that_is_given_up_stays_so_and_one_that_is_finished_too(any_c
         transfers.cancel(3)
 
 
+def test_stages_below_a_folder_and_what_each_drive_holds_of_a_run(any_catalog: SqlCatalog) -> None:
+    run = make_run()
+    places = {"a": ("data1", "data2"), "b": ("data1",), "c": ("data2",)}
+    for number, (name, drives) in enumerate(places.items()):
+        replicas = [make_replica(drive=drive, path=f"/{drive}/{name}/f") for drive in drives]
+        stage = "raw" if number else "hit"
+        any_catalog.add_file(run, replace(make_file(run, name, number), stage=stage), replicas=replicas)
+    transfers = any_catalog.transfers
+    assert transfers.stages_below("data1", "/data1") == ["hit", "raw"]
+    assert transfers.stages_below("data1", "/data1/b") == ["raw"]
+    assert transfers.stages_below("data1", "/data1/c") == []
+    assert transfers.n_held_by_drive(run.run_id) == {"data1": 2, "data2": 2}
+    (lost, _) = any_catalog.replicas(1)
+    any_catalog.update_replica(lost.replica_id, state=ReplicaState.MISSING)
+    assert transfers.n_held_by_drive(run.run_id) == {"data1": 1, "data2": 2}
+    assert transfers.n_held_by_drive("hpge-1") == {}
+
+
 def test_a_file_that_is_settled_and_its_replica_are_one_transaction(any_catalog: SqlCatalog) -> None:
     run = make_run()
     known = any_catalog.add_file(run, make_file(run)).record

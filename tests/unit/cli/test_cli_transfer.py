@@ -99,6 +99,22 @@ def test_a_run_that_lies_whole_in_two_places_is_read_from_one(experiment, drives
     assert names(drives / "data3") == names(drives / "data2")
 
 
+def test_a_drive_takes_only_what_it_is_for(experiment, drives, run, refused, capsys) -> None:
+    with (experiment / "drives.toml").open("a") as file:
+        file.write('[drives.tiny]\npath = "drives/tiny"\nrole = "user"\n')
+    (drives / "tiny" / "sub").mkdir(parents=True)
+    for words in ((run, "tiny"), (str(drives / "data1"), str(drives / "tiny" / "sub"))):
+        said = refused("transfer", "copy", *words)
+        assert said["what"] == "drive tiny is for user data; data of stage raw go to drives of role raw or any"
+        assert said["where"] == "storage.drives.tiny (role user)"
+        assert said["do"].startswith("name data1 or data2, or change the role")
+    assert answer(capsys, "transfer", "list") == []
+    assert answer(capsys, "transfer", "copy", "drop/run00007", "tiny")["is_finished"], "what nobody knows may go there"
+    with (experiment / "experiment.toml").open("a") as file:
+        file.write('[replicas.placement.raw]\ncopies = 2\nroles = ["raw", "user"]\n')
+    assert answer(capsys, "transfer", "copy", run, "tiny")["is_finished"]
+
+
 def test_in_words(drives, run, capsys) -> None:
     capsys.readouterr()
     assert main(["transfer", "copy", run, "data2"]) == 0

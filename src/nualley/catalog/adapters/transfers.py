@@ -10,7 +10,7 @@ from nualley.catalog.adapters import records, rows, tables
 from nualley.catalog.adapters.database import Database
 from nualley.catalog.adapters.guarded import GuardedDatabase
 from nualley.catalog.errors import TransferNotFound
-from nualley.catalog.models import Activity, Replica
+from nualley.catalog.models import Activity, Replica, ReplicaState
 from nualley.catalog.transfers import CopyState, Transfer, TransferCount, TransferFile
 from nualley.core import Clock, strict_text
 
@@ -132,13 +132,26 @@ class SqlTransfers:
 
     def known_below(self, drive: str, path: str) -> list[Replica]:
         """Return what is known to lie at an (escaped) path of a drive or below it, and is not missing, by path."""
-        table, folder = tables.replica, path.rstrip("/")
         with self._reading() as connection:
-            text: Any = collate(table.c.path, "C") if connection.dialect.name == "postgresql" else table.c.path
-            is_there = (table.c.drive == drive) & table.c.state.not_in(tables.NOT_THERE)
-            is_below = (text == folder) | ((text >= f"{folder}/") & (text < f"{folder}{_AFTER_SLASH}"))
-            found = connection.execute(select(table).where(is_there, is_below)).mappings()
+            found = connection.execute(select(tables.replica).where(_is_below(connection, drive, path))).mappings()
             return sorted(map(rows.to_replica, found), key=lambda replica: replica.path)
+
+    def stages_below(self, drive: str, path: str) -> list[str]:
+        """Return of which stages the files are that are known to lie at a path of a drive or below it, sorted."""
+        table, file = tables.replica, tables.file
+        query = select(file.c.stage).distinct().join(table, file.c.file_id == table.c.file_id)
+        with self._reading() as connection:
+            return sorted(connection.scalars(query.where(_is_below(connection, drive, path))))
+
+    def n_held_by_drive(self, run_id: str) -> Mapping[str, int]:
+        """Return of how many files of a run each drive has a verified replica."""
+        table, file = tables.replica, tables.file
+        query = select(table.c.drive, func.count(table.c.file_id.distinct())).join(
+            file, file.c.file_id == table.c.file_id
+        )
+        is_meant = (file.c.run_id == run_id) & (table.c.state == str(ReplicaState.VERIFIED))
+        with self._reading() as connection:
+            return {row[0]: int(row[1]) for row in connection.execute(query.where(is_meant).group_by(table.c.drive))}
 
     def replicas_of_run(self, run_id: str) -> Mapping[int, Sequence[Replica]]:
         """Return the places of all files of a run, by the number of the file."""
@@ -163,6 +176,15 @@ class SqlTransfers:
             {state: int(row[2]) for state, row in found.items()},
             sum(int(row[3]) for row in found.values()),
         )
+
+
+def _is_below(connection: Connection, drive: str, path: str) -> ColumnElement[bool]:
+    """Return what holds for replicas at a path of a drive or below it that are not missing."""
+    table, folder = tables.replica, path.rstrip("/")
+    text: Any = collate(table.c.path, "C") if connection.dialect.name == "postgresql" else table.c.path
+    is_there = (table.c.drive == drive) & table.c.state.not_in(tables.NOT_THERE)
+    is_below: ColumnElement[bool] = (text == folder) | ((text >= f"{folder}/") & (text < f"{folder}{_AFTER_SLASH}"))
+    return is_there & is_below
 
 
 def _values(value: Transfer | TransferFile, without: str = "") -> dict[str, Any]:
