@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from nualley.archive import same_pv, split_protocol
 from nualley.catalog import RunType
 from nualley.core import UsageError, nearest
 from nualley.selection.expression import Node, operands, texts, words
@@ -100,8 +101,17 @@ def unknown_names(node: Node, described: DescribedNames) -> list[UnknownName]:
     for kind, names in used.items():
         known = described.known(kind)
         if known is not None:
-            found += [UnknownName(kind=kind, name=name, known=tuple(known)) for name in names if name not in known]
+            found += [
+                UnknownName(kind=kind, name=name, known=tuple(known))
+                for name in names
+                if name not in known and (kind != "pv" or not _is_same_pv(name, known))
+            ]
     return found
+
+
+def _is_same_pv(name: str, known: Collection[str]) -> bool:
+    # as the archive reads it: with a protocol before it, and with or without .VAL
+    return same_pv(split_protocol(name)[1], known.__contains__) in known
 
 
 def refuse_unknown(found: Sequence[UnknownName]) -> None:

@@ -133,6 +133,12 @@ def test_names_that_nobody_knows_are_refused_all_at_once(catalog, selections):
     assert selections.definitions() == []
 
 
+def test_a_pv_is_described_under_every_form_of_its_name(selections):
+    selections.define("x", 'pv("T.VAL") > 3 and pv("pva://HALF") > 0', author="ada")
+    with pytest.raises(UsageError, match="'pva://HALFF' is no PV"):
+        selections.define("x", 'pv("pva://HALFF") > 3', author="ada")
+
+
 def test_what_is_on_record_may_be_named_though_nobody_describes_it_any_more(catalog, make_selections, pvs):
     catalog.register_run(Run(run_id="nai-1", detector="nai", number=1, run_type="fun", time_source=TimeSource.GIVEN))
     before = make_selections()
