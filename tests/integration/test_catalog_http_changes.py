@@ -57,6 +57,8 @@ async def test_a_remote_host_enters_what_the_commands_enter(site: Site) -> None:
         assert [each["flag_id"] for each in listed] == [2]
         listed = (await client.get("/api/catalog/flags?all=true&detector=hpge", headers=BEARER)).json()["flags"]
         assert [each["flag_id"] for each in listed] == [1, 2, 3]
+        answer = await client.get("/api/catalog/flags?detector=hpgee", headers=BEARER)
+        assert (answer.status_code, answer.json()["error"]["where"]) == (400, "detector")
     catalog = site.catalog()
     assert [flag.to_json() for flag in catalog.run_lists.flags() if flag.counts] == [two]
     assert [written.text for written in catalog.notes("hpge-1")] == ["beam tripped"]
@@ -90,6 +92,7 @@ async def test_a_remote_host_enters_what_the_commands_enter(site: Site) -> None:
         ("runs/hpge-7/notes", {"text": "x"}, 404, "there is no run hpge-7"),
         ("runs/hpge-1/notes", {"text": " "}, 400, "TEXT is blank"),
         ("runs/hpge-7/tags", {"add": ["x"]}, 404, "there is no run hpge-7"),
+        ("runs/hpge-7/tags", {"remove": ["x"]}, 404, "there is no run hpge-7"),
         ("runs/hpge-1/tags", {"add": ["good", "X"]}, 400, "'X' cannot be a tag"),
         ("runs/hpge-1/tags", {}, 400, "no tag is named"),
     ],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _TAG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 
 
-def enter_flag(site: "Site", flag: Flag) -> Flag:
+def enter_flag(site: "Site", flag: Flag, *, where: str = "--detector") -> Flag:
     """Enter a flag, for good.
 
     Parameters
@@ -23,6 +23,8 @@ def enter_flag(site: "Site", flag: Flag) -> Flag:
         The experiment.
     flag : Flag
         What is said.
+    where : str
+        Where the detector was named.
 
     Returns
     -------
@@ -37,7 +39,7 @@ def enter_flag(site: "Site", flag: Flag) -> Flag:
         Where it is to stand in the place of a flag that is not there, or that another one replaced already.
     """
     site.configuration.vocabulary.check(flag.name)
-    site.check_detector(flag.detector)
+    site.check_detector(flag.detector, where=where)
     return site.catalog().run_lists.add_flag(flag)
 
 
@@ -139,7 +141,6 @@ def change_tags(site: "Site", run_id: str, *, add: Iterable[str] = (), remove: I
                 f"{word!r} cannot be a tag", where="TAG", do="use lower-case letters, digits and single hyphens"
             )
     catalog = site.catalog()
-    catalog.run(run_id)
     for word in given:
         catalog.add_tag(run_id, word)
     for word in taken:

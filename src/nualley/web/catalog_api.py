@@ -145,6 +145,7 @@ def add_catalog_routes(app: FastAPI, service: CatalogService, site: Site) -> Non
         Its clock says what ``now`` is.
     """
     _add_runs(app, service, site)
+    _add_flags(app, service, site)
     _add_files(app, service, site)
 
     @app.get(COPY_PATH, summary="The whole catalog as it is now: a SQLite file")
@@ -196,15 +197,19 @@ def _add_runs(app: FastAPI, service: CatalogService, site: Site) -> None:
         return await service.ask(request, question)
 
 
-def _add_files(app: FastAPI, service: CatalogService, site: Site) -> None:
+def _add_flags(app: FastAPI, service: CatalogService, site: Site) -> None:
     @app.get(f"{API}/flags", summary="Flags by number; with all=true also those that count no more")
     async def flags(request: Request, detector: str = "", all: bool = False) -> Response:  # noqa: A002  # the address
         def question(record: Record) -> Mapping[str, object]:
+            if detector:
+                site.check_detector(detector, where="detector")
             found = record.run_lists.flags(detector or None)
             return {"flags": [flag.to_json() for flag in found if all or flag.counts]}
 
         return await service.ask(request, question)
 
+
+def _add_files(app: FastAPI, service: CatalogService, site: Site) -> None:
     @app.get(f"{API}/files", summary="Files by xxh3_128, or the one that lies at a path of a drive")
     async def files(request: Request, xxh3_128: str = "", drive: str = "", path: str = "") -> Response:
         def question(record: Record) -> Mapping[str, object]:

@@ -114,6 +114,7 @@ def _enter_flag(site: Site, owner: str, body: object) -> Mapping[str, object]:
             author=_author(posted, owner),
             supersedes=posted.supersedes,
         ),
+        where="detector",
     )
     return {"flag": entered.to_json()}
 
