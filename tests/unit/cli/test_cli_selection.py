@@ -288,7 +288,8 @@ def test_check_looks_at_what_selections_name(experiment, capsys):
     ]
     # the hook before a commit finds what loading finds, also of words that go
     assert answer(capsys, "selection", "validate", "selections/x.toml", code=3)["mistakes"] == found
-    assert answer(capsys, "selection", "validate", "flags.toml", "selections/x.toml", code=3)["mistakes"] == found
+    for words in (["flags.toml"], ["flags.toml", "selections/x.toml"]):
+        assert answer(capsys, "selection", "validate", *words, code=3)["mistakes"] == found
     assert main(["selection", "list"]) == 3
     (experiment / "flags.toml").write_text('[flag.noise]\nseverity = "awful"\nmeaning = ""\n[flag.Noise]\n')
     keys = {each["key"] for each in answer(capsys, "check", code=3)["mistakes"] if each["file"] == "flags.toml"}

@@ -210,6 +210,18 @@ def test_protons_say_what_is_doubtful_about_them_and_nothing_else(configuration:
     assert row.pot_words == "charge per pulse disagrees; beam unknown for 2 min 55 s"
 
 
+def test_of_a_beam_that_nobody_knew_no_protons_are_told(configuration: Configuration) -> None:
+    run = run_of(7)
+    made = exposure_of(run)
+    assert made.interval is not None
+    exposure = replace(made, amounts=Amounts(pot=0.0, unknown_s=made.interval.duration_ns / 1e9))
+    row = status(
+        configuration, seen(runs=observed_runs(run), exposures=Observed({run.run_id: exposure})), NOW_NS
+    ).runs.rows[0]
+    assert row.pot is None
+    assert row.pot_words.startswith("beam unknown for ")
+
+
 def test_protons_that_were_not_counted_yet_say_why(configuration: Configuration) -> None:
     failed: Observed[dict[str, object]] = Observed(failure=Trouble("nothing was archived yet"))
     row = status(configuration, seen(runs=observed_runs(run_of(7)), exposures=failed), NOW_NS).runs.rows[0]
