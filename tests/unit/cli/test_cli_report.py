@@ -138,4 +138,4 @@ def test_what_is_known_of_runs_is_asked_for_once(experiment, detector, monkeypat
     assert sorted(asked) == ["exposures", "totals"]
     (week,) = found.week.rows
     wanted = site.exposures().exposures(start_ns=found.start_ns, stop_ns=found.stop_ns)
-    assert (week.n_runs, week.amounts) == (len(wanted.runs), wanted.detectors[detector])
+    assert (week.n_runs, week.amounts) == (len(wanted.runs), wanted.known_sums[detector])
