@@ -95,6 +95,15 @@ def test_replicas_change_their_state(catalog: Catalog) -> None:
     assert [(found.state, found.verified_ns) for found in again] == [(ReplicaState.VERIFIED, NOW_NS)]
 
 
+def test_what_each_drive_holds_of_a_run(catalog: Catalog) -> None:
+    assert catalog.n_held_by_drive("hpge-1") == {}
+    catalog.add_file(RUN, FILE, replicas=[REPLICA, replace(REPLICA, drive="data2")])
+    lost = replace(REPLICA, path="/data1/b", state=ReplicaState.MISSING)
+    other = replace(FILE, name="wave1.dat", xxh3_128="1" * 32)
+    catalog.add_file(RUN, other, replicas=[lost, replace(REPLICA, drive="data2", path="/data2/b")])
+    assert catalog.n_held_by_drive("hpge-1") == {"data1": 1, "data2": 2}
+
+
 def test_runs_and_their_times(catalog: Catalog) -> None:
     with pytest.raises(RunNotFound):
         catalog.run("hpge-1")

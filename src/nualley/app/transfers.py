@@ -12,7 +12,7 @@ from nualley.app.origins import origin_of
 from nualley.app.remotes import open_remotes
 from nualley.app.site import Site
 from nualley.app.stopping import Stop
-from nualley.catalog import Replica, ReplicaState, Run, RunNotFound
+from nualley.catalog import Run, RunNotFound
 from nualley.core import ExitCode, NualleyError, UsageError, escape_name, nearest, split_run_id, unescape_name
 from nualley.ingest import RegisteredDrives
 from nualley.replicas import (
@@ -23,7 +23,7 @@ from nualley.replicas import (
     RemotePlace,
     TransferService,
     check_not_cancelled,
-    choose_source,
+    choose_folders,
     find_place,
     find_remote,
     split_remote,
@@ -156,34 +156,20 @@ def _sources(site: Site, source: str) -> Sequence[AnyPlace]:
         )
     usages = site.drive_usages()
     replicas = site.catalog().transfers.replicas_of_run(run.run_id)
-    found: dict[str, None] = {}
-    held: list[HeldFile] = []
-    for file in site.catalog().files(run.run_id):
-        held.append(HeldFile(run.run_id, file.name, file.stage, file.size_B, tuple(replicas.get(file.file_id, ()))))
-        chosen = choose_source(held[-1], usages, remotes)
-        if chosen is None:
-            raise NothingToCopy(
-                f"{run.run_id}/{file.name} has no verified replica on a drive that is there",
-                where=run.run_id,
-                do=f"mount its drive; nualley runs show {run.run_id} names its replicas",
-            )
-        found[_folder(chosen)] = None
-    if not found:
+    held = [
+        HeldFile(run.run_id, file.name, file.stage, file.size_B, tuple(replicas.get(file.file_id, ())))
+        for file in site.catalog().files(run.run_id)
+    ]
+    chosen, unreached = choose_folders(held, usages, remotes)
+    if unreached:
+        raise NothingToCopy(
+            f"{run.run_id}/{unreached[0].name} has no verified replica on a drive that is there",
+            where=run.run_id,
+            do=f"mount its drive; nualley runs show {run.run_id} names its replicas",
+        )
+    if not held:
         raise NothingToCopy(f"run {run.run_id} has no files", where=run.run_id, do="take them in: nualley runs ingest")
-    return [split_remote(f"{folder}/") or Path(unescape_name(folder)) for folder in _fewest(held, list(found))]
-
-
-def _fewest(files: Sequence[HeldFile], folders: Sequence[str]) -> Iterator[str]:
-    """Yield few of some directories that hold all files together, those with most first: what has all is read alone."""
-    left = [{_folder(each) for each in file.replicas if each.state is ReplicaState.VERIFIED} for file in files]
-    while left:
-        best = max(folders, key=lambda folder: sum(folder in places for places in left))
-        left = [places for places in left if best not in places]
-        yield best
-
-
-def _folder(replica: Replica) -> str:
-    return replica.path.rpartition("/")[0]
+    return [split_remote(folder) or Path(unescape_name(folder)) for _, folder in chosen]
 
 
 def _find_run(site: Site, word: str) -> Run | None:

@@ -128,10 +128,6 @@ class Transfers(Protocol):
         """Return of which stages the files are that are known to lie at a path of a drive or below it, sorted."""
         ...
 
-    def n_held_by_drive(self, run_id: str) -> Mapping[str, int]:
-        """Return of how many files of a run each drive has a verified replica."""
-        ...
-
     def replicas_of_run(self, run_id: str) -> Mapping[int, Sequence[Replica]]:
         """Return the places of all files of a run, by the number of the file."""
         ...
@@ -361,6 +357,10 @@ class Catalog(Protocol):
 
     def replicas(self, file_id: int) -> list[Replica]:
         """Return the places of a file."""
+        ...
+
+    def n_held_by_drive(self, run_id: str) -> Mapping[str, int]:
+        """Return of how many files of a run each drive has a verified replica."""
         ...
 
     def replica_at(self, drive: str, path: str) -> Replica | None:

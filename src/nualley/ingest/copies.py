@@ -1,9 +1,10 @@
 """Verified copies of one file on different drives."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from nualley.catalog import FileRecord, Replica, ReplicaState
 from nualley.core import Clock, Digests, NualleyError, escape_name, reason, unescape_name
@@ -150,6 +151,7 @@ class Copies:
         size_B: int,
         held: Sequence[Replica] = (),
         expected: Digests | None = None,
+        n_held_by_drive: Mapping[str, int] = MappingProxyType({}),
         progress: Callable[[int, int], None] | None = None,
     ) -> Made:
         """Make the copies that are missing.
@@ -167,6 +169,8 @@ class Copies:
             the replica is missing, or damaged and no other drive takes a copy.
         expected : Digests, optional
             What the file has to hold.
+        n_held_by_drive : mapping of str to int
+            How many files of the same run each drive has: while it has room, the one with most of them comes first.
         progress : callable, optional
             Told bytes done and to do over all copies [B].
 
@@ -192,7 +196,7 @@ class Copies:
         """
         # two processes that choose drives by themselves would make more copies than are wanted
         with self._claims.claim(f"{target.detector}-{target.number}/{escape_name(target.name)}"):
-            return self._make(source, _Work(target, size_B, held), expected, progress)
+            return self._make(source, _Work(target, size_B, held, n_held_by_drive), expected, progress)
 
     def _make(
         self,
@@ -252,7 +256,7 @@ class Copies:
                     return usage, destination
         demand = Demand(work.size_B, _ROLES)
         try:
-            usage = choose_drive(usages, demand, exclude=work.tried)
+            usage = choose_drive(usages, demand, exclude=work.tried, n_held_by_drive=work.n_held_by_drive)
         except NoDriveFits as error:
             # the drive of a damaged replica comes last, and once
             try:
@@ -298,10 +302,15 @@ class _Work:
         Size of the file [B].
     held : sequence of Replica
         What the catalog knows.
+    n_held_by_drive : mapping of str to int
+        How many files of the same run each drive has.
     """
 
-    def __init__(self, target: Target, size_B: int, held: Sequence[Replica]) -> None:
+    def __init__(
+        self, target: Target, size_B: int, held: Sequence[Replica], n_held_by_drive: Mapping[str, int]
+    ) -> None:
         self.target = target
+        self.n_held_by_drive = n_held_by_drive
         self.size_B = size_B
         self.n_held = sum(replica.state is ReplicaState.VERIFIED for replica in held)
         self.tried = {replica.drive for replica in held if replica.state.is_there}

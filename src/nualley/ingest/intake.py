@@ -1,7 +1,8 @@
 """The way of one file: counted, compared with the record, copied, recorded; or left aside with the reason."""
 
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -92,6 +93,7 @@ class Intake:
         self._settings = settings
         self._origin = origin
         self._clock = clock
+        self._n_held_of, self._n_held = "", Counter[str]()
 
     def take(self, item: Item, run: Run, progress: Progress | None = None, *, rereads: bool = True) -> IngestedFile:
         """Take a file in.
@@ -219,12 +221,21 @@ class Intake:
             size_B=seen.state.size_B,
             held=held,
             expected=known.digests if known else None,
+            n_held_by_drive=self._n_held_by_drive(run.run_id),
             progress=_named(progress, name),
         )
         for replica, aside in made.set_aside:
             self._keep(seen.item, replica, aside)
         self._check_unchanged(seen)
-        return self._record(seen, summary, run, made=made)
+        taken = self._record(seen, summary, run, made=made)
+        self._n_held.update(replica.drive for replica in made.replicas)
+        return taken
+
+    def _n_held_by_drive(self, run_id: str) -> Mapping[str, int]:
+        """Return how many files of a run each drive has; asked once for the files of a run that come in a row."""
+        if run_id != self._n_held_of:
+            self._n_held_of, self._n_held = run_id, Counter(self._catalog.n_held_by_drive(run_id))
+        return self._n_held
 
     def _held(self, seen: _Seen, known: FileRecord, *, rereads: bool) -> list[Replica]:
         """Compare a newcomer with the file of its name, and return that one's replicas as they were found to stand."""

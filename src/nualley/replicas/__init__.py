@@ -4,7 +4,7 @@ from nualley.replicas.adoption import Adopted, Adopter, AdoptResult, Candidate
 from nualley.replicas.cancelling import check_not_cancelled
 from nualley.replicas.checks import PurgeCheck, TransfersCheck, TrashCheck
 from nualley.replicas.consistency import FoundFile, Inconsistencies, WrongSize, compare
-from nualley.replicas.decide import choose_source, count_copies, may_source_go
+from nualley.replicas.decide import choose_folders, count_copies, may_source_go
 from nualley.replicas.errors import (
     ClockJumped,
     CopyDamaged,
@@ -189,7 +189,7 @@ __all__ = [
     "check_clock",
     "check_not_cancelled",
     "choose",
-    "choose_source",
+    "choose_folders",
     "compare",
     "count_copies",
     "destination_of",

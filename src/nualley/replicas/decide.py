@@ -1,5 +1,6 @@
 """Policies of replicas as pure functions: what is to be copied, how many copies there are, which drive is next."""
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
@@ -8,6 +9,9 @@ from nualley.core import Digests
 from nualley.replicas.errors import NotEnoughCopies
 from nualley.replicas.models import Difference, HeldFile, Listing, Policy, Seen
 from nualley.storage import DriveUsage
+
+Folder = tuple[str, str]
+"""A drive or remote, and a directory on it as the record has it."""
 
 
 def reconcile(files: Sequence[TransferFile], listing: Listing) -> Difference:
@@ -133,22 +137,50 @@ def count_copies(replicas: Iterable[Replica], usages: Sequence[DriveUsage]) -> i
     return len({group.get(name, name) for name in verified})
 
 
-def choose_source(file: HeldFile, usages: Sequence[DriveUsage], remotes: Collection[str] = ()) -> Replica | None:
-    """Return the replica that is copied from: a verified one, the longest on record first; of a remote as the last.
+def choose_folders(
+    files: Iterable[HeldFile], usages: Sequence[DriveUsage], remotes: Collection[str] = ()
+) -> tuple[dict[Folder, list[HeldFile]], list[HeldFile]]:
+    """Return from which directories files are copied: as few as hold all together, each with what is copied from it.
 
     Parameters
     ----------
-    file : HeldFile
-        The file.
+    files : iterable of HeldFile
+        The files.
     usages : sequence of DriveUsage
         The drives; only one that is there is copied from.
     remotes : collection of str
         Names of the remotes.
+
+    Returns
+    -------
+    chosen : dict of (drive or remote, directory) to list of HeldFile
+        The one that holds most comes first, of equal ones the longest on record; remotes are the last.
+    unreached : list of HeldFile
+        Those of which no verified replica is within reach.
     """
     there = {usage.drive.name for usage in usages if usage.is_mounted}
-    good = [replica for replica in file.replicas if replica.state is ReplicaState.VERIFIED]
-    reached = [replica for replica in good if replica.drive in there or replica.drive in remotes]
-    return min(reached, key=lambda replica: (replica.drive not in there, replica.replica_id), default=None)
+    places = [(file, _places(file, there.union(remotes))) for file in files]
+    chosen: dict[Folder, list[HeldFile]] = {}
+    left = [(file, found) for file, found in places if found]
+    while left:
+        n_files, oldest = Counter[Folder](), dict[Folder, int]()
+        for _, found in left:
+            n_files.update(found.keys())
+            for folder, number in found.items():
+                oldest[folder] = min(number, oldest.get(folder, number))
+        best = max(n_files, key=lambda folder: (folder[0] in there, n_files[folder], -oldest[folder]))
+        chosen[best] = [file for file, found in left if best in found]
+        left = [(file, found) for file, found in left if best not in found]
+    return chosen, [file for file, found in places if not found]
+
+
+def _places(file: HeldFile, reached: Collection[str]) -> dict[Folder, int]:
+    """Return in which directories verified replicas of a file lie that are within reach, and their numbers."""
+    return {
+        (replica.drive, os.path.dirname(replica.path)): replica.replica_id  # noqa: PTH120 - escaped text
+        for replica in file.replicas
+        if replica.state is ReplicaState.VERIFIED and replica.drive in reached
+    }
 
 
 def not_enough(n_files: int, stage: str, policy: Policy, why: str) -> NotEnoughCopies:
@@ -157,13 +189,4 @@ def not_enough(n_files: int, stage: str, policy: Policy, why: str) -> NotEnoughC
         f"{n_files} files of stage {stage} have fewer than {policy.n_copies} copies, and get no more: {why}",
         where=f"replicas.placement.{stage}",
         do="mount what is missing, add a drive in drives.toml, or ask for fewer copies",
-    )
-
-
-def held_by_drive(files: Iterable[HeldFile]) -> Counter[str]:
-    """Return how many of some files each drive holds."""
-    return Counter(
-        drive
-        for file in files
-        for drive in {replica.drive for replica in file.replicas if replica.state is ReplicaState.VERIFIED}
     )

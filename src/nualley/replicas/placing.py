@@ -82,24 +82,28 @@ class Placer:
         lacking: dict[_Group, list[HeldFile]] = {}
         n_lacking, n_unreachable = Counter[str](), Counter[str]()
         for run_id in run_ids:
+            of_run: dict[str, list[HeldFile]] = {}
             for file in self._held(run_id):
                 if decide.count_copies(file.replicas, usages) >= self._settings.policy(file.stage).n_copies:
                     continue
                 if file.replicas and all(replica.state is ReplicaState.REMOVED for replica in file.replicas):
                     continue  # it went on purpose, for it can be made again
-                n_lacking[file.stage] += 1
-                source = decide.choose_source(file, usages, self._remotes)
-                if source is None:
-                    n_unreachable[file.stage] += 1
-                else:
-                    group = (file.stage, source.drive, os.path.dirname(source.path))  # noqa: PTH120 - escaped text
-                    lacking.setdefault(group, []).append(file)
+                of_run.setdefault(file.stage, []).append(file)
+            for stage, files in of_run.items():
+                chosen, unreached = decide.choose_folders(files, usages, self._remotes)
+                n_lacking[stage] += len(files)
+                if unreached:
+                    n_unreachable[stage] += len(unreached)
+                for folder, more in chosen.items():
+                    lacking.setdefault((stage, *folder), []).extend(more)
         return lacking, n_lacking, n_unreachable
 
     def _n_held_by_drive(self, files: Sequence[HeldFile]) -> Counter[str]:
         """Return how many files of the same runs each drive holds: what belongs together stays together."""
-        run_ids = {file.run_id for file in files}
-        return decide.held_by_drive(file for run_id in run_ids for file in self._held(run_id))
+        n_held = Counter[str]()
+        for run_id in {file.run_id for file in files}:
+            n_held.update(self._catalog.n_held_by_drive(run_id))
+        return n_held
 
     def _held(self, run_id: str) -> list[HeldFile]:
         replicas = self._catalog.transfers.replicas_of_run(run_id)

@@ -87,11 +87,11 @@ def test_stages_below_a_folder_and_what_each_drive_holds_of_a_run(any_catalog: S
     assert transfers.stages_below("data1", "/data1") == ["hit", "raw"]
     assert transfers.stages_below("data1", "/data1/b") == ["raw"]
     assert transfers.stages_below("data1", "/data1/c") == []
-    assert transfers.n_held_by_drive(run.run_id) == {"data1": 2, "data2": 2}
+    assert any_catalog.n_held_by_drive(run.run_id) == {"data1": 2, "data2": 2}
     (lost, _) = any_catalog.replicas(1)
     any_catalog.update_replica(lost.replica_id, state=ReplicaState.MISSING)
-    assert transfers.n_held_by_drive(run.run_id) == {"data1": 1, "data2": 2}
-    assert transfers.n_held_by_drive("hpge-1") == {}
+    assert any_catalog.n_held_by_drive(run.run_id) == {"data1": 1, "data2": 2}
+    assert any_catalog.n_held_by_drive("hpge-1") == {}
 
 
 def test_a_file_that_is_settled_and_its_replica_are_one_transaction(any_catalog: SqlCatalog) -> None:

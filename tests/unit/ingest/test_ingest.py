@@ -257,6 +257,24 @@ def states(world: World) -> dict[str, str]:
     return {row.path: row.state.value for row in world.catalog.replica_by_id.values()}
 
 
+def test_all_files_of_a_run_go_to_the_drive_of_the_first_while_it_has_room() -> None:
+    world = World(n_drives=3, settings=IngestSettings(copies=1, settle_s=60, poll_s=2))
+    data1, data2 = world.volumes["data1"], world.volumes["data2"]
+    paths = [world.put(f"run1/wave{number}.dat", b"RAW%d" % number) for number in range(4)]
+    world.ingest.ingest_paths(paths[:1], "cenns-10")
+    assert {row.drive for row in world.catalog.replica_by_id.values()} == {"data1"}
+    data1.room_B -= 1000  # by now others have more room
+    world.start()
+    world.ingest.ingest_paths(paths[1:3], "cenns-10")
+    assert {row.drive for row in world.catalog.replica_by_id.values()} == {"data1"}
+    data1.room_B, data2.room_B = 2, data2.room_B - 10
+    report = world.ingest.ingest_paths(paths[3:], "cenns-10")
+    assert [replica.drive for replica in report.files[0].replicas] == ["data3"], "the one with most room then"
+    other = world.put("run2/wave0.dat", b"RAW")
+    world.ingest.ingest_paths([other], "cenns-10")
+    assert {row.drive for row in world.catalog.replica_by_id.values()} == {"data1", "data3"}
+
+
 def test_a_replica_is_read_back_and_its_proof_dated_anew(world: World) -> None:
     path = taken(world)
     world.files.calls.clear()

@@ -2,7 +2,8 @@
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -175,6 +176,11 @@ class MemoryCatalog:
 
     def replicas(self, file_id: int) -> list[Replica]:
         return [replica for replica in self.replica_by_id.values() if replica.file_id == file_id]
+
+    def n_held_by_drive(self, run_id: str) -> Mapping[str, int]:
+        rows = (row for row in self.replica_by_id.values() if self.file_by_id[row.file_id].run_id == run_id)
+        found = {(row.drive, row.file_id) for row in rows if row.state is ReplicaState.VERIFIED}
+        return Counter(drive for drive, _ in found)
 
     def replica_at(self, drive: str, path: str) -> Replica | None:
         return next((row for row in self.replica_by_id.values() if (row.drive, row.path) == (drive, path)), None)

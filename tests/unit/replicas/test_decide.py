@@ -7,7 +7,7 @@ import pytest
 from nualley.catalog import CopyState, Replica, ReplicaState, TransferFile
 from nualley.core import UsageError
 from nualley.replicas import Listing, PlacementSettings, Policy, Refused, ReplicasSettings, Seen, count_copies
-from nualley.replicas.decide import choose_source, is_in, pause_s, reconcile
+from nualley.replicas.decide import choose_folders, is_in, pause_s, reconcile
 from nualley.replicas.models import HeldFile
 from nualley.storage import Demand, Drive, DriveRole, DriveUsage, NoDriveFits, choose_drive
 
@@ -88,10 +88,24 @@ def test_a_source_is_verified_and_there() -> None:
         replica("b", replica_id=3),
     )
     file = HeldFile("hpge-1", "a", "raw", 1, replicas)
-    found = choose_source(file, [usage("a"), usage("b"), usage("c"), usage("shelf", is_mounted=False)])
-    assert found is not None
-    assert found.drive == "b"
-    assert choose_source(file, []) is None
+    usages = [usage("a"), usage("b"), usage("c"), usage("shelf", is_mounted=False)]
+    assert choose_folders([file], usages) == ({("b", "/b"): [file]}, [])
+    assert choose_folders([file], []) == ({}, [file])
+
+
+def test_files_that_lie_whole_in_one_directory_are_copied_from_there_alone() -> None:
+    usages = [usage("a"), usage("b"), usage("c")]
+    places = {"f": "ab", "g": "bc", "h": "cb"}
+    files = [
+        HeldFile("hpge-1", name, "raw", 1, tuple(replica(drive, replica_id=ord(drive)) for drive in drives))
+        for name, drives in places.items()
+    ]
+    assert choose_folders(files, usages) == ({("b", "/b"): files}, [])
+    f, g, h = files
+    without_b = [usage("a"), usage("b", is_mounted=False), usage("c")]
+    assert choose_folders(files, without_b) == ({("c", "/c"): [g, h], ("a", "/a"): [f]}, [])
+    assert list(choose_folders(files, without_b, ["b"])[0]) == [("c", "/c"), ("a", "/a")], "remotes come last"
+    assert list(choose_folders(files, usages[:1], ["b"])[0]) == [("a", "/a"), ("b", "/b")]
 
 
 RAW = Demand(500, (DriveRole.RAW, DriveRole.ANY), 100)

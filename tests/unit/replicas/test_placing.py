@@ -74,6 +74,19 @@ def test_the_drive_that_has_files_of_the_directory_comes_first(world: World) -> 
     assert (placement.drive, placement.n_files) == ("data3", 1)
 
 
+def test_a_run_that_is_whole_on_two_drives_is_copied_from_one_of_them(world: World) -> None:
+    """The record has its first file on ``data1`` for longer, its second one on ``data2``."""
+    world.copy(world.source / "wave1.dat")
+    for each in world.replicas_on("data1").values():
+        if each.path.endswith("wave1.dat"):
+            world.catalog.update_replica(each.replica_id, state=ReplicaState.DAMAGED)
+    world.copy(world.source / "wave0.dat")
+    plan = placer(world, copies(3)).plan([RUN.run_id])
+    assert plan.n_lacking_by_stage == {"raw": 2}
+    found = {(each.source_drive, each.drive, each.n_files) for each in plan.placements}
+    assert found == {("data2", "data1", 1), ("data2", "data3", 2)}
+
+
 def test_a_copy_that_is_damaged_is_none(world: World) -> None:
     world.copy()
     (replica,) = [each for path, each in world.replicas_on("data2").items() if path.endswith("wave0.dat")]

@@ -139,6 +139,15 @@ def count_by_run(connection: Connection, run_id: str | None = None) -> dict[str,
     return {name: Totals(**values) for name, values in counts.items()}
 
 
+def count_held(connection: Connection, run_id: str) -> dict[str, int]:
+    """Return of how many files of a run each drive has a verified replica."""
+    replica, file = tables.replica, tables.file
+    counted = select(replica.c.drive, func.count(replica.c.file_id.distinct()))
+    is_meant = (file.c.run_id == run_id) & (replica.c.state == str(ReplicaState.VERIFIED))
+    query = counted.join(file, file.c.file_id == replica.c.file_id).where(is_meant).group_by(replica.c.drive)
+    return {drive: int(n_files) for drive, n_files in connection.execute(query)}
+
+
 def _events_by_run(connection: Connection, run_id: str | None) -> dict[str, int]:
     file = tables.file
     channels = cast(file.c.channels, Text)

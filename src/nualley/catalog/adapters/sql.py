@@ -372,6 +372,11 @@ class SqlCatalog:
         with self._reading(is_single=True) as connection:
             return records.list_replicas(connection, file_id)
 
+    def n_held_by_drive(self, run_id: str) -> Mapping[str, int]:
+        """Return of how many files of a run each drive has a verified replica."""
+        with self._reading(is_single=True) as connection:
+            return queries.count_held(connection, run_id)
+
     def replica_at(self, drive: str, path: str) -> Replica | None:
         """Return what is known to lie at an (escaped) path, None where nothing is."""
         with self._reading(is_single=True) as connection:

@@ -10,7 +10,7 @@ from nualley.catalog.adapters import records, rows, tables
 from nualley.catalog.adapters.database import Database
 from nualley.catalog.adapters.guarded import GuardedDatabase
 from nualley.catalog.errors import TransferNotFound
-from nualley.catalog.models import Activity, Replica, ReplicaState
+from nualley.catalog.models import Activity, Replica
 from nualley.catalog.transfers import CopyState, Transfer, TransferCount, TransferFile
 from nualley.core import Clock, strict_text
 
@@ -142,16 +142,6 @@ class SqlTransfers:
         query = select(file.c.stage).distinct().join(table, file.c.file_id == table.c.file_id)
         with self._reading() as connection:
             return sorted(connection.scalars(query.where(_is_below(connection, drive, path))))
-
-    def n_held_by_drive(self, run_id: str) -> Mapping[str, int]:
-        """Return of how many files of a run each drive has a verified replica."""
-        table, file = tables.replica, tables.file
-        query = select(table.c.drive, func.count(table.c.file_id.distinct())).join(
-            file, file.c.file_id == table.c.file_id
-        )
-        is_meant = (file.c.run_id == run_id) & (table.c.state == str(ReplicaState.VERIFIED))
-        with self._reading() as connection:
-            return {row[0]: int(row[1]) for row in connection.execute(query.where(is_meant).group_by(table.c.drive))}
 
     def replicas_of_run(self, run_id: str) -> Mapping[int, Sequence[Replica]]:
         """Return the places of all files of a run, by the number of the file."""
