@@ -250,6 +250,12 @@ def scanned(_: pytest.MonkeyPatch) -> None:
         main(["drives", "scan"])
 
 
+def loose(_: pytest.MonkeyPatch) -> None:
+    drive = open_site(Path("alley/experiment")).configuration.storage.to_drives()[0]
+    (drive.path / "loose.dat").write_text("text\n")
+    main(["drives", "scan"])
+
+
 def dark(_: pytest.MonkeyPatch) -> None:
     drive = open_site(Path("alley/experiment")).configuration.storage.to_drives()[0]
     path = drive.path / "cenns-10" / "raw" / "run3" / "old.dat"
@@ -325,6 +331,7 @@ _BEFORE: dict[str, tuple[Step, ...]] = {
     ),
     r"archive restore-index": (gone("alley/experiment/store/archive/index.sqlite"),),
     r"drives (usage|unowned|scans|consistency)|report": (scanned,),
+    r"drives unowned": (loose,),
     r"files adopt": (dark,),
     r"drives (reclaim|trash|untrash|empty-trash)": (untouched_for_years, gone("plan.jsonl")),
     r"drives (trash|untrash)": (
