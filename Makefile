@@ -10,8 +10,8 @@ BIN := $(VENV)/bin
 VENDOR := src/nualley/web/static/vendor
 STAMPS := $(VENV)/stamps
 PYTEST_ARGS ?=
-# of the tests; one more than two cores: half of a test is waiting, for a disk, a process or an IOC
-WORKERS ?= 3
+# of the tests; two more than two cores: much of a test is waiting, for a disk, a process or an IOC
+WORKERS ?= 4
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

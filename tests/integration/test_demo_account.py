@@ -130,7 +130,7 @@ def test_every_sample_file_and_proton_is_accounted_for(tripped):
     assert math.isclose(again["detectors"]["cenns-10"]["pot"], account["exposure"]["cenns-10"]["pot"], rel_tol=1e-12)
     assert {run["run_id"] for run in tripped.command("runs", "list")} == {run["run_id"] for run in runs}
     (power,) = tripped.command("archive", "last", "DEMO:BEAM:POWER")
-    assert power.keys() == {"pv", "time_ns", "value", "severity", "status", "unit", "age_s", "state"}
+    assert power.keys() == {"pv", "time_ns", "value", "severity", "status", "unit", "age_s", "state", "reason"}
     assert power["unit"] == "MW"
     history = tripped.command("archive", "get", "DEMO:BEAM:POWER", "--from", "-10min")
     assert history["columns"].keys() == {"time_ns", "value", "severity", "status", "kind"}

@@ -260,9 +260,9 @@ def test_options_may_stand_before_the_verb(experiment: Path, capsys: pytest.Capt
 def test_a_run_without_times_is_shown_as_such(detector: str, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["runs", "show", f"{detector}-2"]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == f"{detector}-2  start and duration unknown"
+    assert capsys.readouterr().out.splitlines()[0] == f"{detector}-2  start and duration unknown, live time unknown"
     assert main(["runs", "show", f"{detector}-1"]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == f"{detector}-1  2026-11-23T04:00:00Z  1 h"
+    assert capsys.readouterr().out.splitlines()[0] == f"{detector}-1  2026-11-23T04:00:00Z  1 h, live time 1 h"
 
 
 def test_what_was_written_cannot_command_the_terminal(detector: str, capsys: pytest.CaptureFixture[str]) -> None:
