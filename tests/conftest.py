@@ -36,6 +36,16 @@ def interruptible() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+@pytest.fixture
+def handlers() -> Iterator[dict[signal.Signals, object]]:
+    """Who was asked to stop hears no signal any more: the tests after this one do."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield before
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real recordings that nobody here wrote; skip, naming the folder, where they are absent."""

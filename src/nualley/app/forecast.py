@@ -11,8 +11,8 @@ import numpy as np
 
 from nualley.app.site import Site
 from nualley.app.usage import usage_history
-from nualley.core import DAY_NS, NualleyError, UsageError, escape_name, nearest, reason
-from nualley.storage import FillForecast, FillHistory, GrowthShare, NoScan, ShortHistory
+from nualley.core import DAY_NS, NualleyError, UsageError, escape_name, reason
+from nualley.storage import FillForecast, FillHistory, GrowthShare, NoScan, ShortHistory, UnknownDrive
 from nualley.storage.adapters.fill_files import FillFolder
 from nualley.storage.fill_forecast import forecast_drive, growth_shares
 from nualley.storage.fill_history import histories_of, read_history
@@ -100,12 +100,7 @@ def forecast_drives(
     names = list(site.configuration.storage.drives)
     for drive in drives:
         if drive not in names:
-            near = nearest(drive, names)
-            raise UsageError(
-                f"{drive!r} is no drive of this experiment",
-                where="DRIVE",
-                do=f"did you mean {near!r}?" if near else f"one of {', '.join(names)}",
-            )
+            raise UnknownDrive.named(drive, names, where="DRIVE")
     histories = histories_of(FillFolder(site.fill_folder).days())
     wanted = list(dict.fromkeys(drives or names))
     missed = [name for name in wanted if name not in histories]

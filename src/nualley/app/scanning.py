@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nualley.core import PARENT_PID, SECOND_NS, NualleyError, nearest
+from nualley.core import PARENT_PID, SECOND_NS, NualleyError
 from nualley.storage import DriveMissing, DriveUsage, OwnershipRule, QuickReport, Scan, ScanFailed, UnknownDrive
 
 # a folder is scanned without an experiment, whose configuration takes as long to load as all the rest
@@ -87,12 +87,7 @@ def drives_to_scan(site: "Site", name: str | None = None) -> list[DriveUsage]:
     usages = site.drive_usages()
     names = [usage.drive.name for usage in usages]
     if name is not None and name not in names:
-        near = nearest(name, names)
-        raise UnknownDrive(
-            f"{name!r} is not a drive of this experiment",
-            where="DRIVE",
-            do=f"did you mean {near!r}?" if near else f"one of {', '.join(names) or 'none: add one in drives.toml'}",
-        )
+        raise UnknownDrive.named(name, names, where="DRIVE")
     wanted = [usage for usage in usages if name in (None, usage.drive.name)]
     there = [usage for usage in wanted if usage.is_mounted]
     if not there:

@@ -195,12 +195,7 @@ class Site:
             return
         if any(row.drive == drive for row in self.catalog().usage(["drive"])):
             return
-        near = nearest(drive, known)
-        raise UnknownDrive(
-            f"{drive!r} is not a drive of this experiment",
-            where=where,
-            do=f"did you mean {near!r}?" if near else f"one of {', '.join(known) or 'none: add one in drives.toml'}",
-        )
+        raise UnknownDrive.named(drive, known, where=where)
 
     def run(self, run_id: str) -> "Run":
         """Return a recorded run.

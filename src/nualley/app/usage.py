@@ -9,7 +9,7 @@ from typing import Any
 from nualley.app.scanning import folder_of, scans_of
 from nualley.app.site import Site
 from nualley.core import NualleyError, UsageError, nearest
-from nualley.storage import NoScan, Ownership, UnownedDirectory, Usage
+from nualley.storage import NoScan, Ownership, UnknownDrive, UnownedDirectory, Usage
 from nualley.storage.adapters.directories import directories_file, quick_file, read_told
 from nualley.storage.adapters.scan_rows import read_metadata
 from nualley.storage.adapters.usage_files import (
@@ -213,9 +213,7 @@ def _ownership(site: Site, drive: str) -> Ownership:
 def _drives(site: Site, drive: str | None) -> list[str]:
     names = [known.name for known in site.configuration.storage.to_drives()]
     if drive is not None and drive not in names:
-        near = nearest(drive, names)
-        hint = f"did you mean {near!r}?" if near else f"one of {', '.join(names)}"
-        raise UsageError(f"{drive!r} is not a drive of this experiment", where="--drive", do=hint)
+        raise UnknownDrive.named(drive, names, where="--drive")
     return [name for name in names if drive in (None, name)]
 
 

@@ -106,7 +106,7 @@ class ArchiveReader:
         return newest_record(self._records(self._view.refresh().registry, pv))
 
     def _names_of(self, pv: str) -> Sequence[str]:
-        return names_of(pv, self._names(), self.registry().by_name)
+        return names_of(pv, self._names(), self._view.registry.by_name)
 
     def _records(self, registry: Registry, pv: str) -> list[PvRecord]:
         """Return the records of a PV's names, the present one last; at least one."""

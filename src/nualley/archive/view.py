@@ -75,6 +75,11 @@ class ArchiveView:
                 return self._tail
         raise busy("")
 
+    @property
+    def registry(self) -> Registry:
+        """What was known of every PV at the last look."""
+        return self._tail.registry
+
     def is_outdated(self) -> bool:
         """Say whether files were sealed or replaced since the last look."""
         return self.index.generation() != self._generation

@@ -321,8 +321,7 @@ class TransferService:
             yield
 
     def _remove_parts(self, transfer: Transfer) -> int:
-        usages = {usage.drive.name: usage for usage in self._drives.usages()}
-        destination = self._side(self._place(transfer.destination, transfer.drive, usages))
+        destination = self._side(self._destination(transfer))
         files = self._catalog.transfers.files(transfer.transfer_id)
         left = [file for file in files if file.state is not CopyState.CATALOGUED]
         return remove_parts(destination, self._machine.files, transfer, left)
@@ -347,13 +346,19 @@ class TransferService:
 
     def _ends(self, transfer: Transfer) -> tuple[LocalSide | RemoteSide, LocalSide | RemoteSide]:
         """Return both sides of a transfer; DriveMissing, UnknownRemote and RemoteError where one cannot be used."""
-        usages = {usage.drive.name: usage for usage in self._drives.usages()}
+        usages = self._usages()
         texts = ((transfer.source, transfer.source_drive), (transfer.destination, transfer.drive))
         places = [self._place(text, name, usages) for text, name in texts]
         # not before both are there: a drive is marked by whoever writes to it for the first time
         if isinstance(places[1], Place) and places[1].usage is not None:
             self._drives.register(places[1].usage)
         return self._side(places[0], is_source=True), self._side(places[1])
+
+    def _destination(self, transfer: Transfer) -> Place | RemotePlace:
+        return self._place(transfer.destination, transfer.drive, self._usages())
+
+    def _usages(self) -> Mapping[str, DriveUsage]:
+        return {usage.drive.name: usage for usage in self._drives.usages()}
 
     def _place(self, text: str, name: str | None, usages: Mapping[str, DriveUsage]) -> Place | RemotePlace:
         remote = split_remote(text)
@@ -433,12 +438,7 @@ class TransferService:
             Of a drive or a remote that is not there nothing is said.
         """
         transfer = self._load(transfer_id)
-
-        def place() -> Place | RemotePlace:
-            usages = {usage.drive.name: usage for usage in self._drives.usages()}
-            return self._place(transfer.destination, transfer.drive, usages)
-
-        destination, turns = self._side(place()), self._machine.turns
+        destination, turns = self._side(self._destination(transfer)), self._machine.turns
         with turns.at_transfer(transfer_id):
             verifier = Verifier(
                 self._catalog,
@@ -447,6 +447,6 @@ class TransferService:
                 transfer=transfer,
                 clock=self._clock,
                 pace=self._pace(transfer, progress, should_stop),
-                check_there=place,
+                check_there=lambda: self._destination(transfer),
             )
             return verifier.run()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nualley.core import Digests, escape_name, reason, unescape_name
-from nualley.replicas.models import Listing, Refused
+from nualley.replicas.models import Listing, Refused, Seen
 from nualley.replicas.places import remote_text
 from nualley.replicas.ports import RemoteFiles, Trees
 from nualley.storage import DurableFiles, Progress, is_set_aside, read_back
@@ -91,10 +91,13 @@ class LocalSide:
         found = self._trees.look(self._path)
         if found is None or found.root != self._path:
             return found
-        aside = tuple(seen for seen in found.files if is_set_aside(seen.path.rpartition("/")[2]))
-        told = tuple(Refused(seen.path, "damaged, and was set aside") for seen in aside)
-        kept = tuple(seen for seen in found.files if seen not in aside) if aside else found.files
-        return replace(found, files=kept, skipped=(*found.skipped, *told))
+        kept, told = list[Seen](), list(found.skipped)
+        for seen in found.files:
+            if is_set_aside(seen.path.rpartition("/")[2]):
+                told.append(Refused(seen.path, "damaged, and was set aside"))
+            else:
+                kept.append(seen)
+        return replace(found, files=tuple(kept), skipped=tuple(told))
 
     def sizes(self, paths: Collection[str]) -> Mapping[str, int]:
         """Return how large those of some of its files are that are there [B]."""

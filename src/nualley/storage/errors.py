@@ -3,9 +3,18 @@
 # ruff: noqa: N818
 # an error is named by what happened: DriveFull, RunNotFound
 
+from collections.abc import Sequence
 from typing import Self
 
-from nualley.core import ConfigurationError, ExitCode, IntegrityError, NualleyError, UnreachableError, UsageError
+from nualley.core import (
+    ConfigurationError,
+    ExitCode,
+    IntegrityError,
+    NualleyError,
+    UnreachableError,
+    UsageError,
+    nearest,
+)
 
 
 class StorageError(NualleyError, OSError):
@@ -76,6 +85,26 @@ class UnknownDrive(UsageError, KeyError):
     """No drive of ``drives.toml`` has this name."""
 
     __str__ = NualleyError.__str__
+
+    @classmethod
+    def named(cls, name: str, known: Sequence[str], *, where: str) -> Self:
+        """Return the error of a name that is none of those that are known; it names the nearest one.
+
+        Parameters
+        ----------
+        name : str
+            What was written.
+        known : sequence of str
+            Names of drives.
+        where : str
+            Where it was written.
+        """
+        near = nearest(name, known)
+        return cls(
+            f"{name!r} is not a drive of this experiment",
+            where=where,
+            do=f"did you mean {near!r}?" if near else f"one of {', '.join(known) or 'none: add one in drives.toml'}",
+        )
 
 
 class DriveMissing(UnreachableError):

@@ -63,15 +63,6 @@ def test_a_request_after_the_loop_has_ended_is_no_error():
     stop.ask()
 
 
-@pytest.fixture
-def handlers():
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield before
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def test_signals_ask_and_a_burst_of_them_is_one_request(handlers, monkeypatch):
     now_s = 100.0
     monkeypatch.setattr(stopping.time, "monotonic", lambda: now_s)

@@ -234,16 +234,6 @@ def test_transfers_side_by_side_and_one_that_cannot_be_worked_on() -> None:
         work_on(lambda number, **_: number // 0, [1], lambda *_: None)
 
 
-@pytest.fixture
-def handlers():
-    """Who was asked to stop hears no signal any more: the tests after this one do."""
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield before
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_stops_all_of_them_where_they_can_be_taken_up(handlers, number) -> None:
     stopped: list[int] = []

@@ -29,7 +29,7 @@ from nualley.pv.adapters.ca_values import (
     value_type,
 )
 from nualley.pv.adapters.libca import DBE_ALARM, DBE_LOG, DBE_PROPERTY, DBE_VALUE, LibCa
-from nualley.pv.adapters.outlet import Outlet, drop
+from nualley.pv.adapters.outlet import HasOutlet, Outlet, drop
 from nualley.pv.adapters.ticks import new_connections
 from nualley.pv.decide import Question
 from nualley.pv.environment import epics_environment
@@ -66,7 +66,7 @@ class _Channel:
         return self.request.pv
 
 
-class CaSource:
+class CaSource(HasOutlet):
     """Listens to PVs over Channel Access; reads only.
 
     Parameters
@@ -134,16 +134,6 @@ class CaSource:
         self._ioc_of = np.zeros(0, dtype=np.int32)
         self._iocs: list[str] = []
         self.n_dropped = 0
-
-    @property
-    def n_failed(self) -> int:
-        """Updates that could not be taken, because of a mistake of ours."""
-        return self._out.n_failed
-
-    @property
-    def lag_s(self) -> float:
-        """How long the oldest update of the last look had waited [s]."""
-        return self._out.lag_s
 
     async def start(self, requests: Sequence[PvRequest], emit: Emit) -> None:
         """Subscribe to every PV; see `nualley.pv.Source`.

@@ -12,7 +12,7 @@ from paho.mqtt.client import MQTTMessage
 
 from nualley.core import Clock, NualleyError, SystemClock
 from nualley.pv.adapters.mqtt_client import MqttClient
-from nualley.pv.adapters.outlet import Outlet, drop
+from nualley.pv.adapters.outlet import HasOutlet, Outlet, drop
 from nualley.pv.errors import PvRefusedError
 from nualley.pv.feed import AskKnown, Feed, Message
 from nualley.pv.models import Life, PvEvent, PvProtocol, PvRequest, Sample
@@ -34,7 +34,7 @@ _LONGEST_WAIT_S = 30.0
 _log = structlog.get_logger(__name__)
 
 
-class MqttSource:
+class MqttSource(HasOutlet):
     """Listens to topics of one MQTT broker, over one connection; publishes nothing.
 
     Parameters
@@ -108,16 +108,6 @@ class MqttSource:
         self._complaint = ""
         self._unreadable: set[str] = set()  # PVs whose last message was
         self.n_dropped = 0
-
-    @property
-    def n_failed(self) -> int:
-        """Updates that could not be taken, because of a mistake of ours."""
-        return self._out.n_failed
-
-    @property
-    def lag_s(self) -> float:
-        """How long the oldest update of the last look had waited [s]."""
-        return self._out.lag_s
 
     async def start(self, requests: Sequence[PvRequest], emit: Emit) -> None:
         """Subscribe to the topics of every PV; see `nualley.pv.Source`. A broker that is away is waited for."""

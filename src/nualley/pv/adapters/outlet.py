@@ -84,3 +84,19 @@ class Outlet:
                 tick(now_s, awake_ns)
             except Exception:  # noqa: BLE001  # the watch over IOCs must outlive whatever an upper part raises
                 self.note_failure("life_failed")
+
+
+class HasOutlet:
+    """A source whose counts are those of its outlet."""
+
+    _out: Outlet
+
+    @property
+    def n_failed(self) -> int:
+        """Updates that could not be taken, because of a mistake of ours."""
+        return self._out.n_failed
+
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest update of the last look had waited [s]."""
+        return self._out.lag_s

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from nualley.core import Clock, SystemClock
-from nualley.pv.adapters.outlet import Outlet, drop
+from nualley.pv.adapters.outlet import HasOutlet, Outlet, drop
 from nualley.pv.adapters.pva_channel import Channel
 from nualley.pv.adapters.pva_questions import Questions
 from nualley.pv.adapters.pva_rows import Rows
@@ -41,7 +41,7 @@ def _connect() -> "PvaClient":
     return PvaClient()
 
 
-class PvaSource:
+class PvaSource(HasOutlet):
     """Listens to PVs over PV Access; reads only.
 
     Parameters
@@ -105,16 +105,6 @@ class PvaSource:
         self._merged: list[str] = []
         self._said_s = 0.0
         self.n_dropped = 0
-
-    @property
-    def n_failed(self) -> int:
-        """Updates that could not be taken, because of a mistake of ours."""
-        return self._out.n_failed
-
-    @property
-    def lag_s(self) -> float:
-        """How long the oldest update of the last look had waited [s]."""
-        return self._out.lag_s
 
     async def start(self, requests: Sequence[PvRequest], emit: Emit) -> None:
         """Subscribe to every PV; see `nualley.pv.Source`. PV Access itself begins with the first PV.
