@@ -80,9 +80,13 @@ async def listen(tmp_path):
         await source.start([PvRequest(topic, mqtt=MqttPlace(topic)) for topic in topics], events.append)
         return events
 
+    async def stop():
+        while open_:
+            await open_.pop().stop()
+
+    start.stop = stop
     yield start
-    for source in open_:
-        await source.stop()
+    await stop()
 
 
 async def until(is_so):
@@ -176,3 +180,25 @@ async def test_a_flood_without_duty_is_bounded_and_what_was_dropped_is_told(brok
     links = [event for event in events if isinstance(event, Connection)]
     assert [link.is_connected for link in links[:2]] == [True, False]
     assert links[-1].is_connected
+
+
+async def test_stopping_ends_a_source_that_overheard_it_once(broker, listen, monkeypatch):
+    overheard = []
+
+    async def ask(_client, topic):
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:  # as wait_for of Python 3.11 does when the answer comes at that moment
+            if overheard:
+                raise
+            overheard.append(topic)
+
+    monkeypatch.setattr(adapter, "LIFE_S", 0.05)
+    monkeypatch.setattr(MqttClient, "ask", ask)
+    before = asyncio.all_tasks()
+    events = await listen(MqttSettings(port=broker.port), "lab/t")
+    await until(lambda: any(isinstance(event, Life) for event in events))
+    await asyncio.sleep(0.2)
+    await listen.stop()
+    assert overheard == ["lab/t"]
+    assert asyncio.all_tasks() == before

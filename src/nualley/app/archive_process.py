@@ -15,7 +15,7 @@ from nualley.app.keeper import Keeper
 from nualley.app.stopping import pause
 from nualley.archive import ArchiveSettings, LastValue, LogWriteError
 from nualley.archive.service import Synced
-from nualley.core import SECOND_NS, Clock
+from nualley.core import SECOND_NS, Clock, end_tasks
 from nualley.pv import Emit, Lagging, Publisher, PvRequest, Source
 
 TOPIC = "archive"
@@ -266,6 +266,6 @@ async def _background(work: Callable[[], Coroutine[object, object, None]]) -> As
     try:
         yield
     finally:
-        task.cancel()
+        await end_tasks([task])
         with contextlib.suppress(asyncio.CancelledError):
-            await task
+            task.result()

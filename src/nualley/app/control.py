@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from nualley.app.errors import NoControlError, OrderError
-from nualley.core import ExitCode, NualleyError, dump_json, nearest, reason
+from nualley.core import ExitCode, NualleyError, dump_json, end_tasks, nearest, reason
 
 LONGEST_B = 32 * 2**20
 """An order or an answer has at most so many bytes."""
@@ -122,9 +122,7 @@ class _Clerk:
             return {"error": NualleyError("the order failed for a reason that nobody foresaw", do=do).to_json()}
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
 
 def _order(line: bytes, orders: Orders) -> tuple[str, Mapping[str, Any]]:

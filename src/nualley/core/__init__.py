@@ -22,6 +22,7 @@ from nualley.core.processes import PARENT_PID, end_with_parent
 from nualley.core.protocols import Check, CheckResult, CheckState, Clock, SystemClock
 from nualley.core.quantities import format_quantity, format_size, parse_quantity, unit_factor
 from nualley.core.strict_json import dump_json, strict_text, to_json
+from nualley.core.tasks import end_tasks
 from nualley.core.time import (
     DAY_NS,
     HOUR_NS,
@@ -61,6 +62,7 @@ __all__ = [
     "device_of",
     "digest_file",
     "dump_json",
+    "end_tasks",
     "end_with_parent",
     "escape_name",
     "format_duration",

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
 from nualley import __version__
+from nualley.core import end_tasks
 from nualley.web.answers import StrictJsonResponse, status_json
 from nualley.web.appliance_mgmt import add_mgmt_routes
 from nualley.web.appliance_retrieval import add_retrieval_routes
@@ -75,9 +76,7 @@ class StatusService:
     async def stop(self) -> None:
         """End the streams and stop looking."""
         self.hub.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         self.observer.stop()
         self._writer.stop()
 

@@ -10,6 +10,7 @@ import structlog
 import zmq
 import zmq.asyncio
 
+from nualley.core import end_tasks
 from nualley.pv.errors import BusEndpointError, BusFrameError
 from nualley.pv.frames import SESSION_B, Frame, LossCounter, decode, encode
 
@@ -134,8 +135,7 @@ class ZmqSubscriber:
 
     async def close(self) -> None:
         """Close; the iterator ends after what was received already."""
-        self._reader.cancel()
-        await asyncio.gather(self._reader, return_exceptions=True)
+        await end_tasks([self._reader])
         self._is_closed = True
         self._news.set()
         self._context.destroy(linger=0)

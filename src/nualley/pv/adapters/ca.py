@@ -12,7 +12,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from nualley.core import Clock, SystemClock
+from nualley.core import Clock, SystemClock, end_tasks
 from nualley.pv.adapters.ca_callbacks import Callbacks
 from nualley.pv.adapters.ca_hosts import Hosts
 from nualley.pv.adapters.ca_python import ca_callbacks
@@ -173,9 +173,7 @@ class CaSource(HasOutlet):
 
     async def stop(self) -> None:
         """Take what has gathered, and unsubscribe from everything."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         if self._tasks:
             self._drain()
         self._out.emit = drop

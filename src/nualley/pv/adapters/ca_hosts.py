@@ -5,6 +5,8 @@ import ipaddress
 import socket
 from collections.abc import Callable
 
+from nualley.core import end_tasks
+
 
 class Hosts:
     """Addresses of IOCs by what libca calls them; a name is looked up in a thread, for DNS may take its time.
@@ -42,10 +44,7 @@ class Hosts:
 
     async def stop(self) -> None:
         """Wait for no answer any more."""
-        lookups = list(self._lookups.values())
-        for task in lookups:
-            task.cancel()
-        await asyncio.gather(*lookups, return_exceptions=True)
+        await end_tasks(self._lookups.values())
         self._lookups.clear()
 
     async def _look_up(self, name: str) -> None:

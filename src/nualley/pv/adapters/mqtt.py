@@ -10,7 +10,7 @@ import aiomqtt
 import structlog
 from paho.mqtt.client import MQTTMessage
 
-from nualley.core import Clock, NualleyError, SystemClock
+from nualley.core import Clock, NualleyError, SystemClock, end_tasks
 from nualley.pv.adapters.mqtt_client import MqttClient
 from nualley.pv.adapters.outlet import HasOutlet, Outlet, drop
 from nualley.pv.errors import PvRefusedError
@@ -146,8 +146,7 @@ class MqttSource(HasOutlet):
     async def stop(self) -> None:
         """Take what has gathered, and disconnect; the broker keeps for us what comes from now on."""
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+            await end_tasks([self._running])
             await self._drain()
         self._running = self._client = None
         self._out.emit = drop
@@ -204,9 +203,7 @@ class MqttSource(HasOutlet):
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(tasks)
 
     async def _lose(self) -> None:
         """Take what still came, and say that nothing more does; what is not acknowledged will come again."""

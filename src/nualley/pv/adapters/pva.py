@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from nualley.core import Clock, SystemClock
+from nualley.core import Clock, SystemClock, end_tasks
 from nualley.pv.adapters.outlet import HasOutlet, Outlet, drop
 from nualley.pv.adapters.pva_channel import Channel
 from nualley.pv.adapters.pva_questions import Questions
@@ -138,9 +138,7 @@ class PvaSource(HasOutlet):
 
     async def stop(self) -> None:
         """Take what has gathered, and unsubscribe from everything."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         self._drain(most=sys.maxsize)  # once: who goes on sending does not keep us
         self._out.emit = drop
         self._questions.close()
