@@ -31,10 +31,13 @@ class Directory:
         Where the footer speaks of the group [B]; it ends where the next begins.
     ends_B : ndarray of int64
         The ends of these [B].
+    group_xxh3 : ndarray of int64
+        Digests of what the footer says there; 0 where there is none.
     skip_rows : ndarray of int64
         Rows of other PVs before those of the entry in the same row group of Parquet.
-    footer : ndarray of int64, shape (4,)
-        Start of the footer, of its list, of what follows the list, and its end [B].
+    footer : ndarray of int64, shape (5,)
+        Start of the footer, of its list, of what follows the list, and its end [B]; the digest of what is around the
+        list, or 0.
     """
 
     pv: NDArray[np.int32]
@@ -45,6 +48,7 @@ class Directory:
     last_sample_ns: NDArray[np.int64]
     group_B: NDArray[np.int64]
     ends_B: NDArray[np.int64]
+    group_xxh3: NDArray[np.int64]
     skip_rows: NDArray[np.int64]
     footer: NDArray[np.int64]
 
@@ -60,7 +64,7 @@ class Directory:
 
     def group(self, row: int, file: IndexedFile) -> RowGroup:
         """Return a row group of the file that this is the directory of."""
-        start_B, list_B, tail_B, stop_B = self.footer.tolist()
+        start_B, list_B, tail_B, stop_B, rest_xxh3 = self.footer.tolist()
         first_ns, last_ns = int(self.first_sample_ns[row]), int(self.last_sample_ns[row])
         return RowGroup(
             path=file.path,
@@ -71,7 +75,16 @@ class Directory:
             stop_ns=int(self.stop_ns[row]),
             first_sample_ns=None if first_ns == _NONE else first_ns,
             last_sample_ns=None if last_ns == _NONE else last_ns,
-            place=FooterPlace(start_B, list_B, int(self.group_B[row]), int(self.ends_B[row]), tail_B, stop_B),
+            place=FooterPlace(
+                start_B=start_B,
+                list_B=list_B,
+                group_B=int(self.group_B[row]),
+                group_stop_B=int(self.ends_B[row]),
+                tail_B=tail_B,
+                stop_B=stop_B,
+                group_xxh3=int(self.group_xxh3[row]),
+                rest_xxh3=rest_xxh3,
+            ),
             skip_rows=int(self.skip_rows[row]),
         )
 
@@ -102,8 +115,9 @@ def directory_of(file: SealedFile, numbers: Mapping[str, int]) -> Directory:
         last_sample_ns=column([group.last_sample_ns for group in groups]),
         group_B=column([group.place.group_B for group in groups]),
         ends_B=column([group.place.group_stop_B for group in groups]),
+        group_xxh3=column([group.place.group_xxh3 for group in groups]),
         skip_rows=column([group.skip_rows for group in groups]),
-        footer=column([place.start_B, place.list_B, place.tail_B, place.stop_B]),
+        footer=column([place.start_B, place.list_B, place.tail_B, place.stop_B, place.rest_xxh3]),
     )
 
 

@@ -34,7 +34,7 @@ class Encoding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FooterPlace:
-    """Where the parts of a Parquet footer are that speak of one row group: offsets in the file [B].
+    """Where the parts of a Parquet footer are that speak of one row group, and what they are: offsets in the file [B].
 
     Parameters
     ----------
@@ -44,6 +44,9 @@ class FooterPlace:
         The row group in it.
     tail_B, stop_B : int
         What follows the list, and where the footer ends.
+    group_xxh3, rest_xxh3 : int
+        Digests (xxh3_64, signed) of the row group in it, and of what is before and behind the list; 0 where an older
+        nualley kept none.
     """
 
     start_B: int
@@ -52,6 +55,8 @@ class FooterPlace:
     group_stop_B: int
     tail_B: int
     stop_B: int
+    group_xxh3: int = 0
+    rest_xxh3: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,12 @@
 """Tasks of the event loop that end when they are told to."""
 
-import asyncio
-from collections.abc import Iterable
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable
 
 AGAIN_S = 1.0
 """A task that goes on is told again after so long [s]."""
@@ -26,6 +30,8 @@ async def end_tasks(tasks: Iterable[asyncio.Future[Any]]) -> None:
     One cancel is not enough: `asyncio.wait_for` of Python 3.11 drops one that comes together with what it waits for
     (python/cpython#86296, mended in 3.12), and a library that cleans up may raise an error of its own in its place.
     """
+    import asyncio  # noqa: PLC0415  # heavy: a command that has no tasks does without
+
     every = tuple(tasks)
     pending: set[asyncio.Future[Any]] = {task for task in every if not task.done()}
     is_cancelled = False

@@ -13,7 +13,7 @@ from nualley.archive.directory import Directory, DirectoryCache, Snapshot, direc
 from nualley.archive.sealed import FooterPlace, IndexedFile, Level, RowGroup, SealedFile
 from nualley.pv import ValueType
 
-PLACE = FooterPlace(1000, 1010, 1020, 1050, 1100, 1200)
+PLACE = FooterPlace(1000, 1010, 1020, 1050, 1100, 1200, -5, 2**63 - 1)
 
 
 def group(path, start_ns, stop_ns, n_rows=10, last_sample_ns=None):
@@ -46,7 +46,17 @@ def test_a_directory_is_the_same_after_its_bytes():
     made = directory_of(sealed, {"P": 9, "Q": 3})
     read = decode_directory(encode_directory(made))
     assert made.pv.tolist() == read.pv.tolist() == [3, 9]
-    for name in ("n_rows", "start_ns", "stop_ns", "first_sample_ns", "last_sample_ns", "group_B", "ends_B", "footer"):
+    for name in (
+        "n_rows",
+        "start_ns",
+        "stop_ns",
+        "first_sample_ns",
+        "last_sample_ns",
+        "group_B",
+        "ends_B",
+        "group_xxh3",
+        "footer",
+    ):
         np.testing.assert_array_equal(getattr(made, name), getattr(read, name))
 
 
@@ -137,7 +147,7 @@ def test_the_cache_forgets_what_was_not_asked_for():
     empty = np.zeros(2_000_000, dtype=np.int64)  # 16 MB a column
 
     def load(_file_id):
-        return Directory(empty.astype(np.int32), *[empty] * 8, footer=empty[:4])
+        return Directory(empty.astype(np.int32), *[empty] * 9, footer=empty[:4])
 
     first = cache.get(1, load)
     assert cache.get(1, load) is first

@@ -1,6 +1,8 @@
 """Whatever byte of a row group is changed, the file is damaged; nothing else than was written is ever read."""
 
+import itertools
 import os
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +50,36 @@ def test_no_byte_of_a_row_group_can_be_another(sealed, level):
             folder.read(group)
     path.write_bytes(whole)
     assert folder.read(group) == table
+
+
+@pytest.mark.parametrize("level", [Level.RAW, Level.MINUTE])
+def test_no_byte_of_what_the_footer_says_of_it_can_be_another(sealed, level, monkeypatch):
+    group = max(groups_of(sealed, level), key=lambda each: each.n_rows)
+    folder, path, place = ParquetFolder(sealed.folder), sealed.folder / group.path, group.place
+    # Arrow may ask for any amount of memory for it, or read what is not there
+    monkeypatch.setattr(pq, "read_metadata", None)
+    whole = path.read_bytes()
+    begins_B = (place.start_B, place.group_B, place.tail_B)
+    ends_B = (place.list_B, place.group_stop_B, place.stop_B)
+    for at in itertools.chain.from_iterable(map(range, begins_B, ends_B)):
+        raw = bytearray(whole)
+        raw[at] ^= 0x80
+        path.write_bytes(raw)
+        with pytest.raises(SealedFileDamagedError, match="footer has other bytes than were written"):
+            folder.read(group)
+
+
+def test_a_footer_without_digest_that_tells_of_terabytes_is_damage_and_no_lack_of_memory(sealed):
+    group = max(groups_of(sealed, Level.RAW), key=lambda each: each.n_rows)
+    old = replace(group, place=replace(group.place, rest_xxh3=0, group_xxh3=0))
+    folder, path = ParquetFolder(sealed.folder), sealed.folder / group.path
+    assert folder.read(old) == folder.read(group)
+    raw = path.read_bytes()
+    record = pq.read_metadata(path).metadata[KEY]
+    size = record[12:24]
+    path.write_bytes(raw.replace(record, record[:12] + b"f" + size[1:] + record[24:]))
+    with pytest.raises(SealedFileDamagedError, match="other bytes than were written"):
+        folder.read(old)
 
 
 def test_a_file_of_an_older_nualley_has_no_digests_and_is_read(tmp_path):

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import structlog
 
 from nualley.archive.adapters.damage_notes import DamageNotes, Stamp, stamp_of
-from nualley.archive.adapters.footers import footer_start, metadata_of_one, plan_footer
+from nualley.archive.adapters.footers import footer_digest, footer_start, metadata_of_one, plan_footer
 from nualley.archive.adapters.group_digests import KEY, GroupDigests, is_as_written
 from nualley.archive.errors import SealedFileDamagedError
 from nualley.archive.layouts import Layout, from_lasting, layout, to_lasting
@@ -108,7 +108,7 @@ class ParquetFolder:
         try:
             with path.open("rb") as raw:
                 stamps.append(stamp_of(os.fstat(raw.fileno())))
-                metadata = _metadata(raw, group.place)
+                metadata = _metadata(path, raw, group.place)
                 if not is_as_written(raw, metadata):
                     raise _damaged(path, "a row group has other bytes than were written")
             with pq.ParquetFile(path, metadata=metadata, page_checksum_verification=True) as file:
@@ -121,7 +121,7 @@ class ParquetFolder:
         # Arrow has no error of its own for a file that is not what its footer says
         except (pa.ArrowException, IndexError, ValueError, OSError) as error:
             raise _damaged(path, str(error).partition("\n")[0]) from error
-        # row groups have digests, the footer that says where they are has none
+        # of a file of an older nualley nobody knows what its footer said
         _check(path, table, group, is_whole=columns is None)
         return from_lasting(table, group.value_type) if group.level is Level.RAW and columns is None else table
 
@@ -175,13 +175,16 @@ def _damaged(path: Path, what: str) -> SealedFileDamagedError:
     )
 
 
-def _metadata(raw: IO[bytes], place: FooterPlace) -> pq.FileMetaData:
+def _metadata(path: Path, raw: IO[bytes], place: FooterPlace) -> pq.FileMetaData:
     def part(start_B: int, stop_B: int) -> bytes:
         return os.pread(raw.fileno(), stop_B - start_B, start_B)
 
-    return metadata_of_one(
-        part(place.start_B, place.list_B), part(place.group_B, place.group_stop_B), part(place.tail_B, place.stop_B)
-    )
+    head, tail = part(place.start_B, place.list_B), part(place.tail_B, place.stop_B)
+    group = part(place.group_B, place.group_stop_B)
+    # before Arrow reads it: it believes a footer whatever it says, and asks for as much memory
+    if place.rest_xxh3 and (footer_digest(head, tail), footer_digest(group)) != (place.rest_xxh3, place.group_xxh3):
+        raise _damaged(path, "its footer has other bytes than were written")
+    return metadata_of_one(head, group, tail)
 
 
 def _check(path: Path, table: pa.Table, group: RowGroup, *, is_whole: bool) -> None:
@@ -322,6 +325,8 @@ class ParquetFileWriter:
             footer = os.pread(raw.fileno(), size_B - 8 - start_B, start_B)
         plan = plan_footer(footer, start_B, len(self._group_rows))
         ends = list(itertools.pairwise(plan.groups_B))
+        digests = [footer_digest(footer[begin_B:end_B]) for begin_B, end_B in ends]
+        rest_xxh3 = footer_digest(footer[: plan.list_B], footer[plan.groups_B[-1] :])
         return tuple(
             (
                 pv,
@@ -337,6 +342,8 @@ class ParquetFileWriter:
                         group_stop_B=start_B + ends[number][1],
                         tail_B=start_B + plan.groups_B[-1],
                         stop_B=start_B + plan.size_B,
+                        group_xxh3=digests[number],
+                        rest_xxh3=rest_xxh3,
                     ),
                     skip_rows=skip_rows,
                 ),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 _MAGIC = b"PAR1"
 _LENGTH = struct.Struct("<I4s")
@@ -90,6 +91,14 @@ def metadata_of_one(head: bytes, group: bytes, tail: bytes) -> pq.FileMetaData:
     footer = b"".join((head, bytes([1 << 4 | _STRUCT]), group, tail))
     file = b"".join((_MAGIC, footer, _LENGTH.pack(len(footer), _MAGIC)))
     return pq.read_metadata(pa.BufferReader(file))
+
+
+def footer_digest(*parts: bytes) -> int:
+    """Return the digest (xxh3_64, signed) of parts of a footer, one behind the other; never 0, which is for none."""
+    digest = xxhash.xxh3_64()
+    for part in parts:
+        digest.update(part)
+    return int.from_bytes(digest.digest(), "big", signed=True) or 1
 
 
 def _walk_groups(footer: bytes, first_B: int, n_groups: int) -> tuple[int, ...]:

@@ -67,8 +67,10 @@ def is_as_written(file: IO[bytes], metadata: pq.FileMetaData) -> bool:
     record = _find(text, start_B)
     if record is None:
         return False
-    data = os.pread(file.fileno(), int(record[_PLACE : 2 * _PLACE], 16), start_B)
-    return _record(start_B, data) == record
+    size_B = int(record[_PLACE : 2 * _PLACE], 16)
+    if size_B > os.fstat(file.fileno()).st_size:  # a footer that is damaged itself may say anything
+        return False
+    return _record(start_B, os.pread(file.fileno(), size_B, start_B)) == record
 
 
 def _find(text: bytes, start_B: int) -> str | None:

@@ -33,8 +33,8 @@ from nualley.archive.wal import metadata_from_json
 from nualley.core import NualleyError, make_folders, sync_folder
 from nualley.pv import Metadata, ValueType
 
-_VERSION = 5
-_MIGRATED = (2, 3, 4)
+_VERSION = 6
+_MIGRATED = (2, 3, 4, 5)
 _BUSY_MS = 30_000
 _METADATA = """
 CREATE TABLE metadata (
@@ -180,7 +180,8 @@ class SqliteIndex:
                 for statement in _BY_RECEIPT.split(";"):
                     connection.execute(statement)
                 connection.execute(_MEND_LINKS, {"reconnect": int(RowKind.RECONNECT), "shard": self._shard})
-            connection.execute(_REFUSAL)
+            if version < 5:
+                connection.execute(_REFUSAL)
             connection.execute(f"PRAGMA user_version={_VERSION}")
             connection.execute("COMMIT")
             note_digest(connection, self._path)
@@ -470,6 +471,9 @@ def decode_directory(data: bytes) -> Directory:
     footer = np.array(json.loads(table.schema.metadata[b"footer"]), dtype=np.int64)
     columns = {name: table[name].to_numpy() for name in table.schema.names}
     columns.setdefault("skip_rows", np.zeros(table.num_rows, dtype=np.int64))  # each entry a row group of its own
+    if "group_xxh3" not in columns:
+        columns["group_xxh3"] = np.zeros(table.num_rows, dtype=np.int64)
+        footer = np.append(footer, 0)
     return Directory(**columns, footer=footer)
 
 
