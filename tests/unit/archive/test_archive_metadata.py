@@ -120,9 +120,8 @@ def test_files_of_version_5_are_read_without_digests_of_their_footers(bench):
     path = bench.folder / "index.sqlite"
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT id, directory FROM files").fetchall()
-        connection.executemany(
-            "UPDATE files SET directory = ? WHERE id = ?", [(without_digests(d), i) for i, d in rows]
-        )
+        old = [(without_digests(data), file_id) for file_id, data in rows]
+        connection.executemany("UPDATE files SET directory = ? WHERE id = ?", old)
         connection.execute("PRAGMA user_version=5")
         connection.commit()
         note_digest(connection, path)
