@@ -6,7 +6,7 @@ import platform
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from nualley import __version__
@@ -14,6 +14,7 @@ from nualley.app.backup import backup_check
 from nualley.app.flow import check_flow
 from nualley.app.locks import role_state
 from nualley.app.removals import purge_states, trash_items
+from nualley.app.sealed_files import first_few
 from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError, PvState
 from nualley.core import Check, CheckResult, CheckState, NualleyError, format_time, reason
@@ -29,7 +30,6 @@ _LIBRARIES = (
 )  # fmt: skip
 _OPTIONAL = {"softioc": "nualley demo needs it: pip install 'nualley[demo]'"}
 _MIN_FREE_FRACTION = 0.03
-_N_SHOWN = 5
 _REFUSED = frozenset({PvState.QUARANTINED, PvState.UNREADABLE})
 
 
@@ -74,7 +74,7 @@ def site_checks(site: Site) -> list[tuple[str, Check]]:
         ("daq.readers", ReadersCheck()),
         ("processes", site.processes),
         ("archive", lambda: [_archive(site)]),
-        ("archive.files", lambda: _files(site)),
+        ("archive.files", site.archive_files),
         ("archive.flow", lambda: check_flow(role_state(configuration.store, "archive"))),
         ("archive.pvs", lambda: _pvs(site)),
         ("catalog", lambda: [_catalog(site)]),
@@ -154,33 +154,6 @@ def _archive(site: Site) -> CheckResult:
     return CheckResult("archive.ledger", state, f"{counts}{ledger.filtered}, {ledger.gaps} gaps")
 
 
-def _files(site: Site) -> list[CheckResult]:
-    from nualley.archive.adapters.damage_notes import DamageNotes  # only where there is an archive
-
-    try:
-        listed = {file.path for file in site.archive().snapshot().files}
-    except ArchiveMissingError:
-        return []
-    notes = DamageNotes(site.archive_folder)
-    # what was merged or dropped meanwhile is nobody's any more
-    noted = [damage for damage in notes.noted() if damage.path in listed]
-    bad = [damage for damage in noted if damage.is_as_found]
-    others = [damage.path for damage in noted if not damage.is_as_found]
-    found = []
-    if bad:
-        words = [f"{each.path} ({each.what}; found {format_time(each.found_ns, digits=0)})" for each in bad]
-        detail = f"{len(bad)} of {len(listed)} sealed files are damaged, answers do without them: {_first(words)}"
-        do = "put a backup of each back, then: nualley archive verify (names all, with their sha256); look at the drive"
-        found.append(CheckResult("archive.files", CheckState.FAILED, detail, do))
-    if others:
-        detail = f"something else stands now where sealed files were found damaged: {_first(others)}"
-        found.append(CheckResult("archive.files", CheckState.WARNING, detail, "nualley archive verify says what it is"))
-    last = notes.last_verified()
-    when = f"all were last read {format_time(last.time_ns, digits=0)}" if last else "they were never all read"
-    detail = f"of {len(listed)} sealed files none was found damaged, {when} (nualley archive verify)"
-    return found or [CheckResult("archive.files", CheckState.OK, detail)]
-
-
 def _pvs(site: Site) -> list[CheckResult]:
     try:
         values = site.last_values()
@@ -194,21 +167,16 @@ def _pvs(site: Site) -> list[CheckResult]:
     n_by_state = Counter(str(value.state) for value in values if not value.state.is_expected)
     beside = "".join(f", {n} {state}" for state, n in sorted(n_by_state.items()))
     if wrong:
-        detail = f"{len(wrong)} of {len(expected)} are not connected: {_first(wrong)}{beside}"
+        detail = f"{len(wrong)} of {len(expected)} are not connected: {first_few(wrong)}{beside}"
         do = "look whether their IOC or broker runs, and whether [epics], [mqtt] and the names in pvs/*.toml are right"
         found = [CheckResult("archive.pvs", CheckState.WARNING, detail, do)]
     else:
         found = [CheckResult("archive.pvs", CheckState.OK, f"all {len(expected)} are connected{beside}")]
     if refused:
-        detail = f"what came last is quarantined, and their value not known: {_first(refused)}"
+        detail = f"what came last is quarantined, and their value not known: {first_few(refused)}"
         do = "nualley archive quarantine PV shows it; a stamp that is wrong is of the clock of its IOC or device"
         found.append(CheckResult("archive.quarantine", CheckState.WARNING, detail, do))
     return found
-
-
-def _first(words: Sequence[str]) -> str:
-    more = f" and {len(words) - _N_SHOWN} more" if len(words) > _N_SHOWN else ""
-    return f"{', '.join(words[:_N_SHOWN])}{more}"
 
 
 def _backups(site: Site) -> list[CheckResult]:

@@ -335,6 +335,17 @@ class Site:
         """Return whether each of the experiment's processes runs."""
         return [check_role(role_state(self.configuration.store, role)) for role in ROLES]
 
+    def archive_files(self) -> "list[CheckResult]":
+        """Return what was found damaged among the sealed files of the archive."""
+        from nualley.app.sealed_files import check_sealed_files
+        from nualley.archive import ArchiveMissingError
+
+        try:
+            files = self.archive().snapshot().files
+        except ArchiveMissingError:
+            return []
+        return check_sealed_files(self.archive_folder, {file.path for file in files})
+
     async def push(self, push: "Push", pusher: str) -> "Mapping[str, Any]":
         """Hand pushed samples to the running archive, and return what became of them once that is durable.
 

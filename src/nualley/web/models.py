@@ -486,7 +486,7 @@ class Status:
     live : LivePart
         Whether live data arrive.
     processes : tuple of Trouble
-        Those of the experiment's processes that do not run.
+        Those of the experiment's processes that do not run, and what they found damaged of the archive's files.
     alley : AlleyPart
         The detectors.
     beam : BeamPart

@@ -149,6 +149,8 @@ class Observations:
         The drives.
     processes : Observed of sequence of CheckResult
         Whether each of the experiment's processes runs.
+    files : Observed of sequence of CheckResult
+        Whether the sealed files of the archive are whole.
     """
 
     live: LiveSeen = field(default=LiveSeen())
@@ -158,3 +160,4 @@ class Observations:
     exposures: Observed[Mapping[str, RunExposure]] = field(default=Observed())
     drives: Observed[Sequence[DriveUsage]] = field(default=Observed())
     processes: Observed[Sequence[CheckResult]] = field(default=Observed())
+    files: Observed[Sequence[CheckResult]] = field(default=Observed())

@@ -60,6 +60,7 @@ class Observer:
             _Look("archive", self._archive, 1.0, self._look_at_archive),
             _Look("power", self._archive, 10.0, self._look_at_power),
             _Look("today", self._archive, 10.0, self._look_at_today),
+            _Look("files", self._archive, 10.0, self._look_at_files),
             _Look("runs", self._catalog, 5.0, self._look_at_runs),
             _Look("exposures", self._archive, 10.0, self._look_at_exposures, after="runs"),
             _Look("drives", self._drives, 10.0, self._look_at_drives),
@@ -78,6 +79,7 @@ class Observer:
             exposures=part("exposures"),
             drives=part("drives"),
             processes=part("processes"),
+            files=part("files"),
         )
 
     def power(self) -> Observed[PowerCurve]:
@@ -176,6 +178,9 @@ class Observer:
 
     def _look_at_drives(self) -> Any:
         return tuple(self._site.drive_usages())
+
+    def _look_at_files(self) -> Any:
+        return tuple(self._site.archive_files())
 
     def _look_at_processes(self) -> Any:
         return tuple(self._site.processes())

@@ -192,6 +192,10 @@ class Site(Protocol):
         """Return how full every drive is."""
         ...
 
+    def archive_files(self) -> Sequence[CheckResult]:
+        """Return what was found damaged among the sealed files of the archive."""
+        ...
+
     def processes(self) -> Sequence[CheckResult]:
         """Return whether each of the experiment's processes runs."""
         ...

@@ -65,7 +65,7 @@ def status(configuration: Configuration, seen: Observations, now_ns: int) -> Sta
         time_ns=now_ns,
         experiment=ExperimentPart(experiment.name, experiment.site, experiment.description, experiment.time_zone),
         live=live,
-        processes=_processes(seen.processes.value or ()),
+        processes=_troubles((*(seen.processes.value or ()), *(seen.files.value or ()))),
         alley=alley_part(configuration.detectors, values, seen.runs.value, now_ns),
         beam=_beam(configuration.beam, values, seen.today, now_ns),
         runs=_runs(seen.runs, seen.exposures, now_ns),
@@ -85,7 +85,7 @@ def _live(seen: LiveSeen, now_ns: int) -> LivePart:
     return LivePart(is_live, seen.message_ns, seen.n_lost, seen.failure)
 
 
-def _processes(found: Sequence[CheckResult]) -> tuple[Trouble, ...]:
+def _troubles(found: Sequence[CheckResult]) -> tuple[Trouble, ...]:
     told = (
         Trouble(f"{check.name}: {check.detail}", check.do, is_alarm=check.name == _ARCHIVE)
         for check in found

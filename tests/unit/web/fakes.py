@@ -158,6 +158,7 @@ class FakeSite:
     exposures_part: FakeExposures | Exception = field(default_factory=FakeExposures)
     drives_part: list[DriveUsage] | Exception = field(default_factory=list)
     processes_part: list[CheckResult] | Exception = field(default_factory=list)
+    files_part: list[CheckResult] | Exception = field(default_factory=list)
     push_part: Any = None
     pushed: list[tuple[Push, str]] = field(default_factory=list)
 
@@ -181,6 +182,9 @@ class FakeSite:
 
     def drive_usages(self) -> list[DriveUsage]:
         return _given(self.drives_part)
+
+    def archive_files(self) -> list[CheckResult]:
+        return _given(self.files_part)
 
     def processes(self) -> list[CheckResult]:
         return _given(self.processes_part)

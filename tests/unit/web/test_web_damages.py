@@ -14,6 +14,9 @@ from nualley.config import load
 from nualley.core import SECOND_NS, CheckState, parse_time_ns
 from nualley.pv import Connection, Life, Sample, ValueType
 from nualley.web.damages import HEADER
+from nualley.web.observations import Observations, Observed
+from nualley.web.observer import Observer
+from nualley.web.status import status
 from tests.house.test_documents import REPOSITORY, differences, unseen
 from tests.unit.web.fakes import FakeClock
 from tests.unit.web.test_web_appliance import browsing, strict
@@ -141,6 +144,23 @@ def examined(site):
 async def asked(site, path):
     async with browsing(site) as client:
         assert (await client.get(path)).status_code == 200
+
+
+async def test_the_page_names_what_the_web_process_met(site):
+    def troubles():
+        observer = Observer(site)
+        files = next(look.work for look in observer._looks if look.part == "files")
+        said = status(site.configuration, Observations(files=Observed(files(), NOW_NS)), NOW_NS)
+        observer.stop()
+        return said.processes
+
+    assert not troubles()
+    await asked(site, f"/retrieval/data/getData.json?pv=P&{EVER}")
+    (trouble,) = troubles()
+    assert trouble.what.startswith("archive.files: 1 of ")
+    assert named(site)[0] in trouble.what
+    assert "nualley archive verify" in trouble.do
+    assert not trouble.is_alarm
 
 
 @pytest.mark.parametrize(
