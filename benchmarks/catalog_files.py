@@ -27,6 +27,7 @@ from nualley.catalog.adapters.copying import appender, go_on_counting
 from nualley.catalog.adapters.database import open_database
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
 from nualley.catalog.decide import month_of
+from nualley.catalog.drive_paths import DrivePaths
 from nualley.catalog.settings import parse_url
 from nualley.core import SECOND_NS
 from nualley.testing.postgres import PostgresServer, find_programs
@@ -38,6 +39,7 @@ FILES_PER_RUN = 2000
 DETECTORS = ("cenns-10", "coh-ar-750", "nai", "mars", "d2o", "hpge", "csi", "cubes")
 STAGES = ("raw", "hit", "evt", "sim", "calib")
 N_DRIVES = 6
+DRIVES = {f"data{number}": Path(f"/data{number}") for number in range(1, N_DRIVES + 1)}
 START_NS = 1_451_606_400 * SECOND_NS  # 2016
 MONTH_NS = 2_629_746 * SECOND_NS
 _MASK = 2**128 - 1
@@ -129,13 +131,14 @@ def size_of(number: int) -> int:
 
 
 def _replicas(n_rows: int) -> Iterator[dict[str, Any]]:
+    paths = DrivePaths(DRIVES)
     for number in range(n_rows):
         drive, path = place_of(number)
         yield {
             "replica_id": number + 1,
             "file_id": number + 1,
             "drive": drive,
-            "path": path,
+            "path": paths.recorded(drive, path),
             "state": "verified",
             "verified_ns": START_NS,
             "created_ns": START_NS,
@@ -206,7 +209,7 @@ def write(location: Path | str, worker: int, seconds: float) -> tuple[int, int, 
     """Enter files for some seconds; return commits, errors and the time of each [s]."""
     times_s: list[float] = []
     n_errors = 0
-    with open_catalog(location) as catalog:
+    with open_catalog(location, drives=DRIVES) as catalog:
         run = run_of(worker)
         end_s = time.perf_counter() + seconds
         while (began_s := time.perf_counter()) < end_s:
@@ -246,7 +249,7 @@ def measure(name: str, location: Path | str, options: argparse.Namespace) -> dic
     opened.write(lambda connection: fill(connection, options.rows))
     opened.close()
     loaded_s = round(time.perf_counter() - began_s, 1)
-    with open_catalog(location) as catalog:
+    with open_catalog(location, drives=DRIVES) as catalog:
         found = look_up(catalog, options.rows, options.lookups)
     writers = write_together(location, options.seconds)
     return {"database": name, "rows": options.rows, "load_s": loaded_s, **found, "writers": writers}

@@ -66,6 +66,52 @@ def test_a_writer_killed_at_random_moments_loses_nothing_acknowledged(tmp_path: 
         inspect(location)
 
 
+OLD_ROWS = """
+import sys
+from pathlib import Path
+from sqlalchemy import insert
+from nualley.catalog.adapters import tables
+from nualley.catalog.adapters.database import open_database
+from nualley.catalog.adapters.sql import open_catalog
+from tests.unit.catalog.records import *
+with open_catalog(Path(sys.argv[1])) as catalog:
+    catalog.register_drive("data1", "i1")
+    run = make_run()
+    catalog.add_file(run, make_file(run))
+rows = [
+    {"file_id": 1, "drive": "data1", "path": f"/disk/{number}", "state": "verified", "created_ns": 1}
+    for number in range(30_000)
+]
+open_database(Path(sys.argv[1]), create=True).write(lambda connection: connection.execute(insert(tables.replica), rows))
+"""
+
+SETTLER = """
+import sys
+from pathlib import Path
+from nualley.catalog.adapters.sql import open_catalog
+print("ready", flush=True)
+open_catalog(Path(sys.argv[1]), drives={"data1": Path("/disk")}).close()
+"""
+
+
+def test_rows_of_old_are_settled_all_or_none_when_it_is_killed(tmp_path: Path, seed: int, is_soak: bool) -> None:
+    chance, old = random.Random(seed), tmp_path / "old.sqlite"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    subprocess.run([sys.executable, "-c", OLD_ROWS, old], check=True, env=environment)
+    for number in range(50 if is_soak else 4):
+        location = tmp_path / f"{number}.sqlite"
+        location.write_bytes(old.read_bytes())
+        kill_after([SETTLER, location], chance.uniform(0, 0.6))
+        with closing(sqlite3.connect(location)) as connection:
+            n_below = connection.execute("SELECT count(*) FROM replica WHERE path LIKE 'data1:/%'").fetchone()[0]
+            path = connection.execute("SELECT path FROM drive").fetchone()[0]
+        assert (n_below, path) in ((0, None), (30_000, "/disk")), f"seed {seed}"
+        with open_catalog(location, drives={"data1": Path("/disk")}) as catalog:
+            found = catalog.replica_at("data1", "/disk/29999")
+            assert found is not None
+        inspect(location)
+
+
 RESTORER = """
 import sys
 from pathlib import Path

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from nualley.app.machine import machine_of
 from nualley.app.origins import origin_of
 from nualley.app.remotes import open_remotes
+from nualley.app.removals import drive_roots
 from nualley.app.scanning import drives_to_scan, scans_of
 from nualley.app.site import Site
 from nualley.core import escape_name, unescape_name
@@ -107,6 +108,7 @@ class Reclaim:
             clock=site.clock,
             origin=origin,
             is_there=self._is_there,
+            roots=drive_roots(site),
         )
         self.proposer = Proposer(
             catalog,

@@ -47,7 +47,13 @@ def trash_items(site: Site) -> list[TrashItem]:
     JournalDamaged
         Where nobody can say.
     """
-    return list(replay(JournalFile(site.configuration.store / "trash").entries()).values())
+    entries = JournalFile(site.configuration.store / "trash").entries()
+    return list(replay(entries, drive_roots(site)).values())
+
+
+def drive_roots(site: Site) -> dict[str, str]:
+    """Return where the drives are, escaped, by name."""
+    return {drive.name: escape_name(os.fspath(drive.path)) for drive in site.configuration.storage.to_drives()}
 
 
 def removed(site: Site, start_ns: int, stop_ns: int) -> list[Removed]:

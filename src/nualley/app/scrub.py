@@ -1,7 +1,6 @@
 """Replicas that are read again: so many bytes of each drive, the longest unread first; by hand, or every night."""
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from nualley.app.site import Site
 from nualley.app.stopping import pause
 from nualley.catalog import Activity
 from nualley.core import DAY_NS, NualleyError, unescape_name
-from nualley.replicas import Progress, Scrubbed, Scrubber, ScrubResult, ShouldStop, TransferStopped
+from nualley.replicas import Progress, Scrubbed, Scrubber, ScrubResult, ShouldStop, TransferStopped, lies_on
 from nualley.storage import is_due
 from nualley.storage.adapters.priority import step_back
 
@@ -67,14 +66,16 @@ def scrub(
         Where somebody asked for a stop.
     """
     is_remote = name in site.configuration.storage.remotes
+    drives = site.configuration.storage.drives
     with open_remotes(site) as remotes:
+        machine = machine_of(site, remotes)
         scrubber = Scrubber(
             site.catalog(),
-            machine_of(site, remotes),
+            machine,
             clock=site.clock,
             origin=origin_of(site),
             is_there=lambda each: is_remote or _is_mounted(site, each),
-            is_on=lambda each, path: is_remote or _is_on(site, each, path),
+            is_on=lambda each, path: is_remote or lies_on(Path(unescape_name(path)), drives[each].path, machine.trees),
             should_stop=should_stop,
             rate_B_per_s=rate_B_per_s or site.configuration.replicas.scrub_rate_B_per_s,
         )
@@ -88,11 +89,6 @@ def scrub(
 
 def _is_mounted(site: Site, drive: str) -> bool:
     return any(usage.is_mounted for usage in site.drive_usages() if usage.drive.name == drive)
-
-
-def _is_on(site: Site, drive: str, path: str) -> bool:
-    root = os.path.realpath(site.configuration.storage.drives[drive].path)
-    return Path(os.path.realpath(unescape_name(path))).is_relative_to(root)
 
 
 def _activity(site: Site, name: str, begun_ns: int) -> Activity:

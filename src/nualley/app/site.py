@@ -132,8 +132,9 @@ class Site:
         from nualley.catalog.adapters.sql import open_catalog  # SQLAlchemy is heavy
 
         self.configuration.store.mkdir(parents=True, exist_ok=True)
+        drives = {drive.name: drive.path for drive in self.configuration.storage.to_drives()}
         location = self.configuration.catalog.location(self.configuration.store)
-        return open_catalog(location, clock=self.clock, livetimes_s=self.livetimes_s)
+        return open_catalog(location, clock=self.clock, drives=drives, livetimes_s=self.livetimes_s)
 
     def catalog(self) -> "Catalog":
         """Return the catalog; a missing one is made."""

@@ -15,7 +15,16 @@ from nualley.core.errors import (
     refused_value,
 )
 from nualley.core.events import Event
-from nualley.core.files import LONGEST_SOCKET_B, free_B, make_folders, replacing, socket_base, sync_folder, try_lock
+from nualley.core.files import (
+    LONGEST_SOCKET_B,
+    free_B,
+    make_folders,
+    plain_path,
+    replacing,
+    socket_base,
+    sync_folder,
+    try_lock,
+)
 from nualley.core.identifiers import DetectorId, RunId, escape_name, make_run_id, split_run_id, unescape_name
 from nualley.core.intervals import Interval, IntervalSet
 from nualley.core.processes import PARENT_PID, end_with_parent
@@ -77,6 +86,7 @@ __all__ = [
     "parse_duration_ns",
     "parse_quantity",
     "parse_time_ns",
+    "plain_path",
     "reason",
     "refused_value",
     "replacing",

@@ -32,6 +32,31 @@ def socket_base(folder: Path, rest: str) -> Path:
     return folder if len(os.fsencode(folder / rest)) <= LONGEST_SOCKET_B else _SHORT
 
 
+def plain_path(path: Path) -> Path:
+    """Return an absolute path without ``..``, that leads where the system would go; other links stay as they are.
+
+    Parameters
+    ----------
+    path : Path
+        Absolute; need not exist.
+
+    Examples
+    --------
+    >>> plain_path(Path("/absent/experiment/../drives/data1")).as_posix()
+    '/absent/drives/data1'
+    """
+    found = Path(path.anchor)
+    for part in path.parts[1:]:
+        found = _folder_above(found) if part == ".." else found / part
+    return found
+
+
+def _folder_above(path: Path) -> Path:
+    # the folder above a link is the one above what it stands for
+    is_link = os.path.islink(path)  # noqa: PTH114 - Path.is_symlink raises where a folder cannot be searched
+    return Path(os.path.realpath(path)).parent if is_link else path.parent
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable.
 

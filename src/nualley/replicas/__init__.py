@@ -57,7 +57,16 @@ from nualley.replicas.models import (
     transfer_json,
 )
 from nualley.replicas.pace import Pace
-from nualley.replicas.places import NoRemotes, Place, RemotePlace, find_place, find_remote, split_remote, unknown_remote
+from nualley.replicas.places import (
+    NoRemotes,
+    Place,
+    RemotePlace,
+    find_place,
+    find_remote,
+    lies_on,
+    split_remote,
+    unknown_remote,
+)
 from nualley.replicas.placing import Placer, destination_of
 from nualley.replicas.plans import plan_text, read_plan
 from nualley.replicas.ports import (
@@ -195,6 +204,7 @@ __all__ = [
     "destination_of",
     "find_place",
     "find_remote",
+    "lies_on",
     "may_source_go",
     "parse_rate_B_per_s",
     "plan_text",

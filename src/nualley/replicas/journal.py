@@ -39,13 +39,15 @@ def stage_entry(item: TrashItem, stage: TrashStage, time_ns: int) -> dict[str, A
     return {"item": item.item_id, "stage": str(stage), "time_ns": time_ns}
 
 
-def replay(entries: Iterable[Mapping[str, Any]]) -> dict[int, TrashItem]:
+def replay(entries: Iterable[Mapping[str, Any]], roots: Mapping[str, str]) -> dict[int, TrashItem]:
     """Return every file that ever was to go, by its number, as the last entry leaves it.
 
     Parameters
     ----------
     entries : iterable of mapping
         The journal, from its beginning.
+    roots : mapping of str to str
+        Where the drives are now, escaped, by name: what lies in their trash moved with them.
 
     Raises
     ------
@@ -63,7 +65,12 @@ def replay(entries: Iterable[Mapping[str, Any]]) -> dict[int, TrashItem]:
                 items[item_id] = _next(items[item_id], stage)
         except (KeyError, TypeError, ValueError):
             raise _damaged(number, "it cannot be understood, or cannot follow the one before") from None
-    return items
+    return {number: _where_it_is(item, roots) for number, item in items.items()}
+
+
+def _where_it_is(item: TrashItem, roots: Mapping[str, str]) -> TrashItem:
+    root = roots.get(item.removal.drive)
+    return item if root is None else item.below(root)
 
 
 def _check_new(item_id: int, wanted: int) -> None:

@@ -298,8 +298,7 @@ class Judge:
             Says which.
         """
         path = Path(unescape_name(removal.path))
-        root = usage.drive.path  # its own path may hold "..", what a plan adds to it may not
-        if not path.is_relative_to(root) or ".." in path.relative_to(root).parts:
+        if not path.is_relative_to(usage.drive.path) or ".." in path.parts:
             raise _refused(removal, f"it does not lie on {usage.drive.name}", _ANEW)
         if any(each.state.is_there for each in self._replicas_at(removal.path)):
             raise _refused(removal, "the catalog knows it: it is no file of a user alone", _ANEW)

@@ -68,6 +68,11 @@ def find_place(path: Path, usages: Sequence[DriveUsage], trees: Trees) -> Place:
     return Place(usage.drive.path / below, usage)
 
 
+def lies_on(path: Path, root: Path, trees: Trees) -> bool:
+    """Return whether a path leads to a root or below it: by links, and as old versions recorded it, it may not."""
+    return trees.real(path).is_relative_to(trees.real(root))
+
+
 def check_mounted(usage: DriveUsage) -> None:
     """Raise DriveMissing where a drive is not there, or another lies in its place."""
     if not usage.is_mounted:

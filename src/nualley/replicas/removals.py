@@ -1,12 +1,12 @@
 """Values of taking files away: why one may go, what it was when that was said, and where it lies in the trash."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from nualley.core import NualleyError
-from nualley.storage import FileLook
+from nualley.storage import TRASH_NAME, FileLook
 
 
 class Ground(StrEnum):
@@ -205,6 +205,23 @@ class TrashItem:
     plan_id: str
     state: str = ""
     stage: TrashStage = TrashStage.MOVING
+
+    def below(self, root: str) -> "TrashItem":
+        """Return it where its drive is now: the trash is in the drive's root, and moves with it.
+
+        Parameters
+        ----------
+        root : str
+            Path of the drive, escaped.
+        """
+        old, trash, name = self.trash.rpartition(f"/{TRASH_NAME}/")
+        folder = root.rstrip("/")
+        if not trash or old == folder:
+            return self
+        path = self.removal.path
+        if path.startswith(f"{old}/"):
+            path = folder + path[len(old) :]
+        return replace(self, trash=folder + trash + name, removal=replace(self.removal, path=path))
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""

@@ -31,6 +31,7 @@ from nualley.replicas.places import (
     check_one_remote,
     check_remote_room,
     find_place,
+    lies_on,
     split_remote,
 )
 from nualley.replicas.ports import Drives, Progress, ShouldStop
@@ -362,16 +363,17 @@ class TransferService:
 
     def _place(self, text: str, name: str | None, usages: Mapping[str, DriveUsage]) -> Place | RemotePlace:
         remote = split_remote(text)
-        if remote is not None:
+        if remote is not None and name in self._machine.remotes.names():
             return remote
         if name is not None and name not in usages:
-            raise DriveMissing(f"drives.toml names no drive {name}", where="drives.toml", do="name it there again")
+            raise DriveMissing(
+                f"drives.toml names no drive or remote {name}", where="drives.toml", do="name it there again"
+            )
         path = Path(unescape_name(text))
         if name is not None:
             check_mounted(usages[name])
-            trees, root = self._machine.trees, usages[name].drive.path
-            # another path in drives.toml: the drive moved, and below its old path is another one
-            if not trees.real(path).is_relative_to(trees.real(root)):
+            root = usages[name].drive.path
+            if not lies_on(path, root, self._machine.trees):
                 raise DriveMissing(
                     f"{text} is not on drive {name}, which is at {root} now",
                     where=text,

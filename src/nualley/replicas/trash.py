@@ -1,7 +1,7 @@
 """The trash: a file goes there, comes back or is deleted in steps that a kill or a power cut leaves whole."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,6 +48,8 @@ class Trash:
         Who does it.
     is_there : callable
         Takes the name of a drive; whether it is there now, and is the one that was registered.
+    roots : mapping of str to str
+        Where the drives are, escaped, by name.
 
     Notes
     -----
@@ -58,7 +60,14 @@ class Trash:
     """
 
     def __init__(
-        self, catalog: Catalog, bin_: Bin, *, clock: Clock, origin: Origin, is_there: Callable[[str], bool]
+        self,
+        catalog: Catalog,
+        bin_: Bin,
+        *,
+        clock: Clock,
+        origin: Origin,
+        is_there: Callable[[str], bool],
+        roots: Mapping[str, str],
     ) -> None:
         self._catalog = catalog
         self._files = bin_.files
@@ -66,6 +75,7 @@ class Trash:
         self._clock = clock
         self._origin = origin
         self._is_there = is_there
+        self._roots = roots
         self._items: dict[int, TrashItem] = {}
 
     def alone(self) -> AbstractContextManager[None]:
@@ -74,7 +84,7 @@ class Trash:
 
     def items(self) -> list[TrashItem]:
         """Return all that ever was to go, the oldest first; JournalDamaged where nobody can say."""
-        self._items = replay(self._journal.entries())
+        self._items = replay(self._journal.entries(), self._roots)
         return list(self._items.values())
 
     # ------------------------------------------------------------ taking away

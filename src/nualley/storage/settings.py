@@ -9,7 +9,7 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from nualley.core import DAY_NS, SECOND_NS, UsageError, nearest, parse_duration_ns, parse_quantity
+from nualley.core import DAY_NS, SECOND_NS, UsageError, nearest, parse_duration_ns, parse_quantity, plain_path
 from nualley.storage.models import Drive, DriveRole, NotedUsage, OwnershipRule, Remote, RemoteKind
 from nualley.storage.patterns import check_pattern, keys_of
 
@@ -354,7 +354,7 @@ class StorageSettings(_Table):
         Returns
         -------
         StorageSettings
-            With absolute paths; ``~`` stands for the user's home.
+            With absolute paths; ``~`` stands for the user's home, and ``..`` is in none.
         """
         drives = {
             name: drive.model_copy(update={"path": _absolute(directory, drive.path)})
@@ -394,4 +394,4 @@ class StorageSettings(_Table):
 
 
 def _absolute(directory: Path, path: Path) -> Path:
-    return Path(directory.absolute(), path.expanduser())
+    return plain_path(Path(directory.absolute(), path.expanduser()))

@@ -12,6 +12,7 @@ import pytest
 from nualley.app.scrub import ScrubRoutine
 from nualley.app.site import open_site
 from nualley.catalog import FileRecord, Replica, ReplicaState
+from nualley.catalog.adapters.sql import open_catalog
 from nualley.cli.main import main
 from nualley.core import DAY_NS, digest_file
 from tests.unit.cli.conftest import write_drives
@@ -122,16 +123,15 @@ def test_what_an_earlier_run_found_missing_is_mended_later(experiment, drives, d
     assert states(experiment)["data2"] == ["verified"]
 
 
-def test_nothing_is_made_anew_below_the_old_path_of_a_drive_that_moved(experiment, drives, detector, capsys):
-    assert main(["drives", "scrub"]) == 0
-    (drives / "data2").rename(drives / "moved")
-    text = (experiment / "drives.toml").read_text()
-    (experiment / "drives.toml").write_text(text.replace(f"{drives}/data2", f"{drives}/moved"))
+def test_nothing_is_made_anew_outside_of_its_drive(experiment, drives, capsys):
+    """A row of an older version: the drive moved before what lies on it was recorded below it."""
+    with open_catalog(open_site(experiment).configuration.store / "catalog.sqlite") as catalog:
+        (placed,) = catalog.placed_files("data2")
+        catalog.add_replica(placed.file_id, Replica(drive="data2", path=f"{drives}/old/wave0.dat"))
     found = answer(capsys, "drives", "scrub", "data2", "--repair", code=5)
     assert [each["result"] for each in found["problems"]] == ["missing"]
     assert "it lies outside of data2; nualley files adopt" in found["problems"][0]["detail"]
-    assert not (drives / "data2").exists()
-    assert (drives / "moved" / detector / "wave0.dat").read_bytes() == b"wave" * 5000
+    assert not (drives / "old").exists()
 
 
 def test_a_budget_reads_the_longest_unread(experiment, drives, capsys):

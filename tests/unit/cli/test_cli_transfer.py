@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -129,18 +131,49 @@ def test_in_words(drives, run, capsys) -> None:
     assert "nothing is left to copy" in capsys.readouterr().err
 
 
-def test_nothing_is_copied_below_the_old_path_of_a_drive_that_moved(experiment, drives, run, capsys) -> None:
+def test_a_transfer_goes_on_where_its_drives_are_now(experiment, drives, run, detector, capsys) -> None:
+    answer(capsys, "transfer", "copy", run, "data2")
+    (experiment / "drop" / "run00007").rename(drives / "data1" / "run")
     taken = drives / "data2" / "sub" / "wave0.dat"
     taken.parent.mkdir()
     taken.write_bytes(b"other")
-    answer(capsys, "transfer", "copy", "drop/run00007", str(taken.parent), code=5)
+    answer(capsys, "transfer", "copy", str(drives / "data1" / "run"), str(taken.parent), code=5)
     taken.unlink()
-    (drives / "data2").rename(drives / "moved")
+    for name in ("data1", "data2"):
+        (drives / name).rename(drives / f"{name}-moved")
     text = (experiment / "drives.toml").read_text()
-    (experiment / "drives.toml").write_text(text.replace("drives/data2", "drives/moved"))
+    for name in ("data1", "data2"):
+        text = text.replace(f"drives/{name}", f"drives/{name}-moved")
+    (experiment / "drives.toml").write_text(text)
+    (done,) = answer(capsys, "transfer", "resume")
+    assert (done["is_finished"], done["problems"]) == (True, [])
+    assert done["destination"] == f"{drives}/data2-moved/sub"
+    assert names(drives / "data2-moved" / "sub") == ["wave0.dat", "wave1.dat"]
+    assert not (drives / "data1").exists()
+    assert not (drives / "data2").exists()
+    assert [each["n_intact"] for each in answer(capsys, "transfer", "verify")] == [2, 2]
+
+
+def test_nothing_is_copied_outside_of_the_drive_of_a_transfer(experiment, drives, run, capsys) -> None:
+    """A row of an older version: the drive moved before its transfers were recorded below it."""
+    answer(capsys, "transfer", "copy", "drop/run00007", str(drives / "data2" / "sub") + "/")
+    with closing(sqlite3.connect(open_site().configuration.store / "catalog.sqlite")) as connection:
+        connection.execute("UPDATE transfer SET destination = ?, finished_ns = NULL", (f"{drives}/old",))
+        connection.commit()
     (done,) = answer(capsys, "transfer", "resume", code=1)
     assert "is not on drive data2, which is at" in done["problems"][0]["what"]
-    assert not (drives / "data2").exists()
+    assert not (drives / "old").exists()
+
+
+def test_a_transfer_of_a_drive_that_nobody_names_waits_for_it(experiment, drives, run, capsys) -> None:
+    answer(capsys, "transfer", "copy", "drop/run00007", "data2")
+    with closing(sqlite3.connect(open_site().configuration.store / "catalog.sqlite")) as connection:
+        connection.execute("UPDATE transfer SET finished_ns = NULL")
+        connection.commit()
+    text = (experiment / "drives.toml").read_text()
+    (experiment / "drives.toml").write_text(text.replace("[drives.data2]", "[drives.data3]"))
+    (done,) = answer(capsys, "transfer", "resume", code=1)
+    assert "drives.toml names no drive or remote data2" in done["problems"][0]["what"]
 
 
 def test_a_conflict_is_told_and_taken_up(drives, run, capsys) -> None:

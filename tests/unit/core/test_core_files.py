@@ -6,7 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from nualley.core import free_B, make_folders, reason, replacing, sync_folder
+from nualley.core import free_B, make_folders, plain_path, reason, replacing, sync_folder
+
+
+def test_the_folder_above_is_the_one_that_the_system_means(tmp_path: Path) -> None:
+    """Above a link is what is above its end; a link that is not left again stays in the path."""
+    (tmp_path / "real" / "inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "inner")
+    (tmp_path / "real" / "loop").symlink_to("loop")
+    for written, expected in {
+        "real/../link/x": "link/x",
+        "link/../x": "real/x",
+        "link/a/../b": "link/b",
+        "absent/x/../../y": "y",
+        "real/loop/../x": "real/x",
+        "link/..": "real",
+    }.items():
+        assert plain_path(tmp_path / written) == tmp_path / expected
+    assert plain_path(Path("/../..")) == Path("/")
+    written = tmp_path / "link" / ".." / "inner"
+    assert written.samefile(plain_path(written))
 
 
 def test_each_folder_is_durable_before_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

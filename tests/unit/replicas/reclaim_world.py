@@ -136,7 +136,8 @@ class ReclaimWorld(World):
             remotes=self.remotes,
         )
         bin_ = Bin(self.looks, journal)
-        self.trash = Trash(self.catalog, bin_, clock=self.clock, origin=origin, is_there=self._is_there)
+        roots = {drive.name: escape_name(str(drive.path)) for drive in self.drives}
+        self.trash = Trash(self.catalog, bin_, clock=self.clock, origin=origin, is_there=self._is_there, roots=roots)
         self.proposer = Proposer(
             self.catalog,
             drives,

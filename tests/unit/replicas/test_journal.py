@@ -20,7 +20,7 @@ def entries(*stages: TrashStage) -> list[dict[str, object]]:
 
 
 def test_items_are_what_the_last_entry_leaves() -> None:
-    items = replay([*entries(TrashStage.IN_TRASH), begin_entry(replace(ITEM, item_id=2))])
+    items = replay([*entries(TrashStage.IN_TRASH), begin_entry(replace(ITEM, item_id=2))], {})
     assert items == {1: replace(ITEM, stage=TrashStage.IN_TRASH), 2: replace(ITEM, item_id=2)}
 
 
@@ -38,7 +38,7 @@ def test_items_are_what_the_last_entry_leaves() -> None:
 )
 def test_a_story_that_cannot_be_is_damage(stages: tuple[TrashStage, ...]) -> None:
     with pytest.raises(JournalDamaged, match="nothing is taken away or deleted"):
-        replay(entries(*stages))
+        replay(entries(*stages), {})
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,14 @@ def test_a_story_that_cannot_be_is_damage(stages: tuple[TrashStage, ...]) -> Non
 )
 def test_an_entry_that_cannot_be_understood_is_damage(entry: dict[str, object]) -> None:
     with pytest.raises(JournalDamaged, match="entry 2"):
-        replay([begin_entry(ITEM), entry])
+        replay([begin_entry(ITEM), entry], {})
 
 
 def test_a_number_is_given_once() -> None:
     with pytest.raises(JournalDamaged):
-        replay([begin_entry(ITEM), begin_entry(ITEM)])
+        replay([begin_entry(ITEM), begin_entry(ITEM)], {})
     with pytest.raises(JournalDamaged):
-        replay([begin_entry(replace(ITEM, item_id=3))])
+        replay([begin_entry(replace(ITEM, item_id=3))], {})
 
 
 # ---------------------------------------------------------------- the file

@@ -119,9 +119,17 @@ xrootd = "root://se.example.org:1094//store/coherent"
 """
     settings = StorageSettings.model_validate(tomllib.loads(text)).resolve(Path("/experiment"))
     assert settings.to_remotes() == (
-        Remote("nas", RemoteKind.RCLONE, "lab-nas:coherent/raw", Path("/experiment/../rclone.conf")),
+        Remote("nas", RemoteKind.RCLONE, "lab-nas:coherent/raw", Path("/rclone.conf")),
         Remote("grid", RemoteKind.XROOTD, "root://se.example.org:1094//store/coherent"),
     )
+
+
+def test_no_path_goes_over_a_folder_above() -> None:
+    settings = load(
+        '[drives.data1]\npath = "../drives/data1"\n[[drop]]\npath = "../../drop"\ndetector = "cenns-10"\n'
+    ).resolve(Path("/experiment/of/mine"))
+    assert [drive.path for drive in settings.to_drives()] == [Path("/experiment/of/drives/data1")]
+    assert [drop.path for drop in settings.drop] == [Path("/experiment/drop")]
 
 
 @pytest.mark.parametrize(

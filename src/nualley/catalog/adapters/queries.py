@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Text, case, cast, 
 
 from nualley.catalog.adapters import rows, tables
 from nualley.catalog.decide import count_events
-from nualley.catalog.models import Activity, FileRecord, Json, PlacedFile, ReplicaState, Run, Totals
+from nualley.catalog.models import Activity, FileRecord, Json, ReplicaState, Run, Totals
 from nualley.core import strict_text
 
 
@@ -99,28 +99,6 @@ def _like(pattern: str) -> str:
 
 def _fits(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern.replace("[", "[[]"))
-
-
-def list_files_at(connection: Connection, path: str) -> list[FileRecord]:
-    """Return the files of which a replica is known at a path."""
-    replica = tables.replica.c
-    known = select(replica.file_id).where(replica.path == path)
-    found = connection.execute(select(tables.file).where(tables.file.c.file_id.in_(known))).mappings()
-    return [rows.to_file(row) for row in found]
-
-
-def list_placed(connection: Connection, drive: str) -> list[PlacedFile]:
-    """Return all that is known to lie or to have lain on a drive, by path."""
-    replica, file = tables.replica.c, tables.file.c
-    query = (
-        select(replica.path, replica.state, file.size_B, replica.verified_ns)
-        .add_columns(replica.replica_id, file.file_id, file.run_id, file.xxh3_128)
-        .join(tables.file, file.file_id == replica.file_id)
-        .where(replica.drive == drive)
-    )
-    found = (PlacedFile(path, ReplicaState(state), *rest) for path, state, *rest in connection.execute(query))
-    # in Python: servers order text by the rules of their language
-    return sorted(found)
 
 
 def count_by_run(connection: Connection, run_id: str | None = None) -> dict[str, Totals]:

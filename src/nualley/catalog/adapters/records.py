@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Table, insert, select, update
 
 from nualley.catalog.adapters import rows, tables, usage
-from nualley.catalog.decide import check_same_bytes, complete_run
-from nualley.catalog.errors import DriveConflict, FileNotInCatalog, ReplicaConflict, RunNotFound
-from nualley.catalog.models import Activity, FileAdded, FileEntry, FileRecord, Replica, ReplicaState, Run
+from nualley.catalog.decide import complete_run
+from nualley.catalog.errors import DriveConflict, FileNotInCatalog, RunNotFound
+from nualley.catalog.models import Activity, FileRecord, ReplicaState, Run
 from nualley.core import nearest, strict_text, to_json
 
 
@@ -96,70 +96,6 @@ def load_file(connection: Connection, file_id: int) -> FileRecord:
     if row is None:
         raise FileNotInCatalog(f"there is no file {file_id}", where="catalog", do="'nualley runs show RUN' lists files")
     return rows.to_file(row)
-
-
-def put_entry(connection: Connection, entry: FileEntry, now_ns: int) -> FileAdded:
-    """Enter a run, and a file of it with its replicas and what made them, as far as they are new."""
-    put_run(connection, entry.run, now_ns)
-    file, replicas, activity = entry.file, entry.replicas, entry.activity
-    known = find_file(connection, file.run_id, file.name)
-    if known is None:
-        values = rows.file_values(replace(file, created_ns=file.created_ns or now_ns))
-        record = load_file(connection, insert_row(connection, tables.file, values))
-    else:
-        check_same_bytes(known, file)
-        record = known
-    before = list_replicas(connection, record.file_id)
-    for replica in replicas:
-        put_replica(connection, record.file_id, replica, now_ns)
-    there = list_replicas(connection, record.file_id)
-    if activity is not None and (known is None or there != before):
-        put_activity(connection, activity)
-    return FileAdded(record, tuple(there), already_there=known is not None)
-
-
-def list_replicas(connection: Connection, file_id: int) -> list[Replica]:
-    """Return the places of a file in the order in which they were entered."""
-    table = tables.replica
-    query = select(table).where(table.c.file_id == file_id).order_by(table.c.replica_id)
-    return [rows.to_replica(row) for row in connection.execute(query).mappings()]
-
-
-def find_replica(connection: Connection, drive: str, path: str) -> Replica | None:
-    """Return what is known to lie at a path, None where nothing is."""
-    table = tables.replica
-    query = select(table).where(table.c.path == path, table.c.drive == drive)
-    row = connection.execute(query).mappings().first()
-    return None if row is None else rows.to_replica(row)
-
-
-def put_replica(connection: Connection, file_id: int, replica: Replica, now_ns: int) -> Replica:
-    """Enter a place of a file, or what is newly known of it; ReplicaConflict where another file lies there."""
-    known = find_replica(connection, replica.drive, replica.path)
-    if known is None:
-        values = rows.replica_values(replace(replica, created_ns=replica.created_ns or now_ns))
-        number = insert_row(connection, tables.replica, values | {"file_id": file_id})
-        usage.count_change(connection, file_id, replica.drive, (ReplicaState.MISSING, replica.state))
-        return load_replica(connection, number)
-    if known.file_id != file_id:
-        other = load_file(connection, known.file_id)
-        raise ReplicaConflict(
-            f"{replica.path} on {replica.drive} is known to hold file {known.file_id} ({other.run_id}/{other.name}), "
-            f"not file {file_id}",
-            where=f"replica {known.replica_id}",
-            do="look at the file; change replica_path in drives.toml so that two files never share a place",
-        )
-    is_mended = replica.state is ReplicaState.VERIFIED and known.state is not ReplicaState.VERIFIED
-    if not is_mended and (replica.verified_ns or 0) <= (known.verified_ns or 0):
-        return known
-    set_replica_state(connection, known.replica_id, state=replica.state, verified_ns=replica.verified_ns)
-    return load_replica(connection, known.replica_id)
-
-
-def load_replica(connection: Connection, replica_id: int) -> Replica:
-    """Return a replica by its number."""
-    table = tables.replica
-    return rows.to_replica(connection.execute(select(table).where(table.c.replica_id == replica_id)).mappings().one())
 
 
 def is_removed(connection: Connection, replica_id: int) -> bool:

@@ -10,7 +10,6 @@ from nualley.catalog.models import (
     Note,
     Quarantined,
     Replica,
-    ReplicaState,
     Run,
     Source,
     SourceState,
@@ -78,11 +77,6 @@ def replica_values(replica: Replica) -> dict[str, Any]:
         "verified_ns": replica.verified_ns,
         "created_ns": replica.created_ns,
     }
-
-
-def to_replica(row: RowMapping) -> Replica:
-    """Return the replica of a row."""
-    return Replica(**(dict(row) | {"state": ReplicaState(row["state"])}))
 
 
 def to_note(row: RowMapping) -> Note:

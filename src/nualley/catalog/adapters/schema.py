@@ -10,7 +10,7 @@ from nualley.catalog.adapters.sqlite_file import RESTORE, missing
 from nualley.catalog.errors import CatalogDamaged, CatalogNewer, CatalogOutdated
 
 # every step of migrations/versions in order: read without importing Alembic, which costs 0.35 s
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 HEAD = VERSIONS[-1]
 
 _SCRIPTS = Path(__file__).parent / "migrations"

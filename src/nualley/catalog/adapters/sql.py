@@ -1,6 +1,7 @@
 """`catalog.ports.Catalog` on SQLite or PostgreSQL."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
@@ -13,10 +14,12 @@ from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, open_da
 from nualley.catalog.adapters.guarded import GuardedDatabase
 from nualley.catalog.adapters.mounts import file_system_type
 from nualley.catalog.adapters.removals import SqlRemovals
+from nualley.catalog.adapters.replica_rows import ReplicaRows
 from nualley.catalog.adapters.run_lists import SqlRunLists
 from nualley.catalog.adapters.transfers import SqlTransfers
 from nualley.catalog.decide import check_correction, correction_note
-from nualley.catalog.errors import FileConflict, ReplicaConflict
+from nualley.catalog.drive_paths import DrivePaths
+from nualley.catalog.errors import CatalogError, CatalogMoved, CatalogUnreachable, FileConflict, ReplicaConflict
 from nualley.catalog.models import (
     USAGE_KEYS,
     Activity,
@@ -48,18 +51,23 @@ class SqlCatalog:
         Open, with tables of this version.
     clock : Clock
         Dates what is entered.
+    paths : DrivePaths
+        Where the drives are.
     livetimes_s : LiveSeconds, optional
         Tells the live time of runs: the catalog itself does not know it.
     """
 
-    def __init__(self, database: Database, clock: Clock, livetimes_s: LiveSeconds | None = None) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, paths: DrivePaths, livetimes_s: LiveSeconds | None = None
+    ) -> None:
         self._database = database
         self._clock = clock
         self._livetimes_s = livetimes_s
         guarded = GuardedDatabase(database)
         self._write, self._reading = guarded.write, guarded.reading
         self.run_lists = SqlRunLists(database, clock)
-        self.transfers = SqlTransfers(database, clock)
+        self._replicas = ReplicaRows(paths)
+        self.transfers = SqlTransfers(database, clock, paths)
         self.removals = SqlRemovals(database)
 
     def __enter__(self) -> Self:
@@ -164,7 +172,7 @@ class SqlCatalog:
         """
         entry = FileEntry(run, file, tuple(replicas), activity)
         _check_run(entry)
-        return self._write(lambda connection: records.put_entry(connection, entry, self._clock.now_ns()))
+        return self._write(lambda connection: self._replicas.put_entry(connection, entry, self._clock.now_ns()))
 
     def add_files(self, entries: Sequence[FileEntry]) -> list[FileAdded | FileConflict | ReplicaConflict]:
         """Enter many files, each as `add_file`, in one transaction.
@@ -195,7 +203,7 @@ class SqlCatalog:
     def _try_entry(self, connection: Connection, entry: FileEntry) -> FileAdded | FileConflict | ReplicaConflict:
         try:
             with connection.begin_nested():
-                return records.put_entry(connection, entry, self._clock.now_ns())
+                return self._replicas.put_entry(connection, entry, self._clock.now_ns())
         except (FileConflict, ReplicaConflict) as error:
             return error
 
@@ -204,9 +212,9 @@ class SqlCatalog:
 
         def work(connection: Connection) -> Replica:
             records.load_file(connection, file_id)
-            if activity is not None and records.find_replica(connection, replica.drive, replica.path) is None:
+            if activity is not None and self._replicas.find(connection, replica.drive, replica.path) is None:
                 records.put_activity(connection, activity)
-            return records.put_replica(connection, file_id, replica, self._clock.now_ns())
+            return self._replicas.put(connection, file_id, replica, self._clock.now_ns())
 
         return self._write(work)
 
@@ -285,7 +293,20 @@ class SqlCatalog:
 
     def register_drive(self, name: str, drive_id: str) -> None:
         """Enter by which id a drive is known again; DriveConflict where name or id stand for another drive."""
-        self._write(lambda connection: records.put_drive(connection, name, drive_id, self._clock.now_ns()))
+
+        def work(connection: Connection) -> None:
+            records.put_drive(connection, name, drive_id, self._clock.now_ns())
+            self._replicas.settle(connection)
+
+        self._write(work)
+
+    def settle_paths(self) -> None:
+        """Record below its drive what older versions recorded by its path; what cannot be written now is, later."""
+        with self._reading(is_single=True) as connection:
+            if not self._replicas.unsettled(connection):
+                return
+        with suppress(CatalogError, CatalogMoved, CatalogUnreachable):
+            self._write(self._replicas.settle)
 
     # ------------------------------------------------------------ reading
     def run(self, run_id: str) -> Run:
@@ -365,12 +386,12 @@ class SqlCatalog:
     def files_at(self, path: str) -> list[FileRecord]:
         """Return the files of which a replica is known at an (escaped) path, on whatever drive."""
         with self._reading(is_single=True) as connection:
-            return queries.list_files_at(connection, path)
+            return self._replicas.files_at(connection, path)
 
     def replicas(self, file_id: int) -> list[Replica]:
         """Return the places of a file."""
         with self._reading(is_single=True) as connection:
-            return records.list_replicas(connection, file_id)
+            return self._replicas.of_file(connection, file_id)
 
     def n_held_by_drive(self, run_id: str) -> Mapping[str, int]:
         """Return of how many files of a run each drive has a verified replica."""
@@ -380,12 +401,12 @@ class SqlCatalog:
     def replica_at(self, drive: str, path: str) -> Replica | None:
         """Return what is known to lie at an (escaped) path, None where nothing is."""
         with self._reading(is_single=True) as connection:
-            return records.find_replica(connection, drive, path)
+            return self._replicas.find(connection, drive, path)
 
     def placed_files(self, drive: str) -> list[PlacedFile]:
         """Return all that is known to lie or to have lain on a drive, by path."""
         with self._reading(is_single=True) as connection:
-            return queries.list_placed(connection, drive)
+            return self._replicas.placed(connection, drive)
 
     def drive_ids(self) -> Mapping[str, str]:
         """Return the ids of all drives that were ever written to, by name."""
@@ -444,6 +465,7 @@ def open_catalog(
     *,
     create: bool = True,
     clock: Clock | None = None,
+    drives: Mapping[str, Path] | None = None,
     busy_timeout_ms: int = BUSY_TIMEOUT_MS,
     find_file_system: Callable[[Path], str] = file_system_type,
     livetimes_s: LiveSeconds | None = None,
@@ -458,6 +480,8 @@ def open_catalog(
         Make a missing catalog and bring an old one up to date; else both are errors.
     clock : Clock, optional
         Dates what is entered; the machine's clock by default.
+    drives : mapping of str to Path, optional
+        Where the drives are, by name: what lies on others is told as ``NAME:/path``.
     busy_timeout_ms : int
         How long to wait for another process's transaction [ms].
     find_file_system : callable
@@ -479,4 +503,7 @@ def open_catalog(
     database = open_database(
         location, create=create, busy_timeout_ms=busy_timeout_ms, find_file_system=find_file_system
     )
-    return SqlCatalog(database, clock or SystemClock(), livetimes_s)
+    catalog = SqlCatalog(database, clock or SystemClock(), DrivePaths(drives or {}), livetimes_s)
+    if create and drives:
+        catalog.settle_paths()
+    return catalog

@@ -113,6 +113,7 @@ drive = Table(
     Column("name", String, primary_key=True),
     Column("drive_id", String, nullable=False),
     Column("registered_ns", BigInteger, nullable=False),
+    Column("path", Text),
     UniqueConstraint("drive_id"),
 )
 

@@ -4,18 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, case, collate, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, case, delete, func, insert, select, update
 
-from nualley.catalog.adapters import records, rows, tables
+from nualley.catalog.adapters import records, tables
 from nualley.catalog.adapters.database import Database
 from nualley.catalog.adapters.guarded import GuardedDatabase
+from nualley.catalog.adapters.replica_rows import ReplicaRows
+from nualley.catalog.drive_paths import DrivePaths
 from nualley.catalog.errors import TransferNotFound
 from nualley.catalog.models import Activity, Replica
 from nualley.catalog.transfers import CopyState, Transfer, TransferCount, TransferFile
 from nualley.core import Clock, strict_text
 
 _CHUNK = 1000
-_AFTER_SLASH = "0"  # in the order of bytes, what begins with "folder/" comes before this
 
 
 class SqlTransfers:
@@ -27,22 +28,30 @@ class SqlTransfers:
         Open, with tables of this version.
     clock : Clock
         Dates what is entered.
+    paths : DrivePaths
+        Where the drives are.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, paths: DrivePaths) -> None:
         self._clock = clock
+        self._paths = paths
+        self._replicas = ReplicaRows(paths)
         guarded = GuardedDatabase(database)
         self._write, self._reading = guarded.write, guarded.reading
 
     # ------------------------------------------------------------ writing
     def begin(self, transfer: Transfer, files: Sequence[TransferFile]) -> Transfer:
         """Enter a transfer with all of its files in one transaction."""
-        values = _values(transfer, without="transfer_id") | {"created_ns": self._clock.now_ns()}
+        values = _values(transfer, without="transfer_id") | {
+            "created_ns": self._clock.now_ns(),
+            "source": self._paths.recorded(transfer.source_drive, transfer.source),
+            "destination": self._paths.recorded(transfer.drive, transfer.destination),
+        }
 
         def work(connection: Connection) -> Transfer:
             number = records.insert_row(connection, tables.transfer, values)
             self._insert(connection, number, files)
-            return _load(connection, number)
+            return self._load(connection, number)
 
         return self._write(work)
 
@@ -50,7 +59,7 @@ class SqlTransfers:
         """Enter files of a transfer, each in the place of what was known of it, in one transaction."""
 
         def work(connection: Connection) -> None:
-            _load(connection, transfer_id)
+            self._load(connection, transfer_id)
             table = tables.transfer_file
             for chunk in _chunks(files):
                 paths = [file.path for file in chunk]
@@ -64,8 +73,8 @@ class SqlTransfers:
 
         def work(connection: Connection) -> None:
             if replica is not None and file.file_id is not None:
-                is_new = records.find_replica(connection, replica.drive, replica.path) is None
-                records.put_replica(connection, file.file_id, replica, self._clock.now_ns())
+                is_new = self._replicas.find(connection, replica.drive, replica.path) is None
+                self._replicas.put(connection, file.file_id, replica, self._clock.now_ns())
                 if is_new and activity is not None:
                     records.put_activity(connection, activity)
             table = tables.transfer_file
@@ -97,7 +106,7 @@ class SqlTransfers:
         def work(connection: Connection) -> Transfer:
             is_meant = (table.c.transfer_id == transfer_id) & table.c.cancelled_ns.is_(None)
             connection.execute(update(table).where(is_meant, *conditions).values(**values))
-            return _load(connection, transfer_id)
+            return self._load(connection, transfer_id)
 
         return self._write(work)
 
@@ -111,7 +120,7 @@ class SqlTransfers:
     def transfer(self, transfer_id: int) -> Transfer:
         """Return a transfer. TransferNotFound names the last ones."""
         with self._reading() as connection:
-            return _load(connection, transfer_id)
+            return self._load(connection, transfer_id)
 
     def transfers(self, *, is_open: bool = False) -> list[Transfer]:
         """Return the transfers, oldest first: all, or those that are neither finished nor given up."""
@@ -120,8 +129,7 @@ class SqlTransfers:
         if is_open:
             query = query.where(table.c.finished_ns.is_(None), table.c.cancelled_ns.is_(None))
         with self._reading() as connection:
-            found = connection.execute(query)
-            return [Transfer(**row) for row in found.mappings()]
+            return [self._to_transfer(row) for row in connection.execute(query).mappings()]
 
     def files(self, transfer_id: int) -> list[TransferFile]:
         """Return the files of a transfer, by path."""
@@ -133,15 +141,14 @@ class SqlTransfers:
     def known_below(self, drive: str, path: str) -> list[Replica]:
         """Return what is known to lie at an (escaped) path of a drive or below it, and is not missing, by path."""
         with self._reading() as connection:
-            found = connection.execute(select(tables.replica).where(_is_below(connection, drive, path))).mappings()
-            return sorted(map(rows.to_replica, found), key=lambda replica: replica.path)
+            return self._replicas.below(connection, drive, path)
 
     def stages_below(self, drive: str, path: str) -> list[str]:
         """Return of which stages the files are that are known to lie at a path of a drive or below it, sorted."""
         table, file = tables.replica, tables.file
         query = select(file.c.stage).distinct().join(table, file.c.file_id == table.c.file_id)
         with self._reading() as connection:
-            return sorted(connection.scalars(query.where(_is_below(connection, drive, path))))
+            return sorted(connection.scalars(query.where(self._replicas.is_below(connection, drive, path))))
 
     def replicas_of_run(self, run_id: str) -> Mapping[int, Sequence[Replica]]:
         """Return the places of all files of a run, by the number of the file."""
@@ -150,7 +157,7 @@ class SqlTransfers:
         by_file: dict[int, list[Replica]] = {}
         with self._reading() as connection:
             for row in connection.execute(query.order_by(table.c.replica_id)).mappings():
-                by_file.setdefault(row["file_id"], []).append(rows.to_replica(row))
+                by_file.setdefault(row["file_id"], []).append(self._replicas.to_replica(row))
         return by_file
 
     def count(self, transfer_id: int) -> TransferCount:
@@ -167,14 +174,23 @@ class SqlTransfers:
             sum(int(row[3]) for row in found.values()),
         )
 
+    def _load(self, connection: Connection, transfer_id: int) -> Transfer:
+        table = tables.transfer
+        row = connection.execute(select(table).where(table.c.transfer_id == transfer_id)).mappings().first()
+        if row is None:
+            last = connection.execute(select(func.max(table.c.transfer_id))).scalar()
+            raise TransferNotFound(
+                f"there is no transfer {transfer_id}"
+                + (f", the last one is {last}" if last else ": there was none yet"),
+                where="catalog",
+                do="'nualley transfer list' shows them",
+            )
+        return self._to_transfer(row)
 
-def _is_below(connection: Connection, drive: str, path: str) -> ColumnElement[bool]:
-    """Return what holds for replicas at a path of a drive or below it that are not missing."""
-    table, folder = tables.replica, path.rstrip("/")
-    text: Any = collate(table.c.path, "C") if connection.dialect.name == "postgresql" else table.c.path
-    is_there = (table.c.drive == drive) & table.c.state.not_in(tables.NOT_THERE)
-    is_below: ColumnElement[bool] = (text == folder) | ((text >= f"{folder}/") & (text < f"{folder}{_AFTER_SLASH}"))
-    return is_there & is_below
+    def _to_transfer(self, row: RowMapping) -> Transfer:
+        source = self._paths.told(row["source_drive"], row["source"])
+        destination = self._paths.told(row["drive"], row["destination"])
+        return Transfer(**(dict(row) | {"source": source, "destination": destination}))
 
 
 def _values(value: Transfer | TransferFile, without: str = "") -> dict[str, Any]:
@@ -186,19 +202,6 @@ def _values(value: Transfer | TransferFile, without: str = "") -> dict[str, Any]
 
 def _to_file(row: RowMapping) -> TransferFile:
     return TransferFile(**(dict(row) | {"state": CopyState(row["state"])}))
-
-
-def _load(connection: Connection, transfer_id: int) -> Transfer:
-    table = tables.transfer
-    row = connection.execute(select(table).where(table.c.transfer_id == transfer_id)).mappings().first()
-    if row is None:
-        last = connection.execute(select(func.max(table.c.transfer_id))).scalar()
-        raise TransferNotFound(
-            f"there is no transfer {transfer_id}" + (f", the last one is {last}" if last else ": there was none yet"),
-            where="catalog",
-            do="'nualley transfer list' shows them",
-        )
-    return Transfer(**row)
 
 
 def _chunks(files: Sequence[TransferFile]) -> Iterator[Sequence[TransferFile]]:
