@@ -65,20 +65,34 @@ def test_what_reads_the_configuration_alone_imports_nothing_heavy(words: list[st
 
 
 _CHILD = """
-import runpy, sys
+import gc, runpy, sys
 try:
-    runpy.run_module("nualley.app.keeper", run_name="__main__")
-except SystemExit as end:  # whoever started it is not this parent
-    assert end.code == 1
+    runpy.run_module("nualley.core.child", run_name="__main__")
+except SystemExit as end:
+    code = end.code
 import pyarrow
 pyarrow.array([1])  # looks for pandas
-print(*sorted({"nualley.config", "pandas", "sqlalchemy"} & sys.modules.keys()))
+is_quick = gc.isenabled() and gc.get_freeze_count() > 10_000
+print(code, is_quick, *sorted({"nualley.config", "pandas", "sqlalchemy"} & sys.modules.keys()), sep=",")
 """
 
 
-def test_a_child_that_seals_loads_neither_configuration_nor_pandas() -> None:
-    words = [sys.executable, "-c", _CHILD, "0", "folder", "seal", "0"]
-    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "\n"
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["nualley.app.keeper", "0", "folder", "seal", "0"], 1),  # whoever started it is not this parent
+        (["nualley.app.scan_child"], 1),
+    ],
+)
+def test_a_child_that_seals_or_scans_loads_neither_configuration_nor_pandas(words: list[str], code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, *words],
+        input='{"lock": "/proc/nowhere/lock"}\n',
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == f"{code},True"
 
 
 def test_the_probe_sees_an_import(experiment: Path) -> None:

@@ -8,15 +8,13 @@ from pathlib import Path
 
 from nualley.app.site import open_site
 from nualley.app.stopping import run_until_stopped
-from nualley.core import end_with_parent, keep_pandas_out
+from nualley.core import end_with_parent
 from nualley.testing.processes import say
+from nualley.web import serve_until
 
 
 def main() -> None:
     end_with_parent(signal.SIGKILL, os.environ)
-    keep_pandas_out()  # as the command does, and so before what uses pyarrow is loaded
-    from nualley.web import serve_until
-
     if "NUALLEY_WEB__PORT" not in os.environ:
         with socket.socket() as holder:
             holder.bind(("127.0.0.1", 0))

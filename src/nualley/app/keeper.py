@@ -5,7 +5,6 @@ The child dies with its parent, and what it does is crash-safe at every step: th
 
 import asyncio
 import ctypes
-import gc
 import json
 import os
 import signal
@@ -19,7 +18,7 @@ import structlog
 from nualley.app.archive import open_compactor, open_sealer
 from nualley.app.logs import configure_logs
 from nualley.app.trace_rules import rules_from_json, rules_to_json
-from nualley.core import NualleyError, keep_pandas_out, reason
+from nualley.core import NualleyError, reason
 from nualley.physics import TraceRule
 
 _NICENESS = 5
@@ -90,7 +89,10 @@ class ChildKeeper:
         await self._call("compact", told="\n".join(told))
 
     async def _call(self, *words: str, told: str = "") -> str:
-        command = [sys.executable, "-P", "-m", "nualley.app.keeper", str(os.getpid()), str(self._folder), *words]
+        command = [
+            *(sys.executable, "-P", "-m", "nualley.core.child", "nualley.app.keeper"),
+            *(str(os.getpid()), str(self._folder), *words),
+        ]
         # a session of its own: Ctrl-C at a terminal is for the parent, which waits for it
         child = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True
@@ -119,12 +121,12 @@ def _failure(words: tuple[str, ...], code: int, out: bytes) -> KeepingFailedErro
         )
 
 
-def main(words: list[str]) -> int:
+def main() -> int:
     """Do what a parent asked for: ``PARENT FOLDER seal SEGMENT`` or ``compact``.
 
     The last line of stdin says how arrays are averaged; the one before, for ``compact``, how long rows are kept.
     """
-    parent, folder, task, *rest = words
+    parent, folder, task, *rest = sys.argv[1:]
     _die_with(int(parent))
     os.nice(_NICENESS)
     configure_logs("archive")
@@ -175,6 +177,4 @@ def _die_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    keep_pandas_out()
-    gc.freeze()  # what is loaded stays: at the end nobody looks through it for garbage
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

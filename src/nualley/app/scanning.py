@@ -162,7 +162,7 @@ async def run_scans(
 
 async def _run(job: ScanJob, told: Told) -> Scan | QuickReport | NualleyError:
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "nualley.app.scan_child"),
+        *(sys.executable, "-P", "-m", "nualley.core.child", "nualley.app.scan_child"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C at a terminal is for this process, which waits for it

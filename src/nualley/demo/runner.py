@@ -261,7 +261,7 @@ class DemoWorld:
         environ = {**without_epics(os.environ), **self.ports.server_environment(), "PYTHONUNBUFFERED": "1"}
         with self._log(name).open("ab") as log:
             self._processes[name] = subprocess.Popen(  # noqa: S603  # our own module, by our own interpreter
-                [sys.executable, "-m", module, *arguments],
+                [sys.executable, "-m", "nualley.core.child", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -51,7 +51,7 @@ class Child:
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self.name = arguments[0]
         self.process = subprocess.Popen(  # noqa: S603  # our own module, by our own interpreter
-            [sys.executable, "-m", *arguments],
+            [sys.executable, "-m", "nualley.core.child", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
