@@ -32,6 +32,7 @@ def main() -> int:
     except KeyboardInterrupt:  # between the command's own care and here
         return STOPPED
     finally:
+        gc.freeze()  # nor at the end, where Python would look through all of it once more
         # the answer is given: what is left is the interpreter's own end, which Ctrl-C would only make ugly
         if is_heard:
             signal.signal(signal.SIGINT, signal.SIG_IGN)

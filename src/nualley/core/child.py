@@ -18,7 +18,7 @@ def main() -> int:
     Notes
     -----
     What is loaded stays: nobody looks through it for garbage, which takes a quarter of the time of loading, and as much
-    again at the end.
+    again at the end. Python looks for garbage only in what it does while ``main`` runs.
     """
     gc.disable()
     keep_pandas_out()
@@ -26,7 +26,10 @@ def main() -> int:
     module = import_module(sys.argv[0])
     gc.freeze()
     gc.enable()
-    return int(module.main() or 0)
+    try:
+        return int(module.main() or 0)
+    finally:
+        gc.freeze()
 
 
 if __name__ == "__main__":
