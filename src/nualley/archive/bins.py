@@ -92,12 +92,14 @@ def bin_edges(start_ns: int, stop_ns: int, n_bins: int, snap_ns: int = 1) -> NDA
         Rising.
     """
     span_ns = stop_ns - start_ns
-    # in Python's integers: ns times bins overflow 64 bits for a year
-    edges = [start_ns + span_ns * number // n_bins for number in range(n_bins + 1)]
-    snapped = [(edge + snap_ns // 2) // snap_ns * snap_ns for edge in edges] if snap_ns > 1 else edges
+    # span * number // n in two parts: ns times bins overflow 64 bits for a year
+    whole_ns, rest_ns = divmod(span_ns, n_bins)
+    number = np.arange(n_bins + 1, dtype=np.int64)
+    edges = start_ns + whole_ns * number + rest_ns * number // n_bins
+    snapped = (edges + snap_ns // 2) // snap_ns * snap_ns if snap_ns > 1 else edges
     if snapped[0] == snapped[-1] and span_ns > 0:  # shorter than a row: all rows that it lies in
-        snapped = [start_ns // snap_ns * snap_ns, -(-stop_ns // snap_ns) * snap_ns]
-    return distinct([np.array(snapped, dtype=np.int64)])
+        snapped = np.array([start_ns // snap_ns * snap_ns, -(-stop_ns // snap_ns) * snap_ns], dtype=np.int64)
+    return distinct([snapped])
 
 
 def whole_edges(edges_ns: NDArray[np.int64], uncut: Collection[tuple[int, int]]) -> NDArray[np.int64]:

@@ -59,7 +59,9 @@ class Directory:
 
     def rows_of(self, pv: int) -> range:
         """Return which row groups are a PV's."""
-        first, stop = np.searchsorted(self.pv, [pv, pv + 1])
+        first, stop = self.pv.searchsorted(
+            np.array([pv, pv + 1], dtype=self.pv.dtype)
+        )  # of another type, all are copied
         return range(int(first), int(stop))
 
     def group(self, row: int, file: IndexedFile) -> RowGroup:

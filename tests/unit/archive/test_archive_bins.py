@@ -238,3 +238,15 @@ def test_what_a_living_pv_is_now_is_known_until_it_is_stale_or_gone(bench):
     bench.commit()
     bench.clock.advance(1)
     assert not is_known(bench.clock.time_ns)
+
+
+@pytest.mark.parametrize("snap_ns", [1, 60 * SECOND_NS])
+@pytest.mark.parametrize("n_bins", [1, 7, 1000, 50_000])
+@pytest.mark.parametrize("stretch", [(0, 31_536_000 * SECOND_NS + 1), (-(2**61), 2**61), (5, 6), (2**62 - 3, 2**62)])
+def test_edges_are_those_of_whole_numbers_without_end(stretch, n_bins, snap_ns):
+    start_ns, stop_ns = stretch
+    edges = [start_ns + (stop_ns - start_ns) * i // n_bins for i in range(n_bins + 1)]
+    snapped = sorted({(edge + snap_ns // 2) // snap_ns * snap_ns for edge in edges})
+    if len(snapped) == 1:
+        snapped = [start_ns // snap_ns * snap_ns, -(-stop_ns // snap_ns) * snap_ns]
+    assert bins.bin_edges(start_ns, stop_ns, n_bins, snap_ns).tolist() == snapped

@@ -1,5 +1,6 @@
 """Where the page is served, and where it refuses to be."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterator
@@ -74,3 +75,16 @@ def test_address_of_a_loopback_socket(host: str, shown: str, free: int) -> None:
     with listen(host, free) as listener:
         assert address(listener) == f"http://{shown}:{free}/"
         assert not listener.getblocking()
+
+
+async def test_an_answer_does_not_wait_for_the_next_to_be_sent_with(free: int) -> None:
+    served = asyncio.get_running_loop().create_future()
+    with listen("127.0.0.1", free) as listener:
+        server = await asyncio.start_server(lambda _, writer: served.set_result(writer), sock=listener)
+        _, writer = await asyncio.open_connection("127.0.0.1", free)
+        accepted = (await served).get_extra_info("socket")
+        # without it, small answers on one connection take 40 ms each: Nagle's algorithm waits for a delayed ACK
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        writer.close()
+        (await served).close()
+        server.close()
