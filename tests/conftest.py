@@ -22,9 +22,14 @@ hypothesis.settings.load_profile("shared-machine")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+gc.disable()  # what is loaded and collected stays
+
+
 def pytest_collection_finish() -> None:
     """Thousands of tests are known by now: nobody looks through them for garbage again and again."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # a test makes little garbage; a look for some every 700 objects is a tenth of it
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
