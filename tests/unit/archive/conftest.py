@@ -1,5 +1,6 @@
 """An archive in a temporary folder with a clock that stands still until it is told."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,11 @@ class ArchiveBench:
         """Open it as a new process would."""
         self.writer = open_archive_writer(self.folder, clock=self.clock)
         return self.writer
+
+    def copied(self, folder: Path) -> "ArchiveBench":
+        """Return a copy of what is on disk, at the same time; nobody writes it yet."""
+        shutil.copytree(self.folder, folder)
+        return ArchiveBench(folder, StandingClock(self.clock.time_ns))
 
     def die(self) -> None:
         """End as kill -9 ends: what waits in memory is gone."""

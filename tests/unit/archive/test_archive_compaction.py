@@ -10,6 +10,7 @@ from nualley.archive.adapters.manifest import ManifestFile
 from nualley.archive.adapters.sql import SqliteIndex
 from nualley.core import DAY_NS, SECOND_NS
 from nualley.pv import ValueType
+from tests.unit.archive.conftest import ArchiveBench
 
 COLUMNS = ["pv", "time_ns", "value", "severity", "status", "protocol", "kind", "last_heard_ns"]
 
@@ -18,9 +19,11 @@ class Killed(BaseException):
     """What a process feels of kill -9: nothing after it runs."""
 
 
-@pytest.fixture
-def told(bench):
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
     """Two and a half days of three PVs of different kinds, sealed every few hours."""
+    bench = ArchiveBench(tmp_path_factory.mktemp("recorded") / "archive")
+    bench.start()
     generator = np.random.default_rng(3)
     names = {"P": ValueType.FLOAT64, "Q": ValueType.FLOAT64, "W": ValueType.STRING, "A": ValueType.FLOAT32_ARRAY}
     for name in names:
@@ -43,6 +46,11 @@ def told(bench):
             bench.seal()
     bench.seal()
     return bench
+
+
+@pytest.fixture
+def told(recorded, tmp_path):
+    return recorded.copied(tmp_path / "archive")
 
 
 def history(bench):
@@ -151,6 +159,7 @@ def test_a_file_that_another_process_replaced_is_left_to_it(told):
 
 def test_what_is_merged_or_sealed_while_it_is_verified_is_not_missing(told):
     """Reading every byte takes hours; the archive goes on meanwhile."""
+    told.start()
     steps = []
 
     def go_on(_done_B, _all_B):

@@ -7,15 +7,17 @@ from nualley.app.archive import open_compactor, verify_archive
 from nualley.archive.bins import moved_edges
 from nualley.core import DAY_NS, SECOND_NS
 from nualley.pv import ValueType
-from tests.unit.archive.conftest import START_NS
+from tests.unit.archive.conftest import START_NS, ArchiveBench
 
 HOUR_NS = 3600 * SECOND_NS
 KEPT = {"SHORT": 6 * HOUR_NS, "TRACE": 2 * HOUR_NS}
 
 
-@pytest.fixture
-def told(bench):
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
     """A number that is kept for ever, one for 6 hours and a waveform for 2, each 10 min, for 40 hours."""
+    bench = ArchiveBench(tmp_path_factory.mktemp("recorded") / "archive")
+    bench.start()
     names = {"LONG": ValueType.FLOAT64, "SHORT": ValueType.FLOAT64, "TRACE": ValueType.FLOAT32_ARRAY}
     for name in names:
         bench.emit(bench.connect(name))
@@ -32,6 +34,11 @@ def told(bench):
             bench.seal()
     bench.seal()
     return bench
+
+
+@pytest.fixture
+def told(recorded, tmp_path):
+    return recorded.copied(tmp_path / "archive")
 
 
 def compact(bench, kept=KEPT, *, is_all=False):
