@@ -104,7 +104,7 @@ def _add(connection: Connection, key: _Key, n_files: int, size_B: int) -> None:
 def list_usage(connection: Connection, by: Sequence[UsageKey]) -> list[FileUsage]:
     """Return sums over what is not asked for, ordered by what is."""
     if set(by) == set(USAGE_KEYS):  # tens of thousands of rows, which are the sums already
-        found = connection.execute(select(*(_usage.c[name] for name in FileUsage._fields))).all()
+        found = connection.execute(select(*(_usage.c[name] for name in FileUsage._fields)))
         # in Python: servers order text by the rules of their language
         return sorted(map(FileUsage._make, found))
     keys = [key for key in USAGE_KEYS if key in by]
