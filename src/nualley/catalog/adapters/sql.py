@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select
 
 from nualley.catalog.adapters import queries, records, rows, tables, usage
 from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, open_database
@@ -40,6 +40,11 @@ from nualley.catalog.models import (
 )
 from nualley.catalog.run_table import LiveSeconds, RunList
 from nualley.core import Clock, SystemClock, UsageError, strict_text
+
+# made once, as each file that is looked for by its bytes asks it
+_FILES_BY_DIGEST = (
+    select(tables.file).where(tables.file.c.xxh3_128 == bindparam("digest")).order_by(tables.file.c.file_id)
+)
 
 
 class SqlCatalog:
@@ -365,7 +370,9 @@ class SqlCatalog:
 
     def files_by_digest(self, xxh3_128: str) -> list[FileRecord]:
         """Return the files with these bytes: equal bytes in two runs stay two files."""
-        return self._list(tables.file, tables.file.c.xxh3_128 == xxh3_128, rows.to_file)
+        with self._reading(is_single=True) as connection:
+            found = connection.execute(_FILES_BY_DIGEST, {"digest": xxh3_128}).mappings()
+            return [rows.to_file(row) for row in found]
 
     def find_files(
         self,
