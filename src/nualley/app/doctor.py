@@ -14,10 +14,9 @@ from nualley.app.backup import backup_check
 from nualley.app.flow import check_flow
 from nualley.app.locks import role_state
 from nualley.app.removals import purge_states, trash_items
-from nualley.app.sealed_files import first_few
 from nualley.app.site import Site
 from nualley.archive import ArchiveMissingError, PvState
-from nualley.core import Check, CheckResult, CheckState, NualleyError, format_time, reason
+from nualley.core import Check, CheckResult, CheckState, NualleyError, first_few, format_time, reason
 from nualley.daq import ReadersCheck
 from nualley.ingest import QuarantineCheck, RunTimesCheck, WaitingCheck
 from nualley.ingest.adapters.posix import PosixDropFiles

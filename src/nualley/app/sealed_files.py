@@ -1,12 +1,10 @@
 """Whether the sealed files of the archive are whole, as far as anybody noticed."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 from nualley.archive.adapters.damage_notes import DamageNotes
-from nualley.core import CheckResult, CheckState, format_time
-
-_N_SHOWN = 5
+from nualley.core import CheckResult, CheckState, first_few, format_time
 
 
 def check_sealed_files(folder: Path, listed: Collection[str]) -> list[CheckResult]:
@@ -42,9 +40,3 @@ def check_sealed_files(folder: Path, listed: Collection[str]) -> list[CheckResul
     when = f"all were last read {format_time(last.time_ns, digits=0)}" if last else "they were never all read"
     detail = f"of {len(listed)} sealed files none was found damaged, {when} (nualley archive verify)"
     return found or [CheckResult("archive.files", CheckState.OK, detail)]
-
-
-def first_few(words: Sequence[str]) -> str:
-    """Return the first few of many words, and how many more there are."""
-    more = f" and {len(words) - _N_SHOWN} more" if len(words) > _N_SHOWN else ""
-    return f"{', '.join(words[:_N_SHOWN])}{more}"

@@ -1,6 +1,5 @@
 """``nualley archive import|export``: samples that others recorded, and ours for others."""
 
-from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ from nualley.cli.losses import told_losses
 from nualley.cli.options import Output, Time, stretch_ns
 from nualley.cli.output import print_json, print_note, print_table, print_text
 from nualley.cli.progress import copy_progress, row_progress
-from nualley.core import ExitCode, UsageError, format_time, nearest
+from nualley.core import ExitCode, UsageError, first_few, format_time, nearest
 
 
 def import_(*path: Path, output: Output = Output()) -> int:
@@ -56,7 +55,7 @@ def import_(*path: Path, output: Output = Output()) -> int:
     else:
         names = ("files", "received", "stored", "quarantined", "filtered", "pvs")
         print_table(names, [[answer[name] for name in names]], right=range(6))
-        print_text(f"of {_first(sorted(counts.pvs))}" if counts.pvs else "of no PV")
+        print_text(f"of {first_few(sorted(counts.pvs), _NAMED)}" if counts.pvs else "of no PV")
     for place in found.unreadable:
         print_note(f"not read: {place}")
     if found.n_lines > len(found.unreadable):
@@ -78,11 +77,6 @@ def import_(*path: Path, output: Output = Output()) -> int:
 
 
 _NAMED = 10
-
-
-def _first(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMED])
-    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
 
 
 def export(

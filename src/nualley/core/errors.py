@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -81,6 +81,25 @@ class IntegrityError(NualleyError, ValueError):
     """Bytes are not what they should be."""
 
     exit_code = ExitCode.NOT_INTACT
+
+
+def first_few(words: Sequence[str], most: int = 5) -> str:
+    """Return the first of many words, and how many more there are.
+
+    Parameters
+    ----------
+    words : sequence of str
+        All of them.
+    most : int
+        So many are named.
+
+    Examples
+    --------
+    >>> first_few(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return f"{', '.join(words[:most])}{more}"
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from nualley.app.site import open_site
-from nualley.catalog import Run, TimeSource
+from nualley.catalog import FileRecord, Run, TimeSource
 from nualley.cli.main import main
-from nualley.core import SECOND_NS
+from nualley.core import SECOND_NS, digest_file, split_run_id
 
 RUN_START_NS = 1_795_406_400 * SECOND_NS
 """2026-11-23T04:00:00Z."""
@@ -23,6 +23,20 @@ def write_drives(experiment: Path, further: str = "", *, folder: Path = Path("dr
         f'[drives.{name}]\npath = "{folder / name}"\nrole = "raw"\nlimit = "100 %"\n' for name in ("data1", "data2")
     ]
     (experiment / "drives.toml").write_text("\n".join([*drives, further]))
+
+
+def record_of(path: Path, run_id: str, **more: Any) -> FileRecord:
+    """Return what the catalog is told of a file by its bytes; its format is ``wavedump`` unless it is given."""
+    found = digest_file(path)
+    fields = {"name": path.name, "format": "wavedump", **more}
+    return FileRecord(
+        run_id=run_id,
+        detector=split_run_id(run_id)[0],
+        size_B=found.size_B,
+        xxh3_128=found.xxh3_128,
+        adler32=found.adler32,
+        **fields,
+    )
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from nualley.app.site import open_site
-from nualley.catalog import Activity, FileRecord, Replica, ReplicaState
+from nualley.catalog import Activity, Replica, ReplicaState
 from nualley.cli.main import main
-from nualley.core import digest_file
 from nualley.ingest import RegisteredDrives
 from nualley.storage.adapters.posix import PosixVolumes
+from tests.unit.cli.conftest import record_of
 
 NAMES = ("data1", "data2")
 OWNERSHIP = '\n[[ownership]]\npath = "users/{owner}"\nstage = "user"\n'
@@ -46,16 +46,7 @@ def drives(experiment, detector):
     registered = RegisteredDrives(site.configuration.storage.to_drives(), PosixVolumes(), site.catalog())
     for usage in registered.usages():
         registered.register(usage)
-    found = digest_file(folder / "data1" / detector / "wave0.dat")
-    record = FileRecord(
-        run_id=f"{detector}-1",
-        detector=detector,
-        name="wave0.dat",
-        format="wavedump",
-        size_B=found.size_B,
-        xxh3_128=found.xxh3_128,
-        adler32=found.adler32,
-    )
+    record = record_of(folder / "data1" / detector / "wave0.dat", f"{detector}-1")
     places = [
         Replica(drive=name, path=os.fspath(folder / name / detector / "wave0.dat"), state=ReplicaState.VERIFIED)
         for name in NAMES
@@ -161,17 +152,7 @@ def test_a_replica_in_the_trash_comes_back_where_its_drive_is(experiment, drives
     catalog = open_site(experiment).catalog()
     path = drives / "data1" / detector / "hits.h5"
     path.write_bytes(b"hits" * 100)
-    found = digest_file(path)
-    record = FileRecord(
-        run_id=f"{detector}-1",
-        detector=detector,
-        name=path.name,
-        format="hdf5",
-        stage="hit",
-        size_B=found.size_B,
-        xxh3_128=found.xxh3_128,
-        adler32=found.adler32,
-    )
+    record = record_of(path, f"{detector}-1", format="hdf5", stage="hit")
     made = Activity(kind="simulate", outputs=(f"file:{detector}-1/{path.name}",), start_ns=1, stop_ns=2)
     place = Replica(drive="data1", path=os.fspath(path), state=ReplicaState.VERIFIED)
     catalog.add_file(catalog.run(f"{detector}-1"), record, replicas=[place], activity=made)

@@ -11,11 +11,11 @@ import pytest
 
 from nualley.app.scrub import ScrubRoutine
 from nualley.app.site import open_site
-from nualley.catalog import FileRecord, Replica, ReplicaState
+from nualley.catalog import Replica, ReplicaState
 from nualley.catalog.adapters.sql import open_catalog
 from nualley.cli.main import main
-from nualley.core import DAY_NS, digest_file
-from tests.unit.cli.conftest import write_drives
+from nualley.core import DAY_NS
+from tests.unit.cli.conftest import record_of, write_drives
 
 
 @pytest.fixture
@@ -27,16 +27,7 @@ def drives(experiment, detector):
         (folder / name / detector / "wave0.dat").write_bytes(b"wave" * 5000)
     write_drives(experiment, folder=folder)
     catalog = open_site(experiment).catalog()
-    found = digest_file(folder / "data1" / detector / "wave0.dat")
-    record = FileRecord(
-        run_id=f"{detector}-1",
-        detector=detector,
-        name="wave0.dat",
-        format="wavedump",
-        size_B=found.size_B,
-        xxh3_128=found.xxh3_128,
-        adler32=found.adler32,
-    )
+    record = record_of(folder / "data1" / detector / "wave0.dat", f"{detector}-1")
     places = [
         Replica(drive=name, path=os.fspath(folder / name / detector / "wave0.dat"), state=ReplicaState.VERIFIED)
         for name in ("data1", "data2")

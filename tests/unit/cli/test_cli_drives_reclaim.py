@@ -14,10 +14,11 @@ from nualley.app.purge import PurgeRoutine, tell_purge
 from nualley.app.reclaim import Reclaim
 from nualley.app.removals import removed
 from nualley.app.site import open_site
-from nualley.catalog import FileRecord, Replica, ReplicaState, SelectionRevision
+from nualley.catalog import Replica, ReplicaState, SelectionRevision
 from nualley.cli.main import main
-from nualley.core import DAY_NS, CheckState, digest_file
+from nualley.core import DAY_NS, CheckState
 from nualley.replicas import PurgeReport
+from tests.unit.cli.conftest import record_of
 
 OWNERSHIP = '\n[[ownership]]\npath = "users/{owner}"\nstage = "user"\n'
 
@@ -195,16 +196,7 @@ def test_runs_of_frozen_selections_are_held(experiment, detector, capsys, names_
     path = experiment / "drives" / "data1" / detector / "raw" / "1" / "wave0.dat"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x" * 300)
-    found = digest_file(path)
-    record = FileRecord(
-        run_id=f"{detector}-1",
-        detector=detector,
-        name="wave0.dat",
-        format="wavedump",
-        size_B=found.size_B,
-        xxh3_128=found.xxh3_128,
-        adler32=found.adler32,
-    )
+    record = record_of(path, f"{detector}-1")
     replica = Replica(drive="data1", path=os.fspath(path), state=ReplicaState.VERIFIED, verified_ns=1)
     catalog.add_file(catalog.run(f"{detector}-1"), record, replicas=[replica])
     held = answer(capsys, "drives", "reclaim")["held_B_by_reason"]

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from nualley.app.site import open_site
-from nualley.catalog import Activity, FileRecord, Replica, ReplicaState
+from nualley.catalog import Activity, Replica, ReplicaState
 from nualley.cli.main import main
 from nualley.core import digest_file
+from tests.unit.cli.conftest import record_of
 
 
 def answer(capsys, *words):
@@ -33,16 +34,8 @@ def files(experiment, detector):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         found = digest_file(path)
-        record = FileRecord(
-            run_id=f"{detector}-{run}",
-            detector=detector,
-            name=name,
-            format="wavedump",
-            size_B=found.size_B,
-            xxh3_128=found.xxh3_128,
-            adler32=found.adler32,
-            defects=({"kind": "truncated", "offset_B": 7, "detail": "cut"},) if number == 1 else (),
-        )
+        defects = ({"kind": "truncated", "offset_B": 7, "detail": "cut"},) if number == 1 else ()
+        record = record_of(path, f"{detector}-{run}", defects=defects)
         places = [Replica(drive="data1", path=os.fspath(path), state=ReplicaState.VERIFIED)]
         if number == 0:
             places.append(Replica(drive="data2", path="/elsewhere/wave0.dat", state=ReplicaState.MISSING))

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from nualley.app.site import open_site
-from nualley.catalog import FileRecord, Replica, ReplicaState
+from nualley.catalog import Replica, ReplicaState
 from nualley.cli.main import main
 from nualley.core import digest_file
 from nualley.storage import MARKER_NAME
 from nualley.testing.wavedump import WaveDumpWriter
-from tests.unit.cli.conftest import write_drives
+from tests.unit.cli.conftest import record_of, write_drives
 
 
 @pytest.fixture
@@ -104,17 +104,7 @@ def test_a_dry_run_reads_and_enters_nothing(experiment, drives, detector, capsys
 def test_other_bytes_under_a_known_name_are_refused(experiment, drives, detector, capsys):
     known = put(experiment.parent / "elsewhere" / "hits.h5", b"a" * 100)
     catalog = open_site(experiment).catalog()
-    digests = digest_file(known)
-    record = FileRecord(
-        run_id=f"{detector}-1",
-        detector=detector,
-        name="hits.h5",
-        format="unknown",
-        size_B=digests.size_B,
-        xxh3_128=digests.xxh3_128,
-        adler32=digests.adler32,
-        stage="hit",
-    )
+    record = record_of(known, f"{detector}-1", format="unknown", stage="hit")
     catalog.add_file(catalog.run(f"{detector}-1"), record, replicas=[Replica(drive="tape", path="/tape/hits.h5")])
     put(drives / "data1" / detector / "hit" / "1" / "hits.h5", b"b" * 100)
     put(drives / "data2" / detector / "hit" / "1" / "hits.h5", b"c" * 101)
@@ -122,7 +112,7 @@ def test_other_bytes_under_a_known_name_are_refused(experiment, drives, detector
     assert found["counts"] == {"refused": 2}
     first, second = (each["detail"] for each in found["files"])
     assert first.startswith("it holds xxh3_128 ")
-    assert f"{detector}-1/hits.h5 of the catalog (hit) holds {digests.xxh3_128}" in first
+    assert f"{detector}-1/hits.h5 of the catalog (hit) holds {record.xxh3_128}" in first
     assert second == f"it has 101 B, {detector}-1/hits.h5 of the catalog (hit) has 100 B"
     assert len(catalog.replicas(1)) == 1
     good = put(drives / "data2" / detector / "evt" / "1" / "hits.h5", b"a" * 100)

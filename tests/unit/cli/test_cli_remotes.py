@@ -12,10 +12,9 @@ import structlog
 from nualley.app import transfer_care
 from nualley.app.site import open_site
 from nualley.app.transfer_care import TransferRoutine
-from nualley.catalog import FileRecord, Replica, ReplicaState, Run
+from nualley.catalog import Replica, ReplicaState, Run
 from nualley.cli.main import main
-from nualley.core import digest_file
-from tests.unit.cli.conftest import write_drives
+from tests.unit.cli.conftest import record_of, write_drives
 
 REMOTES = """
 [remotes.nas]
@@ -38,16 +37,7 @@ def nas(experiment: Path, detector: str, tmp_path_factory: pytest.TempPathFactor
         path = experiment / "drives" / "data1" / detector / "raw" / "7" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.urandom(size_B))
-        found = digest_file(path)
-        record = FileRecord(
-            run_id=f"{detector}-7",
-            detector=detector,
-            name=name,
-            format="wavedump",
-            size_B=size_B,
-            xxh3_128=found.xxh3_128,
-            adler32=found.adler32,
-        )
+        record = record_of(path, f"{detector}-7")
         replica = Replica(drive="data1", path=str(path), state=ReplicaState.VERIFIED, verified_ns=1)
         catalog.add_file(Run(run_id=f"{detector}-7", detector=detector, number=7), record, replicas=[replica])
     return folder

@@ -13,11 +13,11 @@ import pytest
 
 from nualley.app.site import open_site
 from nualley.app.transfers import work_on
-from nualley.catalog import FileRecord, Replica, ReplicaState, Run
+from nualley.catalog import Replica, ReplicaState, Run
 from nualley.cli.main import main
-from nualley.core import NualleyError, digest_file
+from nualley.core import NualleyError
 from nualley.replicas import TransferRunning
-from tests.unit.cli.conftest import write_drives
+from tests.unit.cli.conftest import record_of, write_drives
 
 DROP = """
 [[drop]]
@@ -48,16 +48,7 @@ def run(drives: Path, detector: str) -> str:
         path = drives / "data1" / detector / "raw" / "7" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode()[:1] * size_B)
-        found = digest_file(path)
-        record = FileRecord(
-            run_id=run_id,
-            detector=detector,
-            name=name,
-            format="wavedump",
-            size_B=size_B,
-            xxh3_128=found.xxh3_128,
-            adler32=found.adler32,
-        )
+        record = record_of(path, run_id)
         replica = Replica(drive="data1", path=str(path), state=ReplicaState.VERIFIED, verified_ns=1)
         catalog.add_file(Run(run_id=run_id, detector=detector, number=7), record, replicas=[replica])
     return run_id
