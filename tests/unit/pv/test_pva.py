@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from p4p import Value
+from p4p import Type, Value
 from p4p.client.raw import Disconnected, Finished, RemoteError
 from p4p.nt import NTEnum, NTScalar, NTTable
 
@@ -319,20 +319,160 @@ async def test_many_pvs_share_the_room(bench):
     assert {each.queue for each in made.pva.made} == {32}
 
 
+def array(value, *, length=20, time_ns=None):
+    update = Value(NTScalar.buildType("ad"), {"value": np.full(length, float(value))})
+    if time_ns is not None:
+        update["timeStamp.secondsPastEpoch"], update["timeStamp.nanoseconds"] = divmod(time_ns, SECOND_NS)
+    return update
+
+
+class Changing:
+    """A PV whose first update is so large that a subscription with a shorter queue is asked for."""
+
+    def __init__(self, made):
+        self.made = made
+        self.start_ns = made.clock.time_ns
+
+    async def begin(self):
+        await self.made.start("W")
+        self.old = self.made.pva.of("W")
+        self.put(self.old, 0, length=10_000)
+        self.made.look()
+        self.new = self.made.pva.of("W")
+        assert self.new is not self.old
+        return self
+
+    def put(self, subscription, *numbers, length=20):
+        """Let values wait, each with the stamp of its own second."""
+        for value in numbers:
+            subscription.put(array(value, length=length, time_ns=self.start_ns + round(value) * SECOND_NS))
+
+    def look(self):
+        """Return the values of a look, and of the next one, which is told to come at once."""
+        before = len(self.made.values("W"))
+        self.made.look()
+        self.made.look()
+        return [value[0] for value in self.made.values("W")[before:]]
+
+
+@pytest.fixture
+async def changing(bench):
+    return await Changing(bench()).begin()
+
+
 async def test_large_arrays_wait_in_a_shorter_queue(bench):
     made = bench()
     await made.start("W", PvRequest("X", queue=1000))
     for pv in "WX":
-        made.put(pv, Value(NTScalar.buildType("ad"), {"value": np.zeros(10_000)}))
-    first = made.pva.of("W")
+        made.put(pv, array(0, length=10_000))
     made.look()
     assert made.pva.of("W").queue == 51, "of 4 MiB"
-    assert made.pva.of("W") is not first
-    assert not first.is_open
     assert made.pva.of("X").queue == 1000, "as its policy says"
-    made.put("W", Value(NTScalar.buildType("ad"), {"value": np.zeros(20)}))
+
+
+async def test_the_old_subscription_is_read_until_the_new_one_has_begun(changing):
+    changing.put(changing.old, 1, 2)
+    assert changing.look() == [1, 2], "the new one has brought nothing yet"
+    assert changing.old.is_open
+    changing.put(changing.old, 3)
+    changing.put(changing.new, 3, 4)
+    changing.put(changing.old, 4)
+    assert changing.look() == [3, 3, 4], "3 is repeated, as after a reconnection; 4 came twice and is told once"
+    assert not changing.old.is_open
+    changing.put(changing.new, 5)
+    assert changing.look() == [5]
+    assert changing.made.rows("W") == [True]
+
+
+async def test_what_the_new_subscription_begins_with_waits_for_what_was_before_it(changing):
+    changing.put(changing.new, 3, 4)
+    assert changing.look() == []
+    changing.put(changing.old, 1, 2)
+    assert changing.look() == [1, 2]
+    changing.put(changing.old, 3)
+    assert changing.look() == [3, 3, 4]
+    assert not changing.old.is_open
+
+
+async def test_what_the_old_subscription_was_quicker_to_bring_is_told_once(changing):
+    changing.put(changing.old, 1, 2, 3)
+    assert changing.look() == [1, 2, 3]
+    changing.put(changing.new, 1, 2, 3, 4)
+    assert changing.look() == [3, 4]
+    changing.put(changing.new, 2)
+    assert changing.look() == [2], "a clock that steps back is told"
+
+
+async def test_no_more_is_taken_for_a_repeat_than_came(changing):
+    changing.put(changing.old, 3)
+    assert changing.look() == [3]
+    changing.put(changing.new, 1, 2)
+    assert changing.look() == [2], "a clock that steps back while subscriptions change"
+
+
+async def test_an_array_that_rests_is_handed_over_at_once(changing):
+    changing.put(changing.new, 0)
+    assert changing.look() == [0]
+    assert not changing.old.is_open
+
+
+async def test_what_the_old_subscription_never_brings_is_waited_for_5_s(changing, monkeypatch):
+    handover = changing.made.source._channels["W"].subscription
+    changing.put(changing.new, 1)
+    assert changing.look() == []
+    changing.made.tick()
+    assert changing.look() == []
+    monkeypatch.setattr(handover, "_now_s", lambda: time.monotonic() + 5.1)
+    changing.made.tick()
+    assert changing.look() == [1]
+    assert not changing.old.is_open
+
+
+async def test_a_connection_that_is_lost_between_two_subscriptions_is_told_and_comes_back(changing):
+    changing.put(changing.old, 1)
+    changing.old.put(Disconnected())
+    changing.new.put(Disconnected())
+    changing.put(changing.new, 2)
+    assert changing.look() == [1, 2]
+    assert changing.made.rows("W") == [True, False, True]
+    assert not changing.old.is_open
+
+
+async def test_a_new_subscription_that_is_refused_is_asked_for_again(changing, capsys):
+    changing.new.put(RemoteError("no access"))
+    assert changing.look() == []
+    assert changing.made.rows("W") == [True, False]
+    assert not changing.old.is_open
+    changing.made.tick(time.monotonic() + 11)
+    changing.put(changing.made.pva.of("W"), 1)
+    assert changing.look() == [1]
+    assert "no access" in capsys.readouterr().out
+
+
+async def test_arrays_without_a_stamp_are_handed_over_when_nothing_waits(bench):
+    made = bench()
+    await made.start("W")
+    old = made.pva.of("W")
+    kind = Type([("value", "ad")], id="epics:nt/NTScalarArray:1.0")
+    old.put(Value(kind, {"value": np.zeros(10_000)}))
     made.look()
-    assert [len(value) for value in made.values("W")] == [10_000, 20]
+    old.put(Value(kind, {"value": np.ones(1)}))
+    made.look()
+    assert old.is_open
+    made.put("W", Value(kind, {"value": np.ones(1)}))
+    made.put("W", Value(kind, {"value": np.ones(2)}))
+    made.look()
+    made.look()
+    assert [len(value) for value in made.values("W")] == [10_000, 1, 1, 2]
+    assert not old.is_open
+
+
+async def test_the_end_takes_what_a_new_subscription_has_brought(changing):
+    changing.put(changing.new, 2, 3)
+    await changing.made.source.stop()
+    assert [value[0] for value in changing.made.values("W")] == [0, 2, 3]
+    assert not changing.old.is_open
+    assert not changing.new.is_open
 
 
 async def test_a_refused_subscription_is_said_and_tried_again(bench, capsys):

@@ -14,9 +14,10 @@ import structlog
 from nualley.core import Clock, SystemClock, end_tasks
 from nualley.pv.adapters.outlet import HasOutlet, Outlet, drop
 from nualley.pv.adapters.pva_channel import Channel
+from nualley.pv.adapters.pva_handover import Handover
 from nualley.pv.adapters.pva_questions import Questions
 from nualley.pv.adapters.pva_rows import Rows
-from nualley.pv.adapters.pva_values import alarm_of, form_of, is_column, metadata_of, sample_of, stamp_ns
+from nualley.pv.adapters.pva_values import Form, alarm_of, form_of, is_column, metadata_of, sample_of, stamp_ns
 from nualley.pv.adapters.ticks import new_connections
 from nualley.pv.decide import proof_ns
 from nualley.pv.environment import epics_environment
@@ -140,6 +141,7 @@ class PvaSource(HasOutlet):
         """Take what has gathered, and unsubscribe from everything."""
         await end_tasks(self._tasks)
         self._drain(most=sys.maxsize)  # once: who goes on sending does not keep us
+        self._end_handovers()
         self._out.emit = drop
         self._questions.close()
         for pv in list(self._channels):
@@ -148,6 +150,15 @@ class PvaSource(HasOutlet):
             self._client.close()
             self._client, self._tasks = None, []
         self._connections = new_connections(self.protocol, self._settings)
+
+    def _end_handovers(self) -> None:
+        """Take what new subscriptions have brought that were not listened to yet."""
+        changing = [each for each in self._channels.values() if isinstance(each.subscription, Handover)]
+        for channel in changing:
+            channel.subscription.end_old()
+            self._note(channel.index)
+        if changing:
+            self._drain(most=sys.maxsize)
 
     def _begin(self, wanted: set[str]) -> None:
         if self._client is not None:
@@ -171,23 +182,38 @@ class PvaSource(HasOutlet):
         self._n_pvs = max(self._n_pvs, len(self._channels) + 1)
         self._names.append(request.pv)
         self._by_index.append(channel)
-        channel.subscription = self._subscription(channel)
+        self._subscribe(channel)
         self._channels[request.pv] = channel
 
-    def _subscription(self, channel: Channel) -> Any:
-        queue, events = channel.begin_queue(self._n_pvs), channel.request.events
-        return self._running.monitor(channel.pv, partial(self._note, channel.index), queue=queue, events=events)
+    def _subscribe(self, channel: Channel) -> None:
+        queue = channel.wanted_queue(self._n_pvs)
+        channel.begin(self._subscription(channel, queue), queue)
+
+    def _subscription(self, channel: Channel, queue: int) -> Any:
+        note, events = partial(self._note, channel.index), channel.request.events
+        return self._running.monitor(channel.pv, note, queue=queue, events=events)
 
     def _note(self, index: int) -> None:
         """Note that a PV has news (in a thread of p4p)."""
         self._news.append((index, self._clock.now_ns()))
 
-    def _subscribe_anew(self, channel: Channel, now_ns: int) -> None:
-        """Begin another subscription before the old one is emptied and ended: what overlaps is a repeat, not a loss."""
-        before, channel.subscription = channel.subscription, self._subscription(channel)
-        while (update := before.pop()) is not None:
-            self._take_or_log(channel, update, now_ns)
-        before.close()
+    def _hand_over(self, channel: Channel, form: Form, last: Any) -> None:
+        """Begin another subscription, in which fewer updates wait."""
+
+        def stamp(update: Any) -> int | None:
+            return stamp_ns(update, form, 0) if form.has_time else None
+
+        queue = channel.wanted_queue(self._n_pvs)
+        new = self._subscription(channel, queue)
+        channel.subscription = Handover(channel.subscription, new, queue, last, stamp)
+
+    def _follow(self, channel: Channel, handover: Handover) -> None:
+        """Go on with the new subscription where the old one has ended."""
+        if handover.is_done and channel.queue != handover.queue:
+            channel.begin(handover, handover.queue)
+            self._note(channel.index)  # it waits since before it was listened to
+        if handover.is_empty:
+            channel.subscription = handover.new
 
     def _close(self, pv: str) -> None:
         channel = self._channels.pop(pv, None)
@@ -236,8 +262,10 @@ class PvaSource(HasOutlet):
         # the newest one is what the PV holds, whatever was merged before it
         if last is not None:
             self._take_or_log(channel, last, now_ns)
-        if channel.is_queue_too_large(self._n_pvs):
-            self._subscribe_anew(channel, now_ns)
+        if isinstance(channel.subscription, Handover):
+            self._follow(channel, channel.subscription)
+        elif channel.form is not None and last is not None and channel.is_queue_too_large(self._n_pvs):
+            self._hand_over(channel, channel.form, last)
         return taken
 
     def _take_or_log(self, channel: Channel, update: Any, now_ns: int) -> None:
@@ -346,7 +374,10 @@ class PvaSource(HasOutlet):
                 self._send(self._connections.lost(channel.pv, now_ns))  # told once
             if channel.retry_s is not None and now_s >= channel.retry_s:
                 channel.retry_s = None
-                self._subscribe_anew(channel, now_ns)
+                channel.subscription.close()  # it has ended
+                self._subscribe(channel)
+            if isinstance(channel.subscription, Handover) and not channel.subscription.is_done:
+                self._note(channel.index)  # it does not wait for ever for what the old one does not bring
         self._say_merged(now_s)
         tick = self._connections.tick(now_ns, awake_ns)
         self._send(tick.events)

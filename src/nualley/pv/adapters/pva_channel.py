@@ -47,15 +47,14 @@ class Channel:
 
     def is_queue_too_large(self, n_pvs: int) -> bool:
         """Whether updates have proven so large, or PVs so many, that fewer should wait."""
-        return 2 * self._wanted_queue(n_pvs) <= self.queue
+        return 2 * self.wanted_queue(n_pvs) <= self.queue
 
-    def begin_queue(self, n_pvs: int) -> int:
-        """Return how many updates may wait in a subscription that begins now, beside those of so many PVs."""
-        self.queue = self._wanted_queue(n_pvs)
-        self.backlog = Backlog(self.queue)
-        return self.queue
+    def begin(self, subscription: Any, queue: int) -> None:
+        """Go on with a subscription in which so many updates may wait."""
+        self.subscription, self.queue, self.backlog = subscription, queue, Backlog(queue)
 
-    def _wanted_queue(self, n_pvs: int) -> int:
+    def wanted_queue(self, n_pvs: int) -> int:
+        """Return how many updates may wait in a subscription that is made now, beside those of so many PVs."""
         return self.request.queue or queue_for(self._size_B, n_pvs)
 
     def measure(self, value: PvValue) -> None:
