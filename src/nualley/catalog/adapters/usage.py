@@ -103,10 +103,8 @@ def _add(connection: Connection, key: _Key, n_files: int, size_B: int) -> None:
 
 def list_usage(connection: Connection, by: Sequence[UsageKey]) -> list[FileUsage]:
     """Return sums over what is not asked for, ordered by what is."""
-    if set(by) == set(USAGE_KEYS):  # tens of thousands of rows, which are the sums already
-        found = connection.execute(select(*(_usage.c[name] for name in FileUsage._fields)))
-        # in Python: servers order text by the rules of their language
-        return sorted(map(FileUsage._make, found))
+    if set(by) == set(USAGE_KEYS):
+        return _all_usage(connection)
     keys = [key for key in USAGE_KEYS if key in by]
     columns = [_usage.c[key] for key in keys]
     query = select(*columns, func.sum(_usage.c.n_files), func.sum(_usage.c.size_B)).group_by(*columns)
@@ -115,3 +113,17 @@ def list_usage(connection: Connection, by: Sequence[UsageKey]) -> list[FileUsage
         FileUsage(**dict(zip(keys, row, strict=False)), n_files=int(row[-2] or 0), size_B=int(row[-1] or 0))
         for row in rows
     ]
+
+
+def _all_usage(connection: Connection) -> list[FileUsage]:
+    """Return the sums as they are kept: tens of thousands of rows, taken as the driver gives them."""
+    result = connection.execute(select(*(_usage.c[name] for name in FileUsage._fields)))
+    rows = result.cursor.fetchall()
+    result.close()
+    # in Python: servers order text by the rules of their language
+    return [FileUsage._make(row) for row in sorted(rows, key=_in_order)]
+
+
+def _in_order(row: Sequence[str]) -> str:
+    """Return a text that orders as the four names do: to compare one is quicker."""
+    return f"{row[0]}\0{row[1]}\0{row[2]}\0{row[3]}"
