@@ -253,7 +253,7 @@ def scanned(_: pytest.MonkeyPatch) -> None:
 def loose(_: pytest.MonkeyPatch) -> None:
     drive = open_site(Path("alley/experiment")).configuration.storage.to_drives()[0]
     (drive.path / "loose.dat").write_text("text\n")
-    main(["drives", "scan"])
+    main(["drives", "scan", drive.name])
 
 
 def dark(_: pytest.MonkeyPatch) -> None:
@@ -277,13 +277,13 @@ def untouched_for_years(_: pytest.MonkeyPatch) -> None:
     if "users/{owner}" not in drives.read_text():
         drives.write_text(drives.read_text() + '\n[[ownership]]\npath = "users/{owner}"\nstage = "user"\n')
     shutil.rmtree(alley / "store" / "trash", ignore_errors=True)
-    root = open_site().configuration.storage.to_drives()[0].path
-    shutil.rmtree(root / ".nualley-trash", ignore_errors=True)
-    old = root / "users" / "ada" / "old.root"
+    drive = open_site().configuration.storage.to_drives()[0]
+    shutil.rmtree(drive.path / ".nualley-trash", ignore_errors=True)
+    old = drive.path / "users" / "ada" / "old.root"
     old.parent.mkdir(parents=True, exist_ok=True)
     old.write_bytes(bytes(5000))
     os.utime(old, (1.7e9, 1.7e9))
-    main(["drives", "scan"])
+    main(["drives", "scan", drive.name])
 
 
 def purged(_: pytest.MonkeyPatch) -> None:
@@ -333,7 +333,7 @@ _BEFORE: dict[str, tuple[Step, ...]] = {
     r"drives (usage|unowned|scans|consistency)|report": (scanned,),
     r"drives unowned": (loose,),
     r"files adopt": (dark,),
-    r"drives (reclaim|trash|untrash|empty-trash)": (untouched_for_years, gone("plan.jsonl")),
+    r"drives (reclaim|trash|untrash|empty-trash)": (scanned, untouched_for_years, gone("plan.jsonl")),
     r"drives (trash|untrash)": (
         called("drives", "reclaim", "--drive", "data1", "--out", "plan.jsonl"),
         called("drives", "reclaim", "--apply", "plan.jsonl", "--yes"),

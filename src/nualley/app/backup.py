@@ -16,7 +16,7 @@ from nualley.storage.adapters.posix import PosixFiles
 def backup_catalog(site: Site, file: Path) -> CatalogContent:
     """Copy the catalog, while it is in use, into a verified file; see `nualley.catalog.adapters.backup.backup`."""
     configuration = site.configuration
-    return backup(configuration.catalog.location(configuration.store), file, files=PosixFiles())
+    return backup(configuration.catalog.database(configuration.store), file, files=PosixFiles())
 
 
 def restore_catalog(site: Site, file: Path, *, replace: bool = False) -> CatalogContent:
@@ -29,7 +29,7 @@ def restore_catalog(site: Site, file: Path, *, replace: bool = False) -> Catalog
     """
     refuse_worker(site, "what it took in since the backup would be missing in the record", "restore")
     configuration = site.configuration
-    location = configuration.catalog.location(configuration.store)
+    location = configuration.catalog.database(configuration.store)
     return restore(file, location, files=PosixFiles(), replace=replace, now_ns=site.clock.now_ns())
 
 
@@ -76,7 +76,7 @@ def back_up_when_due(site: Site) -> tuple[Backup, CatalogContent] | None:
     now_ns, found = site.clock.now_ns(), list_backups(folder)
     if found and now_ns - found[-1].time_ns < configuration.catalog.backup_every_ns:
         return None
-    location = configuration.catalog.location(configuration.store)
+    location = configuration.catalog.database(configuration.store)
     return add_backup(location, folder, files=PosixFiles(), now_ns=now_ns, keep=configuration.catalog.backup_keep)
 
 

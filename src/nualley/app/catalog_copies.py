@@ -11,11 +11,12 @@ from nualley.catalog.adapters.backup import backup
 from nualley.catalog.adapters.moves import Move, move
 from nualley.catalog.adapters.pull import pull, pull_over_http
 from nualley.catalog.models import CatalogContent
+from nualley.catalog.settings import is_web
+from nualley.catalog.wire import TOKEN_VARIABLE
 from nualley.config import Configuration
 from nualley.core import Clock, SystemClock, UsageError, escape_name, reason
 from nualley.storage.adapters.posix import PosixFiles
 
-TOKEN_VARIABLE = "NUALLEY_CATALOG_TOKEN"  # noqa: S105  # the name of a variable
 Report = Callable[[str, int, int], None]
 
 
@@ -64,12 +65,15 @@ def pull_catalog(
         Takes what is done, bytes done and bytes in all [B].
     """
     files, now_ns = PosixFiles(), SystemClock().now_ns()
-    if source is not None and source.startswith(("http://", "https://")):
-        return pull_over_http(source, file, token=_token(token_file), files=files, now_ns=now_ns, report=report)
+    location: Path | str
     if source is None:
         configuration = find_configuration()
-        return pull(configuration.catalog.location(configuration.store), file, files=files, now_ns=now_ns)
-    return pull(parse_location(source), file, files=files, now_ns=now_ns)
+        location = configuration.catalog.location(configuration.store)
+    else:
+        location = source if is_web(source) else parse_location(source)
+    if is_web(location):
+        return pull_over_http(str(location), file, token=_token(token_file), files=files, now_ns=now_ns, report=report)
+    return pull(location, file, files=files, now_ns=now_ns)
 
 
 def _token(file: Path | None) -> str:
@@ -91,5 +95,5 @@ def temporary_copy(configuration: Configuration) -> Iterator[tuple[Path, Catalog
     """Give a copy of an experiment's catalog that is gone afterwards, and what it holds."""
     with tempfile.TemporaryDirectory(prefix=".catalog-copy-", dir=configuration.store) as folder:
         file = Path(folder) / "catalog.sqlite"
-        location = configuration.catalog.location(configuration.store)
+        location = configuration.catalog.database(configuration.store)
         yield file, backup(location, file, files=PosixFiles())

@@ -1,5 +1,6 @@
 """The record of runs, files, replicas, notes, flags, selections and activities."""
 
+from nualley.catalog.calls import Call, ToldError, call_named
 from nualley.catalog.decide import diff_settings, flat_settings
 from nualley.catalog.definitions import SelectionRevision, check_selection_name
 from nualley.catalog.errors import (
@@ -49,14 +50,16 @@ from nualley.catalog.ports import Catalog, Removals, RunLists, Transfers
 from nualley.catalog.run_table import RunList
 from nualley.catalog.settings import CatalogSettings, FlagWord, Vocabulary, parse_location
 from nualley.catalog.transfers import CopyState, Transfer, TransferCount, TransferFile, TransferState
-from nualley.catalog.wire import API, CONTENT_HEADER, COPY_PATH, write_content
+from nualley.catalog.wire import API, CALLS_PATH, CONTENT_HEADER, COPY_PATH, write_content
 
 __all__ = [
     "API",
+    "CALLS_PATH",
     "CONTENT_HEADER",
     "COPY_PATH",
     "USAGE_KEYS",
     "Activity",
+    "Call",
     "Catalog",
     "CatalogContent",
     "CatalogDamaged",
@@ -98,6 +101,7 @@ __all__ = [
     "Source",
     "SourceState",
     "TimeSource",
+    "ToldError",
     "Totals",
     "Transfer",
     "TransferCount",
@@ -107,6 +111,7 @@ __all__ = [
     "Transfers",
     "UsageKey",
     "Vocabulary",
+    "call_named",
     "check_flag_name",
     "check_selection_name",
     "diff_settings",

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NamedTuple, TypeAlias
 
+from typing_extensions import TypeAliasType  # pydantic brings it; in typing from Python 3.12 on
+
 from nualley.catalog.errors import stops_too_early
 from nualley.core import Digests, UsageError, escape_name, make_run_id, split_run_id, unescape_name
 
-Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+Json = TypeAliasType("Json", "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None")
 
 
 class TimeSource(StrEnum):

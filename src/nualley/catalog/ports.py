@@ -1,6 +1,7 @@
 """What a catalog promises, whichever database is below."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -143,7 +144,7 @@ class Removals(Protocol):
     Every call may raise CatalogUnreachable (locked or not answering), CatalogUnwritable and CatalogDamaged.
     """
 
-    def remove(self, replica_id: int, *, kept: Collection[int], activity: Activity | None = None) -> None:
+    def remove(self, replica_id: int, *, kept: Sequence[int], activity: Activity | None = None) -> None:
         """Enter that a verified replica is one no longer, and what was done, in one transaction.
 
         ``kept`` are the replicas of the same file that it rests on: ReplicaNeeded, and nothing is entered, where one of
@@ -178,6 +179,10 @@ class Catalog(Protocol):
 
     def close(self) -> None:
         """Let go of the database."""
+        ...
+
+    def seen_from(self, drives: Mapping[str, Path]) -> "Catalog":
+        """Return the same catalog for a host where drives, by name, are at these paths; it lives as long as this."""
         ...
 
     @property

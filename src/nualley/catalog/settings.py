@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from nualley.catalog.flags import check_flag_name
-from nualley.core import SECOND_NS, UsageError, nearest, parse_duration_ns
+from nualley.core import SECOND_NS, ConfigurationError, UsageError, nearest, parse_duration_ns
 
 FILE_NAME = "catalog.sqlite"
 
@@ -16,9 +16,10 @@ _SHORTEST_NS = 60 * SECOND_NS
 _SQLITE = "sqlite:///"
 _SERVER = "postgresql+psycopg://"
 _SERVER_SCHEMES = ("postgresql", "postgresql+psycopg", "postgres")
-_SCHEMES = ("sqlite", *_SERVER_SCHEMES)
+_WEB_SCHEMES = ("http", "https")
+_SCHEMES = ("sqlite", *_SERVER_SCHEMES, *_WEB_SCHEMES)
 _PASSWORD = re.compile(r"://[^:/@]*:[^@/]+@|[?&](?:ssl)?password=")
-_FORMS = "write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+_FORMS = "write sqlite:///FILE, postgresql://USER@HOST/DATABASE or http://HOST:PORT of nualley's web"
 
 
 def parse_url(url: str) -> str:
@@ -27,12 +28,13 @@ def parse_url(url: str) -> str:
     Parameters
     ----------
     url : str
-        ``sqlite:///FILE`` or ``postgresql://USER@HOST:PORT/DATABASE``, with libpq's options behind a question mark.
+        ``sqlite:///FILE``, ``postgresql://USER@HOST:PORT/DATABASE``, with libpq's options behind a question mark, or
+        ``http://HOST:PORT`` of a web that runs at the catalog.
 
     Returns
     -------
     str
-        The same, as SQLAlchemy takes it.
+        The same; that of a database as SQLAlchemy takes it.
 
     Raises
     ------
@@ -55,6 +57,8 @@ def parse_url(url: str) -> str:
                 f"{url!r} names no file", do="write sqlite:///FILE, or leave it out for the one in the store"
             )
         return url
+    if scheme in _WEB_SCHEMES:
+        return _web_address(url)
     if not _is_server(rest):
         raise UsageError(
             f"{_without_password(url)!r} names no database of a server",
@@ -84,6 +88,12 @@ def parse_location(text: str) -> Path | str:
     if "://" not in text:
         return Path(text)
     url = parse_url(text)
+    if is_web(url):
+        raise UsageError(
+            f"{url} is a running web, and no database",
+            where=url,
+            do=f"do this where its store is; a copy of it makes: nualley catalog pull {url} --out FILE",
+        )
     if url.startswith(_SQLITE):
         return Path(url.removeprefix(_SQLITE))
     if _PASSWORD.search(url):
@@ -93,6 +103,25 @@ def parse_location(text: str) -> Path | str:
             do="leave it out, and set PGPASSWORD or write it into ~/.pgpass (mode 600)",
         )
     return url
+
+
+def is_web(location: Path | str) -> bool:
+    """Say whether a catalog is asked over HTTP."""
+    return isinstance(location, str) and location.partition("://")[0] in _WEB_SCHEMES
+
+
+def _web_address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_address = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or "@" in url or "?" in url or "#" in url or not url.isascii() or not url.isprintable():
+        raise UsageError(
+            f"{_without_password(url)!r} is not the address of a running web",
+            do="write http://HOST:PORT, and the token into NUALLEY_CATALOG_TOKEN",
+        )
+    return url.rstrip("/")
 
 
 def _is_server(rest: str) -> bool:
@@ -126,9 +155,10 @@ class CatalogSettings(BaseModel):
 
     url: Annotated[str | None, AfterValidator(_url)] = Field(
         default=None,
-        description="Where the database is: sqlite:///FILE (a relative file starts at the store) or "
-        "postgresql://USER@HOST/DATABASE; absent: catalog.sqlite in the store. A password stands in the environment "
-        "(PGPASSWORD, or here as NUALLEY_CATALOG__URL) or in ~/.pgpass, never in the file.",
+        description="Where the catalog is: sqlite:///FILE (a relative file starts at the store), "
+        "postgresql://USER@HOST/DATABASE, or http://HOST:PORT of a web on another host; absent: catalog.sqlite in the "
+        "store. A password stands in the environment (PGPASSWORD, or here as NUALLEY_CATALOG__URL) or in ~/.pgpass, "
+        "the token for a web in NUALLEY_CATALOG_TOKEN, never in the file.",
     )
 
     backup_every: Annotated[str, AfterValidator(_duration)] = Field(
@@ -153,7 +183,11 @@ class CatalogSettings(BaseModel):
 
     def backups(self, store: Path) -> Path | None:
         """Return the folder of the worker's backups, None where it makes none; ``store`` is the store's directory."""
-        return None if self.backup_folder is None else store / self.backup_folder.expanduser()
+        return (
+            None
+            if self.backup_folder is None or is_web(self.location(store))
+            else store / self.backup_folder.expanduser()
+        )
 
     def location(self, store: Path) -> Path | str:
         """Return where the catalog is.
@@ -166,11 +200,38 @@ class CatalogSettings(BaseModel):
         Returns
         -------
         Path or str
-            The SQLite file, or the address of a database server.
+            The SQLite file, the address of a database server, or that of a web, which `is_web` tells.
         """
         if self.url is None:
             return store / FILE_NAME
         return store / self.url.removeprefix(_SQLITE) if self.url.startswith(_SQLITE) else self.url
+
+    def database(self, store: Path) -> Path | str:
+        """Return the database, where the catalog has it here.
+
+        Parameters
+        ----------
+        store : Path
+            The store's directory.
+
+        Returns
+        -------
+        Path or str
+            The SQLite file, or the address of a database server.
+
+        Raises
+        ------
+        ConfigurationError
+            Where another host has it.
+        """
+        found = self.location(store)
+        if is_web(found):
+            raise ConfigurationError(
+                f"the catalog is on another host, {found}",
+                where="catalog.url",
+                do=f"do this there; a copy of it makes: nualley catalog pull {found} --out FILE",
+            )
+        return found
 
 
 Severity = Literal["good", "caution", "bad"]

@@ -10,6 +10,10 @@ from nualley.catalog.models import CatalogContent
 
 API = "/api/catalog"
 COPY_PATH = f"{API}/copy"
+CALLS_PATH = f"{API}/calls"
+TOKEN_VARIABLE = "NUALLEY_CATALOG_TOKEN"  # noqa: S105  # the name of a variable
+"""Variable of the environment with the token for the catalog of another host."""
+
 CONTENT_HEADER = "Nualley-Content"
 """Header of a copy: what it holds, in JSON."""
 

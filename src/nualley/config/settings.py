@@ -70,6 +70,11 @@ class WebSettings(BaseModel):
         description="File with the tokens of those who may enter flags, notes and tags over HTTP; as push_tokens_file. "
         "Left out: nobody may.",
     )
+    catalog_host_tokens_file: Path | None = Field(
+        default=None,
+        description="File with the tokens of other hosts whose commands and worker use this catalog over HTTP "
+        "(catalog.url there), for reading and writing; as push_tokens_file. Left out: none may.",
+    )
     manage_tokens_file: Path | None = Field(
         default=None,
         description="File with the tokens of those who may change what is archived over HTTP (archivePV, "
@@ -96,8 +101,7 @@ class WebSettings(BaseModel):
 
     def resolve(self, directory: Path) -> Self:
         """Return the same with absolute paths, seen from the experiment directory."""
-        names = ("push_tokens_file", "manage_tokens_file", "catalog_tokens_file", "catalog_write_tokens_file")
-        files = {name: getattr(self, name) for name in names}
+        files = {name: getattr(self, name) for name in type(self).model_fields if name.endswith("_tokens_file")}
         return self.model_copy(
             update={name: directory / file.expanduser() for name, file in files.items() if file is not None}
         )

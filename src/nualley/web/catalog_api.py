@@ -13,17 +13,21 @@ from starlette.responses import FileResponse, Response
 from nualley.app.site import Site as RealSite
 from nualley.catalog import (
     API,
+    CALLS_PATH,
     CONTENT_HEADER,
     COPY_PATH,
     USAGE_KEYS,
+    Call,
     FlagNotFound,
     FlagSuperseded,
     RunNotFound,
+    ToldError,
+    call_named,
     write_content,
 )
 from nualley.core import NualleyError, UsageError, nearest, parse_time_ns
 from nualley.web.answers import StrictJsonResponse, refused
-from nualley.web.bodies import read_json
+from nualley.web.bodies import read_body, read_json
 from nualley.web.daemon_thread import DaemonThread
 from nualley.web.errors import NotAllowedError, TokensError, TooLargeError
 from nualley.web.ports import Record, Site
@@ -34,6 +38,7 @@ MOST_ROWS = 1000
 
 _HEX_DIGITS = 32
 _MOST_BODY_B = 2**16
+_MOST_CALL_B = 2**28  # the files of a large transfer are entered at once
 T = TypeVar("T")
 _STATUS: Mapping[type[NualleyError], int] = {
     NotAllowedError: 401,
@@ -60,6 +65,7 @@ class CatalogService:
         self._site = site
         self._readers = Tokens(site.configuration.web.catalog_tokens_file)
         self._writers = Tokens(site.configuration.web.catalog_write_tokens_file)
+        self._hosts = Tokens(site.configuration.web.catalog_host_tokens_file)
         self._thread = DaemonThread("nualley-web-catalog")
 
     async def ask(self, request: Request, question: Callable[[Record], Mapping[str, object]]) -> Response:
@@ -79,6 +85,18 @@ class CatalogService:
             # outside of tests a site is app's own: the catalog is changed by that alone
             site = cast("RealSite", self._site)
             return await self._thread.do(lambda: StrictJsonResponse(order(site, owner, body), status_code=201))
+
+        return await _told(answer)
+
+    async def call(self, request: Request, name: str) -> Response:
+        """Carry out a call of another host's commands, and return what the catalog gave or raised."""
+
+        async def answer() -> Response:
+            call = call_named(name)
+            if not (call.is_reading and self._readers.owner(_authorization(request))):
+                _owner(request, self._hosts, "use the catalog from another host", "web.catalog_host_tokens_file")
+            body = await read_body(request, _MOST_CALL_B, "send fewer files at a time")
+            return await self._thread.do(lambda: _carried_out(self._site.catalog(), call, body))
 
         return await _told(answer)
 
@@ -121,10 +139,25 @@ async def _told(answer: Callable[[], Awaitable[Response]]) -> Response:
         return refused(error, status, {"WWW-Authenticate": "Bearer"} if isinstance(error, NotAllowedError) else None)
 
 
+def _carried_out(catalog: Record, call: Call, body: bytes) -> Response:
+    given, drives = call.read(body)
+    part, _, name = call.name.rpartition(".")
+    asked = catalog.seen_from(drives)
+    try:
+        value = getattr(getattr(asked, part) if part else asked, name)(**given)
+    except NualleyError as error:
+        return StrictJsonResponse({"error": error.to_json() | {"kind": ToldError.of(error).kind}}, status_code=409)
+    return Response(call.write_answer(value), media_type="application/json")
+
+
+def _authorization(request: Request) -> str:
+    return request.headers.get("authorization", "")
+
+
 def _owner(request: Request, tokens: Tokens, what: str, setting: str) -> str:
     if not tokens.are_kept:
         raise NotAllowedError(f"nobody may {what} here", where="experiment.toml", do=f"set {setting}, restart web")
-    owner = tokens.owner(request.headers.get("authorization", ""))
+    owner = tokens.owner(_authorization(request))
     if owner is None:
         raise NotAllowedError(
             "no token, or one that is not known", where="Authorization", do='send "Authorization: Bearer TOKEN"'
@@ -147,6 +180,10 @@ def add_catalog_routes(app: FastAPI, service: CatalogService, site: Site) -> Non
     _add_runs(app, service, site)
     _add_flags(app, service, site)
     _add_files(app, service, site)
+
+    @app.post(f"{CALLS_PATH}/{{name}}", summary="What commands of another host ask of the catalog and enter into it")
+    async def call(request: Request, name: str) -> Response:
+        return await service.call(request, name)
 
     @app.get(COPY_PATH, summary="The whole catalog as it is now: a SQLite file")
     async def copy(request: Request) -> Response:

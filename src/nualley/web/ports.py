@@ -6,7 +6,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nualley.archive import Account, LastValue, Ledger
-from nualley.catalog import CatalogContent, FileRecord, FileUsage, Note, Replica, Run, RunLists, Totals, UsageKey
+from nualley.catalog import (
+    Catalog,
+    CatalogContent,
+    FileRecord,
+    FileUsage,
+    Note,
+    Replica,
+    Run,
+    RunLists,
+    Totals,
+    UsageKey,
+)
 from nualley.config import Configuration
 from nualley.core import CheckResult, Clock
 from nualley.exposure import Delivered, RunExposure
@@ -77,6 +88,10 @@ class Record(Protocol):
     @property
     def run_lists(self) -> RunLists:
         """Flags and selections."""
+        ...
+
+    def seen_from(self, drives: Mapping[str, Path]) -> Catalog:
+        """Return the same catalog for a host whose drives are there."""
         ...
 
     def runs(

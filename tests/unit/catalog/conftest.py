@@ -6,10 +6,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from nualley.catalog import Catalog
 from nualley.catalog.adapters import tables
 from nualley.catalog.adapters.sql import SqlCatalog, open_catalog
+from nualley.catalog.adapters.web_catalog import open_web_catalog
 from nualley.catalog.settings import parse_url
 from nualley.testing.postgres import PostgresServer
+from tests.unit.catalog.catalog_web import CatalogWeb
 from tests.unit.catalog.records import FakeClock
 
 
@@ -31,6 +34,13 @@ def location(tmp_path: Path, empty_catalog: bytes) -> Path:
     path = tmp_path / "catalog.sqlite"
     path.write_bytes(empty_catalog)
     return path
+
+
+@pytest.fixture(scope="session")
+def catalog_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CatalogWeb]:
+    """Return a web that answers for the catalog that a test gives it."""
+    with CatalogWeb(tmp_path_factory.mktemp("catalog-web")) as web:
+        yield web
 
 
 @pytest.fixture
@@ -64,6 +74,21 @@ def any_location(request: pytest.FixtureRequest) -> Path | str:
 
 
 @pytest.fixture
-def any_catalog(any_location: Path | str, clock: FakeClock) -> Iterator[SqlCatalog]:
+def sql_catalog(any_location: Path | str, clock: FakeClock) -> Iterator[SqlCatalog]:
+    """Return an empty catalog whose database is at hand."""
     with open_catalog(any_location, clock=clock) as catalog:
         yield catalog
+
+
+@pytest.fixture(params=["sqlite", "postgresql", pytest.param("web", marks=pytest.mark.enable_socket)])
+def any_catalog(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[Catalog]:
+    """Return an empty catalog: in a file, on a server of databases, on another host."""
+    location = request.getfixturevalue("server_location" if request.param == "postgresql" else "location")
+    with open_catalog(location, clock=clock) as catalog:
+        if request.param != "web":
+            yield catalog
+            return
+        web: CatalogWeb = request.getfixturevalue("catalog_web")
+        web.catalog = catalog
+        with open_web_catalog(web.url, web.host_token, drives={}) as remote:
+            yield remote

@@ -142,8 +142,9 @@ def test_a_correction_that_corrects_nothing_is_refused(
 
 
 def test_times_note_and_activity_of_a_correction_are_one_transaction(
-    catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+    sql_catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    catalog = sql_catalog
     run = catalog.register_run(make_run(start_ns=0, stop_ns=10**9, time_source=TimeSource.PV))
     activity = make_activity(kind="correct-times", inputs=("cenns-10-42",))
 
@@ -466,9 +467,9 @@ def test_a_trigger_that_is_in_a_file_for_each_channel_counts_once(catalog: SqlCa
     assert catalog.totals().n_events == 16
 
 
-def test_what_is_entered_is_there_after_closing(catalog: SqlCatalog, any_location: Path | str) -> None:
-    run: Run = catalog.register_run(make_run())
-    catalog.close()
+def test_what_is_entered_is_there_after_closing(sql_catalog: SqlCatalog, any_location: Path | str) -> None:
+    run: Run = sql_catalog.register_run(make_run())
+    sql_catalog.close()
     from nualley.catalog.adapters.sql import open_catalog
 
     with open_catalog(any_location, create=False) as again:
@@ -519,7 +520,10 @@ def test_an_activity_is_entered_where_a_replica_was_mended(catalog: SqlCatalog) 
         "UPDATE replica SET state = 'verifjed'",
     ],
 )
-def test_a_row_that_stands_for_nothing_is_damage(catalog: SqlCatalog, any_location: Path | str, change: str) -> None:
+def test_a_row_that_stands_for_nothing_is_damage(
+    sql_catalog: SqlCatalog, any_location: Path | str, change: str
+) -> None:
+    catalog = sql_catalog
     if isinstance(any_location, str) and "channels" in change:
         return  # PostgreSQL takes no text into a JSON column that is none
     run = make_run()

@@ -1,6 +1,6 @@
 """`catalog.ports.Removals` on SQLite or PostgreSQL."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, func, select
 
@@ -24,7 +24,7 @@ class SqlRemovals:
         guarded = GuardedDatabase(database)
         self._write, self._reading = guarded.write, guarded.reading
 
-    def remove(self, replica_id: int, *, kept: Collection[int], activity: Activity | None = None) -> None:
+    def remove(self, replica_id: int, *, kept: Sequence[int], activity: Activity | None = None) -> None:
         """Enter that a verified replica is one no longer, and what was done, in one transaction.
 
         Writers follow each other: of two who would each take a replica because of the other one, the second is refused.

@@ -87,6 +87,10 @@ class SqlCatalog:
         """Let go of the database."""
         self._database.close()
 
+    def seen_from(self, drives: Mapping[str, Path]) -> "SqlCatalog":
+        """Return the same catalog for a host where drives, by name, are at these paths."""
+        return SqlCatalog(self._database, self._clock, DrivePaths(drives), self._livetimes_s)
+
     # ------------------------------------------------------------ writing
     def register_run(self, run: Run) -> Run:
         """Enter a run, or complete what is not known of it yet; what is known is never overwritten."""

@@ -1,0 +1,202 @@
+"""`catalog.ports.Catalog` of another host, over HTTP: each call goes to the web that runs at its store."""
+
+import http.client
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+from urllib.parse import urlsplit
+
+from nualley.catalog.calls import Call, ToldError, call_named
+from nualley.catalog.errors import CatalogRefused, CatalogUnreachable
+from nualley.catalog.ports import Catalog
+from nualley.catalog.run_table import LiveSeconds, RunList
+from nualley.catalog.wire import CALLS_PATH, TOKEN_VARIABLE
+from nualley.core import NualleyError, UsageError, reason
+
+TIMEOUT_S = 60.0
+"""An answer is waited for so long [s]."""
+
+_PARTS = ("run_lists", "transfers", "removals")
+_LONGEST_TEXT = 200
+
+
+class WebCatalog:
+    """The catalog that a web on another host gives to who has a token.
+
+    It has every call of `nualley.catalog.Catalog`, by name; `open_web_catalog` returns it as one.
+
+    Parameters
+    ----------
+    url : str
+        Address of the web, such as ``http://127.0.0.1:8710``.
+    token : str
+        Sent to this host alone.
+    drives : mapping of str to Path
+        Where the drives are on this host, by name.
+    livetimes_s : LiveSeconds, optional
+        Tells the live time of runs; the other host does by default.
+    timeout_s : float
+        An answer is waited for so long [s], > 0.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        drives: Mapping[str, Path],
+        livetimes_s: LiveSeconds | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._url, self._token = url.rstrip("/"), token
+        parts = urlsplit(self._url)
+        self._connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._host, self._base = parts.netloc, parts.path
+        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        self._drives = drives
+        self._livetimes_s = livetimes_s
+        self._timeout_s = timeout_s
+        self._idle: deque[http.client.HTTPConnection] = deque()  # open, and used by no thread now
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        while (idle := self._an_idle()) is not None:
+            idle.close()
+
+    def seen_from(self, drives: Mapping[str, Path]) -> "WebCatalog":
+        """Return the same catalog for a host where drives, by name, are at these paths."""
+        return WebCatalog(self._url, self._token, drives, self._livetimes_s, timeout_s=self._timeout_s)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _PARTS:
+            return _Part(self, name)
+        if name == "livetimes_s" and self._livetimes_s is not None:
+            return self._livetimes_s
+        return self.named(name)
+
+    def named(self, name: str) -> Callable[..., Any]:
+        """Return a call by its name; AttributeError where a catalog has none of it."""
+        try:
+            return partial(self._do, call_named(name))
+        except UsageError as error:
+            raise AttributeError(error.what) from None
+
+    def _do(self, call: Call, *words: Any, **named: Any) -> Any:
+        answer = call.read_answer(self._ask(call, call.write(words, named, self._drives)))
+        return RunList(answer, cast("Any", self)) if call.name == "runs" else answer
+
+    # ------------------------------------------------------------ HTTP
+    def _ask(self, call: Call, body: bytes) -> bytes:
+        where = f"{self._url}{CALLS_PATH}/{call.name}"
+        try:
+            status, answer = self._exchange(call, body)
+        except (OSError, http.client.HTTPException) as error:
+            why = reason(error) if isinstance(error, OSError) else f"{type(error).__name__} {error}".strip()
+            unknown = "" if call.is_reading else "; whether it was entered is not known"
+            raise CatalogUnreachable(
+                f"the catalog's web gives no answer: {why}{unknown}",
+                where=where,
+                do="look whether 'nualley up web' runs there and a tunnel leads to it, then do it again",
+            ) from error
+        if status != http.HTTPStatus.OK:
+            raise _refusal(status, answer, where)
+        return answer
+
+    def _exchange(self, call: Call, body: bytes) -> tuple[int, bytes]:
+        """Send a call, and return the status and the body of its answer.
+
+        A question that meets a connection which the other end has closed meanwhile is asked once more. What changes
+        something is sent over a new connection, and once.
+        """
+        idle = self._an_idle() if call.is_reading else None
+        if idle is not None:
+            with suppress(ConnectionError, http.client.BadStatusLine):
+                return self._send(idle, call, body)
+        return self._send(self._connect(self._host, timeout=self._timeout_s), call, body)
+
+    def _an_idle(self) -> http.client.HTTPConnection | None:
+        with suppress(IndexError):
+            return self._idle.pop()
+        return None
+
+    def _send(self, connection: http.client.HTTPConnection, call: Call, body: bytes) -> tuple[int, bytes]:
+        with ExitStack() as stack:
+            stack.callback(connection.close)
+            connection.request("POST", f"{self._base}{CALLS_PATH}/{call.name}", body, self._headers)
+            answer = connection.getresponse()
+            found = answer.status, answer.read()
+            if not answer.will_close:
+                stack.pop_all()
+                self._idle.append(connection)
+        return found
+
+
+class _Part:
+    """Calls of a part of the catalog, such as its transfers."""
+
+    def __init__(self, catalog: WebCatalog, name: str) -> None:
+        self._catalog = catalog
+        self._name = name
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return self._catalog.named(f"{self._name}.{name}")
+
+
+def open_web_catalog(
+    url: str, token: str, *, drives: Mapping[str, Path], livetimes_s: LiveSeconds | None = None
+) -> Catalog:
+    """Return the catalog of another host; nothing is sent before it is asked.
+
+    Parameters
+    ----------
+    url : str
+        Address of the web, such as ``http://127.0.0.1:8710``.
+    token : str
+        Of ``web.catalog_tokens_file``, which reads, or of ``web.catalog_host_tokens_file``, which does everything.
+    drives : mapping of str to Path
+        Where the drives are on this host, by name.
+    livetimes_s : LiveSeconds, optional
+        Tells the live time of runs; the other host does by default.
+
+    Raises
+    ------
+    UsageError
+        Where there is no token, or one that no header can hold.
+    """
+    if not token or not token.isascii() or not token.isprintable():
+        raise UsageError(
+            f"{'no token' if not token else 'what is no token'} for the catalog at {url}",
+            where=TOKEN_VARIABLE,
+            do=f"export {TOKEN_VARIABLE}=... (a token of web.catalog_host_tokens_file there; one of "
+            "web.catalog_tokens_file reads)",
+        )
+    return cast("Catalog", WebCatalog(url, token, drives, livetimes_s))
+
+
+def _refusal(status: int, body: bytes, where: str) -> NualleyError:
+    try:
+        said = json.loads(body)["error"]
+        told = ToldError(str(said.get("kind", "")), str(said["what"]), str(said["where"]), str(said["do"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        text = body[:_LONGEST_TEXT].decode("utf-8", "replace")
+        return CatalogUnreachable(
+            f"the answer ({status}) is none of a catalog: {text!r}",
+            where=where,
+            do="is that the port of nualley's web, of this version?",
+        )
+    if told.kind:
+        return told.to_error()
+    return CatalogRefused(f"the web refused ({status}): {told.what}", where=where, do=told.do)
