@@ -179,6 +179,8 @@ def _pvs(site: Site) -> list[CheckResult]:
 
 
 def _backups(site: Site) -> list[CheckResult]:
+    if site.configuration.catalog.web:
+        return []  # the host that has it looks
     check = backup_check(site)
     if check is None:
         detail, do = "the worker makes no backups", "set catalog.backup_folder in experiment.toml, on another drive"
@@ -188,4 +190,6 @@ def _backups(site: Site) -> list[CheckResult]:
 
 def _catalog(site: Site) -> CheckResult:
     totals = site.catalog().totals()
-    return CheckResult("catalog", CheckState.OK, f"{totals.n_runs} runs, {totals.n_files} files")
+    web = site.configuration.catalog.web
+    where = f" at {web}" if web else ""
+    return CheckResult("catalog", CheckState.OK, f"{totals.n_runs} runs, {totals.n_files} files{where}")

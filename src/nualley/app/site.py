@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from nualley import __version__
 from nualley.app.locks import ROLES, check_role, role_state
 from nualley.archive import ArchiveMissingError, LastValue, Loss, PvSummary
-from nualley.catalog.settings import is_web
 from nualley.catalog.wire import TOKEN_VARIABLE
 from nualley.config import Configuration, find_experiment, load
 from nualley.core import CheckResult, Clock, IntervalSet, NualleyError, SystemClock, UsageError, nearest
@@ -133,13 +132,13 @@ class Site:
     def _catalog(self) -> "Catalog":
         self.configuration.store.mkdir(parents=True, exist_ok=True)
         drives = {drive.name: drive.path for drive in self.configuration.storage.to_drives()}
-        location = self.configuration.catalog.location(self.configuration.store)
-        if is_web(location):
-            from nualley.catalog.adapters.web_catalog import open_web_catalog  # takes time to load
+        if web := self.configuration.catalog.web:
+            from nualley.catalog.adapters.web_catalog import open_web_catalog  # no other command needs it
 
-            return open_web_catalog(str(location), os.environ.get(TOKEN_VARIABLE, ""), drives=drives)
+            return open_web_catalog(web, os.environ.get(TOKEN_VARIABLE, ""), drives=drives)
         from nualley.catalog.adapters.sql import open_catalog  # SQLAlchemy is heavy
 
+        location = self.configuration.catalog.location(self.configuration.store)
         return open_catalog(location, clock=self.clock, drives=drives, livetimes_s=self.livetimes_s)
 
     def catalog(self) -> "Catalog":

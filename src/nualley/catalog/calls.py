@@ -147,8 +147,8 @@ class Call:
             value = [ToldError.of(each) if isinstance(each, NualleyError) else each for each in value]
         return self._answer(value=value).model_dump_json().encode()
 
-    def read_answer(self, body: bytes) -> Any:
-        """Return what it gave.
+    def read_answer(self, body: bytes, where: str = "") -> Any:
+        """Return what it gave; ``where`` it was answered is told of what is none.
 
         Raises
         ------
@@ -158,7 +158,9 @@ class Call:
         try:
             answer: Any = self._answer.model_validate_json(body)
         except ValidationError as error:
-            raise CatalogUnreachable(f"the answer to {self.name} cannot be read: {_first(error)}", do=_DO) from None
+            raise CatalogUnreachable(
+                f"the answer to {self.name} cannot be read: {_first(error)}", where=where, do=_DO
+            ) from None
         if not isinstance(answer.value, list):
             return answer.value
         return [each.to_error() if isinstance(each, ToldError) else each for each in answer.value]

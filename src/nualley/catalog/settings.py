@@ -181,6 +181,11 @@ class CatalogSettings(BaseModel):
         """How long from one backup to the next [ns]."""
         return parse_duration_ns(self.backup_every)
 
+    @property
+    def web(self) -> str | None:
+        """Address of the web on another host that has the catalog; None where it is a database."""
+        return self.url if self.url is not None and is_web(self.url) else None
+
     def backups(self, store: Path) -> Path | None:
         """Return the folder of the worker's backups, None where it makes none; ``store`` is the store's directory."""
         return (
@@ -200,7 +205,7 @@ class CatalogSettings(BaseModel):
         Returns
         -------
         Path or str
-            The SQLite file, the address of a database server, or that of a web, which `is_web` tells.
+            The SQLite file, the address of a database server, or that of a `web`.
         """
         if self.url is None:
             return store / FILE_NAME
@@ -224,14 +229,13 @@ class CatalogSettings(BaseModel):
         ConfigurationError
             Where another host has it.
         """
-        found = self.location(store)
-        if is_web(found):
+        if self.web:
             raise ConfigurationError(
-                f"the catalog is on another host, {found}",
+                f"the catalog is on another host, {self.web}",
                 where="catalog.url",
-                do=f"do this there; a copy of it makes: nualley catalog pull {found} --out FILE",
+                do="do this there; a copy of it makes: nualley catalog pull --out FILE",
             )
-        return found
+        return self.location(store)
 
 
 Severity = Literal["good", "caution", "bad"]

@@ -93,8 +93,7 @@ class CatalogService:
 
         async def answer() -> Response:
             call = call_named(name)
-            if not (call.is_reading and self._readers.owner(_authorization(request))):
-                _owner(request, self._hosts, "use the catalog from another host", "web.catalog_host_tokens_file")
+            self._let_host(request, call)
             body = await read_body(request, _MOST_CALL_B, "send fewer files at a time")
             return await self._thread.do(lambda: _carried_out(self._site.catalog(), call, body))
 
@@ -104,9 +103,23 @@ class CatalogService:
         """Return a copy of the whole catalog as it is now: a SQLite file, gone here once it is sent."""
         return await self._guarded(request, self._copy)
 
+    def _let_host(self, request: Request, call: Call) -> None:
+        """Refuse a call of who may not carry it out."""
+        is_reader = self._readers.owner(_authorization(request)) is not None
+        if is_reader and call.is_reading:
+            return
+        if is_reader and self._hosts.owner(_authorization(request)) is None:
+            raise NotAllowedError(
+                "this token reads, and changes nothing",
+                where="Authorization",
+                do="use one of web.catalog_host_tokens_file",
+            )
+        _owner(request, self._hosts, "use the catalog from another host", "web.catalog_host_tokens_file")
+
     async def _guarded(self, request: Request, answer: Callable[[], Response]) -> Response:
         async def ask() -> Response:
-            _owner(request, self._readers, "read the catalog", "web.catalog_tokens_file")
+            if self._hosts.owner(_authorization(request)) is None:
+                _owner(request, self._readers, "read the catalog", "web.catalog_tokens_file")
             return await self._thread.do(answer)
 
         return await _told(ask)

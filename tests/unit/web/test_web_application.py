@@ -256,6 +256,7 @@ async def test_head_answers_as_get_does(site: FakeSite, path: str) -> None:
     assert answer.content == b""
     assert {path: set(methods) for path, methods in described["paths"].items() if set(methods) != {"get"}} == {
         "/api/archive/push": {"post"},
+        "/api/catalog/calls/{name}": {"post"},
         "/api/catalog/flags": {"get", "post"},
         "/api/catalog/flags/{flag_id}/withdrawal": {"post"},
         "/api/catalog/runs/{run_id}/notes": {"post"},

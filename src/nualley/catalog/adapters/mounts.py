@@ -81,6 +81,6 @@ def refuse_network(path: Path, kind: str) -> None:
         raise CatalogOnNetwork(
             f"{escape_name(str(path))} lies on {kind}: SQLite's locks do not hold there, two hosts would damage it",
             where="catalog.url",
-            do="put the store on a local drive, use PostgreSQL (catalog.url = 'postgresql://...'), or read a copy: "
-            "nualley catalog pull",
+            do="put the store on a local drive, and let other hosts ask its web (catalog.url = 'http://...'); or use "
+            "PostgreSQL (catalog.url = 'postgresql://...')",
         )

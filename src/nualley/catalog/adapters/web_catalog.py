@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 from nualley.catalog.calls import Call, ToldError, call_named
 from nualley.catalog.errors import CatalogRefused, CatalogUnreachable
 from nualley.catalog.ports import Catalog
-from nualley.catalog.run_table import LiveSeconds, RunList
+from nualley.catalog.run_table import RunList
 from nualley.catalog.wire import CALLS_PATH, TOKEN_VARIABLE
 from nualley.core import NualleyError, UsageError, reason
 
@@ -38,28 +39,17 @@ class WebCatalog:
         Sent to this host alone.
     drives : mapping of str to Path
         Where the drives are on this host, by name.
-    livetimes_s : LiveSeconds, optional
-        Tells the live time of runs; the other host does by default.
     timeout_s : float
         An answer is waited for so long [s], > 0.
     """
 
-    def __init__(
-        self,
-        url: str,
-        token: str,
-        drives: Mapping[str, Path],
-        livetimes_s: LiveSeconds | None = None,
-        *,
-        timeout_s: float = TIMEOUT_S,
-    ) -> None:
+    def __init__(self, url: str, token: str, drives: Mapping[str, Path], timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._token = url.rstrip("/"), token
         parts = urlsplit(self._url)
         self._connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._host, self._base = parts.netloc, parts.path
         self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
         self._drives = drives
-        self._livetimes_s = livetimes_s
         self._timeout_s = timeout_s
         self._idle: deque[http.client.HTTPConnection] = deque()  # open, and used by no thread now
 
@@ -78,13 +68,11 @@ class WebCatalog:
 
     def seen_from(self, drives: Mapping[str, Path]) -> "WebCatalog":
         """Return the same catalog for a host where drives, by name, are at these paths."""
-        return WebCatalog(self._url, self._token, drives, self._livetimes_s, timeout_s=self._timeout_s)
+        return WebCatalog(self._url, self._token, drives, self._timeout_s)
 
     def __getattr__(self, name: str) -> Any:
         if name in _PARTS:
             return _Part(self, name)
-        if name == "livetimes_s" and self._livetimes_s is not None:
-            return self._livetimes_s
         return self.named(name)
 
     def named(self, name: str) -> Callable[..., Any]:
@@ -95,17 +83,18 @@ class WebCatalog:
             raise AttributeError(error.what) from None
 
     def _do(self, call: Call, *words: Any, **named: Any) -> Any:
-        answer = call.read_answer(self._ask(call, call.write(words, named, self._drives)))
+        where = f"{self._url}{CALLS_PATH}/{call.name}"
+        answer = call.read_answer(self._ask(call, call.write(words, named, self._drives), where), where)
         return RunList(answer, cast("Any", self)) if call.name == "runs" else answer
 
     # ------------------------------------------------------------ HTTP
-    def _ask(self, call: Call, body: bytes) -> bytes:
-        where = f"{self._url}{CALLS_PATH}/{call.name}"
+    def _ask(self, call: Call, body: bytes, where: str) -> bytes:
         try:
             status, answer = self._exchange(call, body)
         except (OSError, http.client.HTTPException) as error:
             why = reason(error) if isinstance(error, OSError) else f"{type(error).__name__} {error}".strip()
-            unknown = "" if call.is_reading else "; whether it was entered is not known"
+            is_sent = not isinstance(error, ConnectionRefusedError | socket.gaierror)
+            unknown = "; whether it was entered is not known" if is_sent and not call.is_reading else ""
             raise CatalogUnreachable(
                 f"the catalog's web gives no answer: {why}{unknown}",
                 where=where,
@@ -155,9 +144,7 @@ class _Part:
         return self._catalog.named(f"{self._name}.{name}")
 
 
-def open_web_catalog(
-    url: str, token: str, *, drives: Mapping[str, Path], livetimes_s: LiveSeconds | None = None
-) -> Catalog:
+def open_web_catalog(url: str, token: str, *, drives: Mapping[str, Path], timeout_s: float = TIMEOUT_S) -> Catalog:
     """Return the catalog of another host; nothing is sent before it is asked.
 
     Parameters
@@ -168,8 +155,8 @@ def open_web_catalog(
         Of ``web.catalog_tokens_file``, which reads, or of ``web.catalog_host_tokens_file``, which does everything.
     drives : mapping of str to Path
         Where the drives are on this host, by name.
-    livetimes_s : LiveSeconds, optional
-        Tells the live time of runs; the other host does by default.
+    timeout_s : float
+        An answer is waited for so long [s], > 0.
 
     Raises
     ------
@@ -183,7 +170,7 @@ def open_web_catalog(
             do=f"export {TOKEN_VARIABLE}=... (a token of web.catalog_host_tokens_file there; one of "
             "web.catalog_tokens_file reads)",
         )
-    return cast("Catalog", WebCatalog(url, token, drives, livetimes_s))
+    return cast("Catalog", WebCatalog(url, token, drives, timeout_s))
 
 
 def _refusal(status: int, body: bytes, where: str) -> NualleyError:
@@ -195,8 +182,9 @@ def _refusal(status: int, body: bytes, where: str) -> NualleyError:
         return CatalogUnreachable(
             f"the answer ({status}) is none of a catalog: {text!r}",
             where=where,
-            do="is that the port of nualley's web, of this version?",
+            do="is that the port of nualley's web, of this version? Else look at its log",
         )
     if told.kind:
         return told.to_error()
-    return CatalogRefused(f"the web refused ({status}): {told.what}", where=where, do=told.do)
+    do = f"{told.do} (here: {TOKEN_VARIABLE})" if status == http.HTTPStatus.UNAUTHORIZED else told.do
+    return CatalogRefused(f"the web refused ({status}): {told.what}", where=where, do=do)
