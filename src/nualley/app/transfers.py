@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -35,6 +35,7 @@ from nualley.storage.adapters.posix import PosixVolumes
 T = TypeVar("T")
 
 _MOST_AT_ONCE = 16
+_LOOK_S = 0.5
 
 
 @contextmanager
@@ -238,6 +239,9 @@ def work_on(
         waiting = [
             pool.submit(work, each, progress=progress, should_stop=lambda: stop.is_asked) for each in transfer_ids
         ]
+        # not without end: a signal that another thread received is handled when this one goes on
+        while wait(waiting, timeout=_LOOK_S).not_done:
+            pass
         results = [future.exception() or future.result() for future in waiting]
     if stop.is_asked:
         raise KeyboardInterrupt

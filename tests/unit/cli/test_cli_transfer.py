@@ -278,6 +278,21 @@ def test_ctrl_c_stops_all_of_them_where_they_can_be_taken_up(handlers, number) -
     assert sorted(stopped) == [1, 2]
 
 
+def test_a_signal_that_another_thread_received_stops_them_too(handlers) -> None:
+    """The kernel may give it to any thread; Python handles it in the one that waits."""
+
+    def work(_: int, *, should_stop, **__: object) -> None:
+        time.sleep(0.2)  # the main thread waits by now
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        end_s = time.monotonic() + 60
+        while not should_stop():
+            assert time.monotonic() < end_s, "nobody handles the signal"
+            time.sleep(0.01)
+
+    with pytest.raises(KeyboardInterrupt):
+        work_on(work, [1], lambda *_: None)
+
+
 def test_ctrl_c_while_another_one_starts_waits_for_that_one_too(handlers, monkeypatch) -> None:
     """Raised there, it would leave a thread behind that the pool does not know yet."""
     stopped: list[int] = []
