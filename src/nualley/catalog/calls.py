@@ -13,7 +13,6 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from nualley import core
 from nualley.catalog import errors
 from nualley.catalog.errors import CatalogError, CatalogUnreachable, FileConflict, ReplicaConflict
 from nualley.catalog.models import FileAdded, Run
@@ -77,8 +76,7 @@ class ToldError:
 
 _ERRORS: Mapping[str, type[NualleyError]] = {
     name: found
-    for module in (errors, core)
-    for name, found in vars(module).items()
+    for name, found in vars(errors).items()  # and those of core that they are made of
     if inspect.isclass(found) and issubclass(found, NualleyError)
 }
 # in the place of what is no value: a list that asks its catalog, and errors that are returned
