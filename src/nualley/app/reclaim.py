@@ -93,15 +93,25 @@ class Reclaim:
             frozen=self.frozen_by_run,
             owner_of=self._owner_of,
         )
+        machine = machine_of(site, remotes)
         scrubber = Scrubber(
             catalog,
-            machine_of(site, remotes),
+            machine,
             clock=site.clock,
             origin=origin,
             is_there=lambda name: name in remotes.names() or self._is_there(name),
             should_stop=should_stop,
         )
-        judge = Judge(catalog, drives, looks, scrubber=scrubber, rules=rules, clock=site.clock, remotes=remotes)
+        judge = Judge(
+            catalog,
+            drives,
+            looks,
+            trees=machine.trees,
+            scrubber=scrubber,
+            rules=rules,
+            clock=site.clock,
+            remotes=remotes,
+        )
         trash = Trash(
             catalog,
             Bin(looks, JournalFile(self.folder)),

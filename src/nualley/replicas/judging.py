@@ -9,8 +9,8 @@ from nualley.core import SECOND_NS, Clock, format_duration, unescape_name
 from nualley.replicas import decide
 from nualley.replicas.errors import RemoteError, RemovalRefused
 from nualley.replicas.models import Policy
-from nualley.replicas.places import NoRemotes, split_remote
-from nualley.replicas.ports import Drives, Remotes
+from nualley.replicas.places import NoRemotes, lies_on, split_remote
+from nualley.replicas.ports import Drives, Remotes, Trees
 from nualley.replicas.removals import Ground, Removal
 from nualley.replicas.scrubbing import Scrubber, ScrubResult
 from nualley.replicas.settings import ReclaimSettings
@@ -59,6 +59,8 @@ class Judge:
         The drives as they are now.
     looks : RemovalFiles
         Looks at names.
+    trees : Trees
+        Resolves links: what a link leads to on another drive is no copy of its own.
     scrubber : Scrubber
         Reads replicas back, and enters what it finds.
     rules : Rules
@@ -75,6 +77,7 @@ class Judge:
         drives: Drives,
         looks: RemovalFiles,
         *,
+        trees: Trees,
         scrubber: Scrubber,
         rules: Rules,
         clock: Clock,
@@ -84,6 +87,7 @@ class Judge:
         self._remotes = remotes
         self._drives = drives
         self._looks = looks
+        self._trees = trees
         self._scrubber = scrubber
         self._rules = rules
         self._clock = clock
@@ -253,7 +257,17 @@ class Judge:
 
     def _others(self, removal: Removal, file: FileRecord) -> list[tuple[Replica, DriveUsage]]:
         usages = {usage.drive.name: usage for usage in self._drives.usages() if usage.is_mounted}
-        return [(each, usages[each.drive]) for each in self._verified(removal, file) if each.drive in usages]
+        return [
+            (each, usages[each.drive])
+            for each in self._verified(removal, file)
+            if each.drive in usages and self._lies_on(usages[each.drive], each.path)
+        ]
+
+    def _lies_on(self, usage: DriveUsage, path: str) -> bool:
+        try:
+            return lies_on(Path(unescape_name(path)), usage.drive.path, self._trees)
+        except OSError:  # a folder that cannot be searched proves nothing
+            return False
 
     def _is_same(self, replica: Replica, look: FileLook | None) -> bool:
         other = self._look(replica.path)

@@ -130,6 +130,7 @@ class ReclaimWorld(World):
             self.catalog,
             drives,
             self.looks,
+            trees=self.machine.trees,
             scrubber=scrubber,
             rules=rules,
             clock=self.clock,

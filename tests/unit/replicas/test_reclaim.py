@@ -362,6 +362,21 @@ def test_copies_on_one_device_are_one(world: ReclaimWorld, tmp_path: Path) -> No
     assert first.exists()
 
 
+@pytest.mark.parametrize("leads", ["to another drive", "outside"])
+def test_a_replica_that_a_link_leads_away_from_its_drive_is_no_copy_there(tmp_path: Path, leads: str) -> None:
+    with ReclaimWorld(tmp_path, n_copies=2) as world:
+        first, second, third = world.put_copies("wave0.dat", on=("data1", "data2", "data3"))
+        plan = world.propose(drive="data1").plan
+        assert len(plan.removals) == 1
+        # somebody made room: the folder went to another disk, and a link is in its place
+        away = tmp_path / ("data3/moved" if leads == "to another drive" else "elsewhere")
+        second.parent.rename(away)
+        second.parent.symlink_to(away)
+        assert second.read_bytes() == third.read_bytes()
+        assert "1 verified replicas of it are on other devices that are there, 2 are" in refusal(world, plan).what
+        assert first.exists()
+
+
 def test_two_copies_on_one_other_device_are_one(tmp_path: Path) -> None:
     class OneDevice(SeparateVolumes):
         """Volumes of which ``data2`` and ``data3`` are one device."""
