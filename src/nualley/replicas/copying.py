@@ -52,6 +52,8 @@ class FileCopier:
         Who does it.
     clock : Clock
         Dates the proof.
+    check_there : callable
+        Raises where the drive of the copies went away: what is below its path then is not the drive.
     entered_from_B : int
         See `ENTERED_FROM_B`.
     """
@@ -65,8 +67,10 @@ class FileCopier:
         destination: Side,
         origin: Origin,
         clock: Clock,
+        check_there: Callable[[], object],
         entered_from_B: int = ENTERED_FROM_B,
     ) -> None:
+        self._check_there = check_there
         self._catalog = catalog
         self._carrier = carrier
         self._source = source
@@ -89,7 +93,13 @@ class FileCopier:
         -------
         NualleyError or None
             What is in its way; entered too.
+
+        Raises
+        ------
+        DriveMissing
+            Where the drive of the copies is not there before, or not any more afterwards; then it is not entered.
         """
+        self._check_there()
         start_ns = self._clock.now_ns()
         step = _Step(self._catalog, replace(file, problem=""), is_entered=file.size_B >= self._entered_from_B)
         source, destination = self._source.address(file.path), self._destination.address(file.path)
@@ -102,6 +112,7 @@ class FileCopier:
                 raise _same_file(source, destination)
             name = source.rpartition("/")[2]
             record = record or self._record_with(published.digests, name)
+            self._check_there()
             step.reach(CopyState.PUBLISHED, digests=published.digests, file_id=record.file_id if record else None)
             replica = self._replica(destination)
             activity = self._activity(record, source, destination, start_ns=start_ns)

@@ -400,6 +400,7 @@ class TransferService:
             destination=destination,
             origin=self._origin,
             clock=self._clock,
+            check_there=lambda: self._destination(transfer),
             entered_from_B=self._entered_from_B,
         )
         turns, ends = self._machine.turns, (source, destination)

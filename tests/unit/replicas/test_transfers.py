@@ -1,9 +1,11 @@
 """Transfers of directories and files between folders that stand for drives."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ from nualley.replicas import (
     TransferRunning,
     TransferStopped,
 )
-from nualley.storage import DestinationConflict, DigestMismatch, DriveFull, DriveMissing
+from nualley.storage import MARKER_NAME, DestinationConflict, DigestMismatch, DriveFull, DriveMissing
 from tests.faults.interfering import Interfering
 from tests.unit.replicas.world import RUN, FakeTimer, World, contents
 
@@ -351,6 +353,45 @@ def test_a_drive_that_goes_away_while_it_is_read_back_is_no_loss_of_its_copies(t
         assert {each.state for each in world.catalog.placed_files("data2")} == {ReplicaState.VERIFIED}
         assert set(world.states().values()) == {CopyState.CATALOGUED}
         assert world.service.verify(1).n_intact == 2
+
+
+@pytest.mark.parametrize("when", ["between two files", "before a name is given"])
+def test_a_drive_that_goes_away_while_it_is_copied_to_gets_no_copies_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    def take_away() -> None:
+        """Leave the folder that the drive was mounted on: what is written there is not on the drive."""
+        nonlocal n_left
+        if world.replicas_on("data2") and n_left:
+            n_left -= 1
+            shutil.copytree(drive, shelf)
+            (drive / MARKER_NAME).unlink()
+
+    def before(step: str) -> None:
+        if step == "link" and when == "before a name is given":
+            take_away()
+
+    def settled(*words: Any) -> None:
+        settle(*words)
+        if when == "between two files":
+            take_away()
+
+    drive, shelf, n_left = tmp_path / "data2", tmp_path / "shelf", 1
+    with World(tmp_path, files=Interfering(before)) as world:
+        settle = world.catalog.transfers.settle
+        monkeypatch.setattr(world.catalog.transfers, "settle", settled)
+        for name in ("wave0.dat", "wave1.dat", "wave2.dat"):
+            world.put(name)
+        report = world.copy()
+        assert [type(problem) for problem in report.problems] == [DriveMissing]
+        assert list(world.replicas_on("data2")) == ["hpge/raw/42/wave0.dat"]
+        n_stray = 1 if when == "before a name is given" else 0
+        assert len(contents(world.destination)) == 1 + n_stray
+        shutil.rmtree(drive)
+        shelf.rename(drive)
+        assert world.service.work(1).is_finished
+        assert world.trees_agree()
+        world.check()
 
 
 def test_a_stop_keeps_what_was_finished_and_the_part(tmp_path: Path) -> None:
