@@ -219,6 +219,12 @@ class Trash:
         with _machine(trash, "looked at"):
             look = self._files.look(trash)
         if not item.removal.is_still(look, is_moved=True):
+            if not self._is_there(item.removal.drive):
+                raise RemovalRefused(
+                    f"{item.trash} cannot be looked at: {item.removal.drive} is not there",
+                    where=item.trash,
+                    do="mount it, or correct its path in drives.toml; nothing was touched",
+                )
             raise RemovalRefused(
                 f"{item.trash} is not the file that went to the trash: it was changed, or is gone",
                 where=item.trash,

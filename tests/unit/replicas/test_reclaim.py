@@ -548,6 +548,20 @@ def test_what_took_its_place_is_never_overwritten(world: ReclaimWorld) -> None:
     assert [each.error for each in world.reclaimer.restore(["1"])] == [None]
 
 
+def test_the_trash_of_a_drive_that_is_away_is_not_called_changed(world: ReclaimWorld, tmp_path: Path) -> None:
+    path = world.put_copies("wave0.dat", b"bytes")[0]
+    world.apply()
+    drive = tmp_path / "data1"
+    drive.rename(tmp_path / "shelf")
+    (done,) = world.reclaimer.restore(["1"])
+    assert done.error is not None
+    assert done.error.what.endswith("cannot be looked at: data1 is not there")
+    assert "mount it" in done.error.do
+    (tmp_path / "shelf").rename(drive)
+    assert [each.error for each in world.reclaimer.restore(["1"])] == [None]
+    assert path.read_bytes() == b"bytes"
+
+
 def test_words_for_the_trash(world: ReclaimWorld) -> None:
     for name in ("a", "b"):
         world.put_copies(name)
