@@ -252,7 +252,9 @@ class Judge:
         if remote.home() is None or remote.sizes([place.path]).get(place.path) != file.size_B:
             return None
         proof_ns = self._rules.reclaim.remote_proof_ns
-        is_believed = is_recent(replica.verified_ns, self._clock.now_ns(), proof_ns)
+        # proofs under the name of a drive are of that drive, which the remote was called after
+        is_drive = place.remote in self._catalog.drive_ids()
+        is_believed = not is_drive and is_recent(replica.verified_ns, self._clock.now_ns(), proof_ns)
         return remote.home() if is_believed or self._reads_back(replica, file) else None
 
     def _others(self, removal: Removal, file: FileRecord) -> list[tuple[Replica, DriveUsage]]:

@@ -175,6 +175,28 @@ def test_a_remote_that_is_the_drive_itself_costs_nothing(tmp_path: Path) -> None
         assert path.read_bytes() == b"bytes"
 
 
+@pytest.mark.parametrize("there", [b"bytes", b"other"])
+def test_a_remote_that_is_called_after_a_drive_is_read_before_it_counts(tmp_path: Path, there: bytes) -> None:
+    """Replicas are recorded below their drive as on a remote: proofs of the drive are none of the remote."""
+    folder = tmp_path / "far"
+    far = folder / FOLDER / "wave0.dat"
+    far.parent.mkdir(parents=True)
+    far.write_bytes(there)
+    drives, remotes = {"data1": tmp_path / "data1"}, SomeRemotes(FolderRemote("data2", folder))
+    believing = ReclaimSettings(remote_proof="30d")
+    with ReclaimWorld(tmp_path, drives=drives, remotes=remotes, reclaim=believing) as world:
+        path = world.put("wave0.dat", b"bytes")
+        (file,) = world.catalog.files(RUN.run_id)
+        world.catalog.register_drive("data2", "an id")
+        where, now_ns = f"data2:/{FOLDER}/wave0.dat", world.clock.now_ns()
+        world.catalog.add_replica(
+            file.file_id, Replica(drive="data2", path=where, state=ReplicaState.VERIFIED, verified_ns=now_ns)
+        )
+        (done,) = world.apply()
+        assert (done.error is None) == (there == b"bytes")
+        assert path.exists() == (there != b"bytes")
+
+
 def test_a_replica_of_a_remote_that_nobody_names_any_more_counts_nothing(far: ReclaimWorld, tmp_path: Path) -> None:
     far.put_remote("wave0.dat", remotes=("nas", "tape"))
     plan = far.propose().plan
