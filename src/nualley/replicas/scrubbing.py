@@ -19,7 +19,7 @@ from nualley.replicas.places import split_remote
 from nualley.replicas.ports import Progress, ShouldStop
 from nualley.replicas.sides import remote_device
 from nualley.replicas.working import Machine
-from nualley.storage import SourceUnreadable, SourceVanished, aside_paths, publish, read_back
+from nualley.storage import DriveMissing, SourceUnreadable, SourceVanished, aside_paths, publish, read_back
 
 _LONGEST_TURN_S, _ASIDE_S = 10.0, 0.5  # who waits for a turn looks ten times a second
 
@@ -111,7 +111,7 @@ class Scrubber:
         By what replicas are mended.
     is_there : callable
         Takes the name of a drive or remote; whether it is there now, and is the one that was registered. Nothing is
-        called missing on a drive that is away.
+        called missing or damaged on a drive that is away.
     is_on : callable, optional
         Takes the name of a drive and a path of the record; whether the path lies on that drive as it is mounted now.
         Nothing is made anew elsewhere: the drive may have moved, and below its old path is another one. By default yes.
@@ -243,14 +243,23 @@ class Scrubber:
                 raise
             return self._enter(drive, each, ScrubResult.MISSING, ReplicaState.MISSING, "it is not there")
         except SourceUnreadable as error:
+            self._check_there(drive)
             return self._enter(drive, each, ScrubResult.UNREADABLE, ReplicaState.UNVERIFIED, error.what)
         if (digests.xxh3_128, digests.size_B) == (each.xxh3_128, each.size_B):
             if not split_remote(each.path):
                 with suppress(OSError):  # a repair that was killed at its end left it
                     self._files.remove_stale_part(Path(unescape_name(each.path)))
             return self._enter(drive, each, ScrubResult.INTACT, ReplicaState.VERIFIED, "")
+        self._check_there(drive)
         detail = f"it {decide.damage(digests, each.size_B, each.xxh3_128)}"
         return self._enter(drive, each, ScrubResult.DAMAGED, ReplicaState.DAMAGED, detail)
+
+    def _check_there(self, drive: str) -> None:
+        """Raise DriveMissing where a drive went away, or another took its place: what was read is none of its files."""
+        if not self._is_there(drive):
+            raise DriveMissing(
+                f"{drive} went away while it was read", where=drive, do="mount it, then: nualley drives scrub"
+            )
 
     def _read(self, each: PlacedFile, pace: Pace) -> Digests:
         place, advance = split_remote(each.path), pace.file(each.size_B)

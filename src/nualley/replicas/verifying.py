@@ -34,7 +34,7 @@ class Verifier:
     pace : Pace
         Told how far it is.
     check_there : callable
-        Raises where the drive of the copies went away: then nothing is called missing.
+        Raises where the drive of the copies went away: then nothing is called missing or damaged.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Verifier:
                 self._catalog.transfers.settle(replace(file, state=CopyState.QUEUED), None)
                 return _gone(path)
             except SourceUnreadable as error:
+                self._check_there()
                 self._note(path, ReplicaState.UNVERIFIED)
                 return error
         if file.digests is not None and decide.is_same(found, file.digests):
@@ -86,6 +87,7 @@ class Verifier:
             if file.problem:
                 self._catalog.transfers.settle(replace(file, problem=""), None)
             return None
+        self._check_there()
         damage = _damaged(path, decide.damage(found, file.size_B, file.xxh3_128))
         self._note(path, ReplicaState.DAMAGED)
         self._catalog.transfers.settle(replace(file, problem=damage.what), None)

@@ -11,7 +11,7 @@ import pytest
 from nualley.catalog import Origin, PlacedFile, ReplicaState
 from nualley.replicas import Scrubbed, Scrubber, ScrubResult, TransferStopped, choose
 from nualley.replicas.adapters.trees import PosixTrees
-from nualley.storage import SourceVanished, is_set_aside
+from nualley.storage import DriveMissing, SourceVanished, is_set_aside
 from nualley.storage.adapters.posix import PosixFiles
 from tests.faults.interfering import Interfering, run_in_child
 from tests.unit.replicas.world import RUN, FakeTimer, World
@@ -185,6 +185,20 @@ def test_nothing_is_missing_on_a_drive_that_is_away(world: World, copied: Path) 
     with pytest.raises(SourceVanished):
         scrub(world, away=("data2",), repairs=True)
     assert state(world, copied) is ReplicaState.VERIFIED
+
+
+@pytest.mark.parametrize("found", ["another file", "nothing readable"])
+def test_of_what_lies_in_the_place_of_a_drive_that_went_away_nothing_is_said_or_mended(
+    world: World, copied: Path, found: str
+) -> None:
+    def refuse(step: str) -> None:
+        if step == "open" and found == "nothing readable":
+            raise OSError(5, "Input/output error")
+
+    other = rot(copied)
+    with pytest.raises(DriveMissing, match="data2 went away while it was read"):
+        scrub(world, away=("data2",), repairs=True, files=Interfering(refuse))
+    assert (copied.read_bytes(), state(world, copied)) == (other, ReplicaState.VERIFIED)
 
 
 def test_a_replica_on_a_drive_that_is_away_mends_nothing(world: World, copied: Path) -> None:

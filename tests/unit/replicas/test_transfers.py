@@ -335,10 +335,17 @@ def test_of_a_drive_that_is_not_there_nothing_is_said(world: World, tmp_path: Pa
 # ---------------------------------------------------------------- stopping, rate, turns, hosts
 
 
-def test_a_drive_that_goes_away_while_it_is_read_back_is_no_loss_of_its_copies(tmp_path: Path) -> None:
+@pytest.mark.parametrize("instead", ["nothing", "another drive", "nothing readable"])
+def test_a_drive_that_goes_away_while_it_is_read_back_is_no_loss_of_its_copies(tmp_path: Path, instead: str) -> None:
     def before(step: str) -> None:
         if step == "open" and is_verifying:
             (tmp_path / "data2").rename(tmp_path / "elsewhere")
+            if instead == "another drive":
+                shutil.copytree(tmp_path / "elsewhere", tmp_path / "data2")
+                (tmp_path / "data2" / MARKER_NAME).unlink()
+                (world.destination / "wave0.dat").write_bytes(b"of another")
+            elif instead == "nothing readable":
+                raise OSError(5, "Input/output error")
 
     is_verifying = False
     with World(tmp_path, files=Interfering(before)) as world:
@@ -348,6 +355,7 @@ def test_a_drive_that_goes_away_while_it_is_read_back_is_no_loss_of_its_copies(t
         is_verifying = True
         with pytest.raises(DriveMissing):
             world.service.verify(1)
+        shutil.rmtree(tmp_path / "data2", ignore_errors=True)
         (tmp_path / "elsewhere").rename(tmp_path / "data2")
         is_verifying = False
         assert {each.state for each in world.catalog.placed_files("data2")} == {ReplicaState.VERIFIED}
