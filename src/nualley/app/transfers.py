@@ -22,6 +22,7 @@ from nualley.replicas import (
     Progress,
     RemotePlace,
     TransferService,
+    check_mounted,
     check_not_cancelled,
     choose_folders,
     find_place,
@@ -116,10 +117,14 @@ def find_ways(site: Site, source: str, destination: str) -> list[tuple[AnyPlace,
     ------
     NothingToCopy, UnknownDrive, UnknownRemote, UsageError
         Where it means nothing.
+    DriveMissing
+        Where the drive that is named is not there.
     """
     sources = _sources(site, source)
     drives = {drive.name: drive for drive in site.configuration.storage.to_drives()}
     if destination in drives:
+        # its path may lead to another drive, by a link or because that one is mounted there: it was not named
+        check_mounted(next(usage for usage in site.drive_usages() if usage.drive.name == destination))
         root = drives[destination].path
         return [(place, root / unescape_name(_below(site, place, destination))) for place in sources]
     remote = find_remote(destination, _remote_names(site), is_path=Path(destination).is_dir())

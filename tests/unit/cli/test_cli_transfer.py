@@ -92,6 +92,16 @@ def test_a_run_that_lies_whole_in_two_places_is_read_from_one(experiment, drives
     assert names(drives / "data3") == names(drives / "data2")
 
 
+def test_a_drive_that_leads_to_another_one_takes_nothing_in_its_name(experiment, drives, run, capsys) -> None:
+    answer(capsys, "transfer", "copy", run, "data2")
+    with (experiment / "drives.toml").open("a") as file:
+        file.write('[drives.data3]\npath = "drives/data3"\n')
+    (drives / "data3").symlink_to("data2")
+    said = answer(capsys, "transfer", "copy", run, "data3", code=4)["error"]
+    assert said["what"] == "drive data3 is missing: its marker .nualley-drive says that it is drive data2"
+    assert len(answer(capsys, "transfer", "list")) == 1
+
+
 def test_a_drive_takes_only_what_it_is_for(experiment, drives, run, refused, capsys) -> None:
     with (experiment / "drives.toml").open("a") as file:
         file.write('[drives.tiny]\npath = "drives/tiny"\nrole = "user"\n')
