@@ -117,6 +117,7 @@ def make_intake(site: Site) -> Intake:
         template=configuration.storage.replica_path,
         n_copies=configuration.ingest.copies,
         clock=site.clock,
+        remotes=configuration.storage.remotes,
     )
     formats = {detector: _format(found) for detector, found in configuration.detectors.items()}
     # links resolved as in the paths of the files that are found

@@ -1,7 +1,7 @@
 """Verified copies of one file on different drives."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -96,6 +96,8 @@ class Copies:
         Copies that are wanted, each on another drive, >= 1.
     clock : Clock
         Dates the proof of each.
+    remotes : collection of str
+        Names of the remotes: what lies there is not looked at.
     """
 
     def __init__(
@@ -107,7 +109,9 @@ class Copies:
         template: str,
         n_copies: int,
         clock: Clock,
+        remotes: Collection[str] = (),
     ) -> None:
+        self._remotes = remotes
         self._files = files
         self._drives = drives
         self._claims = claims
@@ -139,7 +143,14 @@ class Copies:
         """Say how each replica stands; see `proof.examine`."""
         usage_by_name = {usage.drive.name: usage for usage in self._drives.usages()}
         return [
-            examine(replica, known, usage_by_name.get(replica.drive), files=self._files, reads=reads)
+            examine(
+                replica,
+                known,
+                usage_by_name.get(replica.drive),
+                files=self._files,
+                reads=reads,
+                is_remote=replica.drive in self._remotes,
+            )
             for replica in replicas
         ]
 

@@ -29,7 +29,13 @@ class Finding:
 
 
 def examine(
-    replica: Replica, known: FileRecord, usage: DriveUsage | None, *, files: DurableFiles, reads: bool
+    replica: Replica,
+    known: FileRecord,
+    usage: DriveUsage | None,
+    *,
+    files: DurableFiles,
+    reads: bool,
+    is_remote: bool = False,
 ) -> Finding:
     """Say how a replica stands.
 
@@ -45,6 +51,8 @@ def examine(
         The file systems.
     reads : bool
         Read its bytes back; else only see that it is there with its size.
+    is_remote : bool
+        It lies on a remote. Its path does not tell: what lies on a drive that nobody names any more looks the same.
 
     Returns
     -------
@@ -54,7 +62,6 @@ def examine(
     if usage is None or not usage.is_mounted:
         why = usage.error if usage else "drives.toml names no such drive"
         # a remote is read back by transfers; here nothing is asked over a network
-        is_remote = usage is None and not replica.path.startswith("/")
         problem = None if is_remote else _unproven(replica, known, f"the drive is missing: {why}")
         return Finding(replica.state, problem=problem)
     path = Path(unescape_name(replica.path))

@@ -371,6 +371,17 @@ def test_a_replica_on_a_remote_is_nobody_elses_problem(world: World) -> None:
     assert world.catalog.replica_by_id[99] == remote
 
 
+def test_a_replica_on_a_drive_that_nobody_names_any_more_is_told(world: World) -> None:
+    """It is told as it is recorded, below its drive, which looks as if it were on a remote."""
+    path = taken(world)
+    (known,) = world.catalog.replica_by_id.values()
+    lost = replace(known, replica_id=99, drive="data9", path="data9:/cenns-10/raw/1/wave0.dat")
+    world.catalog.replica_by_id[99] = lost
+    report = world.ingest.ingest_paths([path], "cenns-10")
+    assert "on data9 was not read: the drive is missing: drives.toml names no such drive" in report.problems[0].what
+    assert world.catalog.replica_by_id[99] == lost
+
+
 def test_a_replica_that_the_drive_does_not_give_back_is_not_verified(world: World) -> None:
     path = taken(world)
 

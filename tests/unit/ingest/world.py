@@ -370,6 +370,7 @@ class World:
             template=TEMPLATE,
             n_copies=self.settings.copies,
             clock=self.clock,
+            remotes=("nas",),
         )
         self.intake = Intake(
             self.catalog,
