@@ -12,7 +12,8 @@ from nualley.app.scanning import Told, drives_to_scan, run_scans, scan_jobs
 from nualley.app.site import Site
 from nualley.catalog import PlacedFile, ReplicaState
 from nualley.core import NualleyError, escape_name, reason, unescape_name
-from nualley.replicas import FoundFile, Inconsistencies, WrongSize, compare
+from nualley.replicas import FoundFile, Inconsistencies, WrongSize, compare, lies_on
+from nualley.replicas.adapters.trees import PosixTrees
 from nualley.storage import MARKER_NAME, NOBODY, TRASH_NAME, DriveMissing, DriveUsage, Owner, Ownership, Scan
 from nualley.storage.adapters.scan_rows import reading_scan
 
@@ -219,7 +220,7 @@ def _report(site: Site, usage: DriveUsage, found: Inconsistencies) -> Consistenc
     unseen: list[LostReplica] = []
     for placed in found.missing:
         is_below = placed.path.startswith(root)
-        why = _look_again(placed.path) if is_below else f"it lies outside of {usage.drive.path}"
+        why = _look_again(placed.path, usage) if is_below else f"it lies outside of {root[:-1]}"
         if why:
             (missing if why == _GONE else unseen).append(_lost(site, name, placed, why))
     return ConsistencyReport(
@@ -237,7 +238,7 @@ def _report(site: Site, usage: DriveUsage, found: Inconsistencies) -> Consistenc
 _GONE = "it is not there"
 
 
-def _look_again(path: str) -> str:
+def _look_again(path: str, usage: DriveUsage) -> str:
     """Return why a replica is not there; empty where it is. A scan tells nothing of what it could not read."""
     try:
         os.lstat(unescape_name(path))
@@ -245,6 +246,8 @@ def _look_again(path: str) -> str:
         return _GONE
     except OSError as error:
         return f"it cannot be looked at: {reason(error)}"
+    if not lies_on(Path(unescape_name(path)), usage.drive.path, PosixTrees()):
+        return f"a link leads to it outside of {usage.drive.name}: it is no copy there"
     return ""
 
 

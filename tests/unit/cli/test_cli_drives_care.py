@@ -83,6 +83,16 @@ def test_what_differs_is_listed_and_entered_only_when_asked_for(experiment, driv
     assert states(experiment)["data1"] == ["unverified"]
 
 
+def test_what_a_link_leads_away_from_its_drive_is_told(experiment, drives, detector, capsys):
+    (drives / "data1" / detector).rename(drives / "data2" / "moved")
+    (drives / "data1" / detector).symlink_to(drives / "data2" / "moved")
+    found = answer(capsys, "drives", "consistency")
+    (unseen,) = found["unseen"]
+    assert (unseen["drive"], unseen["path"]) == ("data1", f"{drives}/data1/{detector}/wave0.dat")
+    assert unseen["detail"] == "a link leads to it outside of data1: it is no copy there"
+    assert states(experiment)["data1"] == ["verified"]
+
+
 def test_a_drive_that_is_away_has_nothing_missing(experiment, drives, capsys):
     shutil.rmtree(drives / "data2")
     found = answer(capsys, "drives", "consistency")
