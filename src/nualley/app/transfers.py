@@ -12,7 +12,7 @@ from nualley.app.origins import origin_of
 from nualley.app.remotes import open_remotes
 from nualley.app.site import Site
 from nualley.app.stopping import Stop
-from nualley.catalog import Run, RunNotFound
+from nualley.catalog import ReplicaState, Run, RunNotFound
 from nualley.core import ExitCode, NualleyError, UsageError, escape_name, nearest, split_run_id, unescape_name
 from nualley.ingest import RegisteredDrives
 from nualley.replicas import (
@@ -111,7 +111,8 @@ def find_ways(site: Site, source: str, destination: str) -> list[tuple[AnyPlace,
     Returns
     -------
     list of (Path or RemotePlace, Path or RemotePlace)
-        Several where the files of a run lie in several directories.
+        Several where the files of a run lie in several directories. What has a verified replica on the drive or remote
+        that is named is left out; none where that is all of the run.
 
     Raises
     ------
@@ -120,8 +121,9 @@ def find_ways(site: Site, source: str, destination: str) -> list[tuple[AnyPlace,
     DriveMissing
         Where the drive that is named is not there.
     """
-    sources = _sources(site, source)
     drives = {drive.name: drive for drive in site.configuration.storage.to_drives()}
+    names = [*drives, *(f"{remote}:" for remote in _remote_names(site))]
+    sources = _sources(site, source, destination.removesuffix(":") if destination in names else "")
     if destination in drives:
         # its path may lead to another drive, by a link or because that one is mounted there: it was not named
         check_mounted(next(usage for usage in site.drive_usages() if usage.drive.name == destination))
@@ -146,7 +148,7 @@ def find_ways(site: Site, source: str, destination: str) -> list[tuple[AnyPlace,
     )
 
 
-def _sources(site: Site, source: str) -> Sequence[AnyPlace]:
+def _sources(site: Site, source: str, destination: str) -> Sequence[AnyPlace]:
     remotes = _remote_names(site)
     remote = find_remote(source, remotes, is_path=os.path.lexists(source))
     if remote is not None:
@@ -160,13 +162,14 @@ def _sources(site: Site, source: str) -> Sequence[AnyPlace]:
             where="SRC",
             do="name a directory, a file, or a run such as cenns-10-42",
         )
-    usages = site.drive_usages()
+    usages = [usage for usage in site.drive_usages() if usage.drive.name != destination]
     replicas = site.catalog().transfers.replicas_of_run(run.run_id)
     held = [
         HeldFile(run.run_id, file.name, file.stage, file.size_B, tuple(replicas.get(file.file_id, ())))
         for file in site.catalog().files(run.run_id)
     ]
-    chosen, unreached = choose_folders(held, usages, remotes)
+    left = [file for file in held if not _is_on(file, destination)]
+    chosen, unreached = choose_folders(left, usages, [name for name in remotes if name != destination])
     if unreached:
         raise NothingToCopy(
             f"{run.run_id}/{unreached[0].name} has no verified replica on a drive that is there",
@@ -176,6 +179,10 @@ def _sources(site: Site, source: str) -> Sequence[AnyPlace]:
     if not held:
         raise NothingToCopy(f"run {run.run_id} has no files", where=run.run_id, do="take them in: nualley runs ingest")
     return [split_remote(folder) or Path(unescape_name(folder)) for _, folder in chosen]
+
+
+def _is_on(file: HeldFile, name: str) -> bool:
+    return any(each.drive == name and each.state is ReplicaState.VERIFIED for each in file.replicas)
 
 
 def _find_run(site: Site, word: str) -> Run | None:

@@ -154,11 +154,14 @@ class TransferCount:
         Files in each state, and their bytes [B].
     n_problems : int
         Files that do not go on.
+    n_unknown : int
+        Copied files of which the catalog knows none: their copies are no replicas.
     """
 
     n_files_by_state: Mapping[CopyState, int] = field(default_factory=dict)
     size_B_by_state: Mapping[CopyState, int] = field(default_factory=dict)
     n_problems: int = 0
+    n_unknown: int = 0
 
     @property
     def n_files(self) -> int:

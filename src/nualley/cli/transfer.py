@@ -60,7 +60,9 @@ def copy(
     rate_B_per_s = parse_rate_B_per_s(rate) if rate else site.configuration.replicas.rate_B_per_s
     with open_transfers(site) as service:
         ways = find_ways(site, src, dst)
-        begun = [service.begin(*way, rate_B_per_s=rate_B_per_s, is_left=queue) for way in ways]
+        if not ways:
+            print_note(f"every file of {src} has a verified replica on {dst.rstrip(':')}")
+        begun = service.begin_all(ways, rate_B_per_s=rate_B_per_s, is_left=queue)
         numbers = [transfer.transfer_id for transfer in begun]
         if queue:
             return _show_left(site, numbers, output)
@@ -259,7 +261,9 @@ def _work(service: TransferService, numbers: Sequence[int], output: Output, *, i
 
 def _show_report(report: TransferReport) -> None:
     transfer, count = report.transfer, report.count
-    state = "finished: verified, entered, and the source looked at again" if report.is_finished else "NOT FINISHED"
+    is_entered = transfer.drive is not None and count.n_unknown < count.n_done
+    entered = ", entered" if is_entered else ""
+    state = f"finished: verified{entered}, and the source looked at again" if report.is_finished else "NOT FINISHED"
     print_text(
         f"transfer {transfer.transfer_id}: {count.n_done} of {count.n_files} files, {format_size(count.done_B)}, "
         f"to {transfer.destination}; {state}"

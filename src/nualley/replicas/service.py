@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from nualley.catalog import Catalog, CopyState, Origin, Transfer, TransferState
+from nualley.catalog import Catalog, CopyState, Origin, Transfer, TransferFile, TransferState
 from nualley.core import Clock, NualleyError, format_size, unescape_name
 from nualley.replicas import decide
 from nualley.replicas.cancelling import CancelWatch, check_not_cancelled, finished
@@ -135,6 +135,49 @@ class TransferService:
         NothingToCopy, IntoItself, TwoRemotes, WrongRole, DriveMissing, DriveFull, RemoteError
             Before anything is entered.
         """
+        (transfer,) = self.begin_all([(source, destination)], rate_B_per_s=rate_B_per_s, is_left=is_left)
+        return transfer
+
+    def begin_all(
+        self,
+        ways: Sequence[tuple[Path | RemotePlace, Path | RemotePlace]],
+        *,
+        rate_B_per_s: int | None = None,
+        is_left: bool = False,
+    ) -> list[Transfer]:
+        """Queue several as `begin` does one: all of them, or where one cannot be, none.
+
+        Parameters
+        ----------
+        ways : sequence of (Path or RemotePlace, Path or RemotePlace)
+            From where to where.
+        rate_B_per_s : int, optional
+            Most bytes that are read in a second, of each [B/s].
+        is_left : bool
+            Leave them to the worker.
+
+        Returns
+        -------
+        list of Transfer
+            As the catalog holds them.
+
+        Raises
+        ------
+        NothingToCopy, IntoItself, TwoRemotes, WrongRole, DriveMissing, DriveFull, RemoteError
+            Before anything is entered.
+        """
+        planned = [self._plan(*way, rate_B_per_s=rate_B_per_s, is_left=is_left) for way in ways]
+        return [self._catalog.transfers.begin(transfer, queued) for transfer, queued in planned]
+
+    def _plan(
+        self,
+        source: Path | RemotePlace,
+        destination: Path | RemotePlace,
+        *,
+        rate_B_per_s: int | None,
+        is_left: bool,
+    ) -> tuple[Transfer, Sequence[TransferFile]]:
+        usages, trees = self._drives.usages(), self._machine.trees
         usages, trees = self._drives.usages(), self._machine.trees
         from_, to = (
             place if isinstance(place, RemotePlace) else find_place(place, usages, trees)
@@ -156,7 +199,7 @@ class TransferService:
             host=self._origin.host,
             is_left=is_left,
         )
-        return self._catalog.transfers.begin(transfer, decide.reconcile((), listing).queued)
+        return transfer, decide.reconcile((), listing).queued
 
     def _side(self, place: Place | RemotePlace, *, is_source: bool = False) -> LocalSide | RemoteSide:
         if isinstance(place, RemotePlace):
@@ -272,7 +315,13 @@ class TransferService:
         if done.n_folders:
             notes.append(f"{done.n_folders} empty folders of the source are there, too")
         notes += self._notes(transfer)
-        return TransferReport(transfer, transfers.count(number), tuple(done.problems), done.skipped, tuple(notes))
+        count = transfers.count(number)
+        if count.n_unknown:
+            notes.append(
+                f"{count.n_unknown} of the files are not in the catalog, so that their copies are no replicas; "
+                "nualley files adopt enters what has a rule in drives.toml"
+            )
+        return TransferReport(transfer, count, tuple(done.problems), done.skipped, tuple(notes))
 
     # ------------------------------------------------------------ giving it up
     def cancel(self, transfer_id: int) -> Cancellation:

@@ -102,6 +102,38 @@ def test_a_drive_that_leads_to_another_one_takes_nothing_in_its_name(experiment,
     assert len(answer(capsys, "transfer", "list")) == 1
 
 
+def test_of_a_run_whose_stages_lie_on_several_drives_what_is_not_there_is_copied(drives, run, detector, capsys) -> None:
+    """Raw files on ``data1``, derived ones on ``data2``: as most runs are."""
+    derived = drives / "data2" / detector / "hit" / "7" / "hits.h5"
+    derived.parent.mkdir(parents=True)
+    derived.write_bytes(b"hits")
+    catalog = open_site().catalog()
+    replica = Replica(drive="data2", path=str(derived), state=ReplicaState.VERIFIED, verified_ns=1)
+    record = record_of(derived, run, format="unknown", stage="hit")
+    catalog.add_file(catalog.run(run), record, replicas=[replica])
+    done = answer(capsys, "transfer", "copy", run, "data2")
+    assert (done["is_finished"], done["n_files"], done["source"]) == (
+        *(True, 2),
+        str(drives / "data1" / detector / "raw" / "7"),
+    )
+    assert answer(capsys, "transfer", "copy", run, "data2") == []
+    assert main(["transfer", "copy", run, "data2"]) == 0
+    assert f"every file of {run} has a verified replica on data2" in capsys.readouterr().err
+    assert [each["n_files"] for each in answer(capsys, "transfer", "copy", run, "./kept")] == [2, 1]
+
+
+def test_where_one_directory_of_a_run_cannot_be_copied_none_is_begun(experiment, drives, run, detector, capsys) -> None:
+    other = drives / "data2" / "sub" / "wave2.dat"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"more")
+    catalog = open_site().catalog()
+    replica = Replica(drive="data2", path=str(other), state=ReplicaState.VERIFIED, verified_ns=1)
+    catalog.add_file(catalog.run(run), record_of(other, run), replicas=[replica])
+    error = answer(capsys, "transfer", "copy", run, str(other.parent / "inside") + "/", code=2)["error"]
+    assert "is, or lies in" in error["what"]
+    assert answer(capsys, "transfer", "list") == []
+
+
 def test_a_drive_takes_only_what_it_is_for(experiment, drives, run, refused, capsys) -> None:
     with (experiment / "drives.toml").open("a") as file:
         file.write('[drives.tiny]\npath = "drives/tiny"\nrole = "user"\n')
@@ -125,6 +157,10 @@ def test_in_words(drives, run, capsys) -> None:
     assert "transfer 1: 2 of 2 files, 7.8 KiB" in said.out
     assert "finished: verified, entered" in said.out
     assert "count as one" in said.err
+    assert main(["transfer", "copy", "drop/run00007", "./kept"]) == 0
+    said = capsys.readouterr()
+    assert "finished: verified, and the source looked at again" in said.out
+    assert "2 of the files are not in the catalog, so that their copies are no replicas" in said.err
     assert main(["transfer", "list"]) == 0
     assert "2/2" in capsys.readouterr().out
     assert main(["transfer", "verify", "1"]) == 0

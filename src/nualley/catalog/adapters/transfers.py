@@ -164,7 +164,8 @@ class SqlTransfers:
         """Return how far a transfer has come."""
         table = tables.transfer_file
         n_problems = func.sum(case((table.c.problem != "", 1), else_=0))
-        columns = (table.c.state, func.count(), func.sum(table.c.size_B), n_problems)
+        n_unknown = func.sum(case((table.c.file_id.is_(None), 1), else_=0))
+        columns = (table.c.state, func.count(), func.sum(table.c.size_B), n_problems, n_unknown)
         query = select(*columns).where(table.c.transfer_id == transfer_id).group_by(table.c.state)
         with self._reading() as connection:
             found = {CopyState(row[0]): row for row in connection.execute(query)}
@@ -172,6 +173,7 @@ class SqlTransfers:
             {state: int(row[1]) for state, row in found.items()},
             {state: int(row[2]) for state, row in found.items()},
             sum(int(row[3]) for row in found.values()),
+            int(found[CopyState.CATALOGUED][4]) if CopyState.CATALOGUED in found else 0,
         )
 
     def _load(self, connection: Connection, transfer_id: int) -> Transfer:
