@@ -2,7 +2,7 @@
 
 from nualley.catalog.calls import Call, ToldError, call_named
 from nualley.catalog.decide import diff_settings, flat_settings
-from nualley.catalog.definitions import SelectionRevision, check_selection_name
+from nualley.catalog.definitions import SelectionRevision, check_not_frozen, check_selection_name
 from nualley.catalog.errors import (
     CatalogDamaged,
     CatalogError,
@@ -113,6 +113,7 @@ __all__ = [
     "Vocabulary",
     "call_named",
     "check_flag_name",
+    "check_not_frozen",
     "check_selection_name",
     "diff_settings",
     "flat_settings",

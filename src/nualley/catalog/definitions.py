@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nualley.catalog.errors import SelectionFrozen
 from nualley.catalog.models import Json
-from nualley.core import UsageError
+from nualley.core import UsageError, format_time
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 
@@ -70,3 +71,20 @@ class SelectionRevision:
     def is_frozen(self) -> bool:
         """Whether it is what it is for good."""
         return self.sha256 is not None
+
+
+def check_not_frozen(last: SelectionRevision | None) -> None:
+    """Raise SelectionFrozen where the last revision of a selection is: none can follow.
+
+    Parameters
+    ----------
+    last : SelectionRevision or None
+        None where there is none yet.
+    """
+    if last is not None and last.is_frozen:
+        raise SelectionFrozen(
+            f"selection {last.name} was frozen by {last.author} at {format_time(last.time_ns, digits=0)} and is never "
+            f"changed (sha256 {last.sha256})",
+            where=last.name,
+            do="define a new one under another name, such as with a higher version at its end",
+        )

@@ -191,9 +191,13 @@ class Resolver:
             yield "nothing is selected: it holds in no run whose times are known"
         if without_times:
             yield f"runs whose times are not known, of which nothing is selected: {_several(without_times)}"
-        unknown = [str(run.listed.run_id or run.listed.number) for run in runs if not run.is_known]
+        lost = [str(run.listed.run_id or run.listed.number) for run in runs if not run.is_known]
+        unknown = [name for name in lost if name not in self.known]
         if unknown:
             yield f"runs that the catalog does not know, without live time and protons: {_several(unknown)}"
+        unclear = dict.fromkeys(name for name in lost if name in self.known)
+        if unclear:
+            yield f"runs that stand in several periods, without live time and protons: {_several(list(unclear))}"
         for name, found in sums.items():
             if found.undecided_s:
                 yield f"{name}: not known for {format_duration(found.undecided_s)} whether the expression holds"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from nualley.catalog import Activity, SelectionFrozen, SelectionRevision, Vocabulary
+from nualley.catalog import Activity, SelectionFrozen, SelectionRevision, Vocabulary, check_not_frozen
 from nualley.core import Clock, IntervalSet, nearest
 from nualley.exposure import Amounts, PvHistory
 from nualley.physics import FOREVER
@@ -98,6 +98,7 @@ class Selections:
         SelectionInText
             Where a file of the experiment repository defines it.
         """
+        check_not_frozen(self._found(name))
         node = parse_expression(expression)
         refuse_unknown([name for name in unknown_names(node, self._described) if not self._is_recorded(name)])
         self._refuse_text(name)
@@ -145,16 +146,20 @@ class Selections:
         SelectionFrozen, SelectionInText
             As `define`.
         """
-        document = read_list(text, format_)
-        _check_once(listed_runs(document, format_, detector))
+        check_not_frozen(self._found(name))
+        try:
+            document = read_list(text, format_)
+            _check_once(listed_runs(document, format_, detector))
+        except ListUnreadable as error:
+            error.where = f"{file} ({error.where})"
+            raise
         self._refuse_text(name)
         origin = {"format": format_, "file": file, "sha256": digest(text), "detector": detector, "list": document}
         self._record.run_lists.define(SelectionRevision(name=name, imported=origin, author=author))
         return self.definition(name)
 
     def _refuse_text(self, name: str) -> None:
-        # of a frozen one the catalog says so itself
-        if name in self._files and self._found(name) is None:
+        if name in self._files:
             raise SelectionInText(
                 f"selection {name} is defined by text, and changed there",
                 where=f"selections/{name}.toml",

@@ -203,7 +203,9 @@ def test_a_list_that_is_none_is_not_intact(experiment, detector, capsys):
     path = experiment / "bad.json"
     path.write_text('{"1": [[5, 2]]}')
     words = ("selection", "import", str(path), "--format", "cms-golden", "--name", "x")
-    assert "[5, 2]" in answer(capsys, *words, code=5)["error"]["what"]
+    error = answer(capsys, *words, code=5)["error"]
+    assert "[5, 2]" in error["what"]
+    assert error["where"].startswith("bad.json (")
     missing = ("selection", "import", "nowhere.json", "--format", "cms-golden", "--name", "x")
     assert answer(capsys, *missing, code=2)["error"]["what"] == "there is no file nowhere.json"
     assert answer(capsys, "selection", "list") == []

@@ -170,8 +170,11 @@ def test_text_defines_and_the_catalog_records(catalog, make_selections):
     later = make_selections(x="all")
     assert later.definition("x").remark == "selections/x.toml says something else by now"
     assert seconds(later.resolution("x")) == {1: [(0, 100)]}
+    for expression in ("all", "nonsense", 'detector == "nobody"'):  # also what could not be defined anywhere
+        with pytest.raises(SelectionFrozen):
+            later.define("x", expression, author="ada")
     with pytest.raises(SelectionFrozen):
-        later.define("x", "all", author="ada")
+        later.import_list("x", "no list", "cms-golden", file="g.json", detector=None, author="ada")
 
 
 # ---------------------------------------------------------------- frozen
@@ -349,6 +352,9 @@ def test_a_number_of_several_periods_is_nobodys(selections):
         ("phy/p03", 1, False),
         ("phy/p03", 2, True),
     ]
+    warnings = " ".join(selections.resolution("l").warnings)
+    assert "runs that stand in several periods, without live time and protons: hpge-1" in warnings
+    assert "does not know" not in warnings
     assert selections.export("l", "legend-yaml") == text
 
 

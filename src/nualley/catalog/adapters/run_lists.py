@@ -10,17 +10,16 @@ from nualley.catalog.adapters import records, tables
 from nualley.catalog.adapters.database import Database
 from nualley.catalog.adapters.guarded import GuardedDatabase
 from nualley.catalog.adapters.sqlite_file import RESTORE
-from nualley.catalog.definitions import SelectionRevision
+from nualley.catalog.definitions import SelectionRevision, check_not_frozen
 from nualley.catalog.errors import (
     CatalogDamaged,
     FlagNotFound,
     FlagSuperseded,
     SelectionChanged,
-    SelectionFrozen,
 )
 from nualley.catalog.flags import Flag
 from nualley.catalog.models import Activity, Run, RunType
-from nualley.core import Clock, format_time, strict_text, to_json
+from nualley.core import Clock, strict_text, to_json
 
 _TEXTS_OF_FLAG = ("detector", "name", "reason", "author")
 
@@ -102,8 +101,7 @@ class SqlRunLists:
 
         def work(connection: Connection) -> SelectionRevision:
             last = _last_revision(connection, revision.name)
-            if last is not None and last.is_frozen:
-                raise _frozen(last)
+            check_not_frozen(last)
             same = ("expression", "imported")
             imported = to_json(revision.imported, "imported")
             wanted = replace(revision, imported=imported, content=None, sha256=None)
@@ -118,8 +116,7 @@ class SqlRunLists:
 
         def work(connection: Connection) -> SelectionRevision:
             last = _last_revision(connection, revision.name)
-            if last is not None and last.is_frozen:
-                raise _frozen(last)
+            check_not_frozen(last)
             if (last.number if last else 0) != revision.number:
                 raise SelectionChanged(
                     f"selection {revision.name} was defined anew by {last.author if last else 'nobody'} while it was "
@@ -167,15 +164,6 @@ class SqlRunLists:
                 do=RESTORE,
             )
         return found
-
-
-def _frozen(last: SelectionRevision) -> SelectionFrozen:
-    return SelectionFrozen(
-        f"selection {last.name} was frozen by {last.author} at {format_time(last.time_ns, digits=0)} and is never "
-        f"changed (sha256 {last.sha256})",
-        where=last.name,
-        do="define a new one under another name, such as with a higher version at its end",
-    )
 
 
 def _last_revision(connection: Connection, name: str) -> SelectionRevision | None:
