@@ -132,6 +132,7 @@ def test_rules_of_today_count_also_for_scans_of_yesterday(drive: Path, capsys: p
     history = answer(capsys, "usage", "--by", "owner", "--history")
     assert {row["owner"] for row in history} == {None, "ada", "bob"}
     assert len({row["scan_ns"] for row in history}) == 1
+    assert {row["drive"] for row in history} == {"data1"}, "drives are scanned at moments of their own"
 
 
 def test_the_history_outlives_the_scans(drive: Path, capsys: pytest.CaptureFixture[str]) -> None:

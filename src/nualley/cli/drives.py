@@ -68,9 +68,7 @@ def list_(*, output: Output = Output()) -> None:
             [
                 usage.drive.name,
                 usage.drive.role,
-                format_size(usage.capacity_B),
-                format_size(usage.available_B),
-                f"{usage.fill_fraction:.1%}",
+                *(_figures(usage) if usage.capacity_B else (None, None, None)),
                 f"{usage.drive.limit_fraction:.0%}",
                 usage.error or _state(usage),
             ]
@@ -112,6 +110,10 @@ def remotes(*, output: Output = Output()) -> int:
         if not states:
             print_note("drives.toml names none: [remotes.NAME]")
     return ExitCode.UNREACHABLE if any(state.error for state in states) else ExitCode.DONE
+
+
+def _figures(usage: DriveUsage) -> tuple[str, str, str]:
+    return format_size(usage.capacity_B), format_size(usage.available_B), f"{usage.fill_fraction:.1%}"
 
 
 def _state(usage: DriveUsage) -> str:
@@ -167,9 +169,7 @@ def _drive_jobs(drive: str | None, output: Output) -> "list[list[ScanJob]]":
     site = open_site(output.experiment)
     usages = drives_to_scan(site, drive)
     if drive is None:
-        for usage in site.drive_usages():
-            if not usage.is_mounted:
-                print_note(f"{usage.drive.name} is not scanned: {usage.error}")
+        drives_care.print_away(site, "scanned")
     return scan_jobs(site, usages)
 
 

@@ -11,9 +11,11 @@ from nualley.cli.options import Output
 from nualley.cli.output import print_error, print_json, print_note, print_table
 from nualley.cli.progress import copy_progress, count_progress
 from nualley.core import ExitCode, UsageError, format_size, parse_quantity
+from nualley.storage import is_set_aside
 
 if TYPE_CHECKING:
     from nualley.app.consistency import ConsistencyReport, LostReplica
+    from nualley.app.site import Site
     from nualley.replicas import Scrubbed
 
 _N_UNREAD_SHOWN = 5
@@ -54,6 +56,8 @@ def consistency(
         print_json(_consistency_json(report, n_entered))
     else:
         _print_consistency(report, limit)
+        if drive is None:
+            print_away(site, "compared")
         if enter:
             print_note(f"entered into the catalog: {n_entered} replicas")
         elif report.missing or report.wrong_size or report.returned:
@@ -63,6 +67,21 @@ def consistency(
     if not report.is_intact:
         return ExitCode.NOT_INTACT
     return max((int(error.exit_code) for error in report.errors), default=ExitCode.DONE)
+
+
+def print_away(site: "Site", done: str) -> None:
+    """Name the drives of which nothing is known now, because they are not there.
+
+    Parameters
+    ----------
+    site : Site
+        The experiment.
+    done : str
+        What was not done with them.
+    """
+    for usage in site.drive_usages():
+        if not usage.is_mounted:
+            print_note(f"{usage.drive.name} is not {done}: {usage.error}")
 
 
 def _consistency_json(report: "ConsistencyReport", n_entered: int) -> dict[str, Any]:
@@ -118,9 +137,14 @@ def _print_consistency(report: "ConsistencyReport", limit: int) -> None:
     ):
         _print_lost(title, rows, limit)
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    is_adoptable = False
     for dark in report.dark:
         owner = dark.owner
         said = " ".join(filter(None, (owner.detector, owner.stage, owner.owner))) or "nobody's"
+        if is_set_aside(dark.file.path.rpartition("/")[2]):
+            said = f"{said}, set aside as damaged"
+        else:
+            is_adoptable |= None not in (owner.detector, owner.stage, owner.run)
         groups[dark.drive, said].append(dark.file.size_B)
     if groups:
         print_table(
@@ -131,7 +155,8 @@ def _print_consistency(report: "ConsistencyReport", limit: int) -> None:
             ],
             right=(2, 3),
         )
-        print_note("nualley files adopt enters those to which a rule gives detector, stage and run")
+        if is_adoptable:
+            print_note("nualley files adopt enters those to which a rule gives detector, stage and run")
     for each in report.unread[:_N_UNREAD_SHOWN]:
         print_note(f"{each.drive}: {each.path or '.'} was not read whole: {each.detail}")
     print_note(
@@ -208,5 +233,7 @@ def scrub(
     else:
         said = ", ".join(f"{count} {result}" for result, count in sorted(results.items())) or "nothing to read"
         print_note(f"{format_size(size_B)} read in {len(found)} files: {said}")
+        if drive is None:
+            print_away(site, "read")
     is_intact = not {"damaged", "missing", "unreadable"} & set(results)
     return ExitCode.DONE if is_intact else ExitCode.NOT_INTACT

@@ -69,7 +69,7 @@ def forecast(
         right=(5,),
     )
     for name, error in errors.items():
-        print_note(f"{escape_name(name)}: {error.what}")
+        print_note(f"{escape_name(name)}: {error.what}; {error.do}")
     return code
 
 

@@ -33,6 +33,8 @@ def usage(
     from nualley.app.usage import current_usage, not_scanned, parse_dimensions, usage_history  # NumPy, pyarrow
 
     names = parse_dimensions(by)
+    if history and "drive" not in names:  # drives are scanned at moments of their own
+        names = (*names, "drive")
     site = open_site(output.experiment)
     rows = (usage_history if history else current_usage)(site, names, drive)
     if output.is_json:

@@ -1,5 +1,6 @@
 """``nualley files``: files of the catalog, where they lie, and the checksums of any file."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -71,7 +72,7 @@ def find(
     digest : str, optional
         xxh3_128 or adler32 of the bytes.
     run : str, optional
-        <detector>-<number>.
+        A run, such as cenns-10-42.
     detector : str, optional
         Whose files.
     drive : str, optional
@@ -150,7 +151,7 @@ def show(file: str, /, *, output: Output = Output()) -> None:
     if output.is_json:
         print_json({**_file_json(catalog, found), "activities": [asdict(activity) for activity in activities]})
         return
-    print_text(f"{found.run_id}/{found.name}  {found.size_B} B  {found.stage}, {found.format}")
+    print_text(f"{found.run_id}/{found.name}  {found.size_B} B  {found.stage}, format {found.format}")
     print_text(f"  xxh3_128  {found.xxh3_128}")
     print_text(f"  adler32   {found.adler32}")
     print_text(f"  events    {'not counted' if found.n_events is None else found.n_events}")
@@ -187,7 +188,8 @@ def _candidates(catalog: "Catalog", text: str) -> "Iterator[list[FileRecord]]":
     run, _, name = text.partition("/")
     if run and name and (by_run := catalog.find_file(run, name)):
         yield [by_run]
-    yield catalog.files_at(escape_name(str(Path(text).absolute())))
+    for path in dict.fromkeys((Path(os.path.abspath(text)), Path(text).resolve())):  # noqa: PTH100 - links stay
+        yield catalog.files_at(escape_name(str(path)))
     if text.isdecimal():
         yield catalog.find_files(file_id=int(text))
     if len(text) == 32 and _HEX.issuperset(text.lower()):

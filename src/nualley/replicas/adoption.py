@@ -187,6 +187,8 @@ class Adopter:
             for candidate in group:
                 if known is not None and known.size_B != candidate.size_B:
                     yield _refused(candidate, _other_size(candidate, known))
+                elif known is None and (other := _unlike(candidate, group)):
+                    yield _refused(candidate, _ambiguous(candidate, other, other.size_B == candidate.size_B))
                 else:
                     is_new = known is None and candidate is group[0]
                     yield Adopted(candidate=candidate, result=AdoptResult.ADOPTED if is_new else AdoptResult.REPLICA)
@@ -406,8 +408,22 @@ def _many(read: _Read, group: Sequence[_Read]) -> str:
     """Return why one of several is not taken: which other one could be meant."""
     mine = (read.digests, read.candidate.stage)
     other = next(each for each in group if (each.digests, each.candidate.stage) != mine)
-    differs = "other bytes" if other.digests != read.digests else f"stage {other.candidate.stage}"
-    return (
-        f"{read.candidate.run_id}/{read.candidate.name} could be this one or {other.candidate.path}, which has "
-        f"{differs}: name the right one by its path, and move the other away"
+    return _ambiguous(read.candidate, other.candidate, other.digests == read.digests)
+
+
+def _unlike(candidate: Candidate, group: Sequence[Candidate]) -> Candidate | None:
+    mine = (candidate.size_B, candidate.stage)
+    return next((each for each in group if (each.size_B, each.stage) != mine), None)
+
+
+def _ambiguous(candidate: Candidate, other: Candidate, is_same: bool) -> str:
+    """Return why one of two with one name is not taken; files of several stages are both right, and need two names."""
+    is_staged = other.stage != candidate.stage
+    is_of = [f"is of stage {other.stage}"] if is_staged else []
+    differs = " and ".join(is_of if is_same else [*is_of, "has other bytes"])
+    do = (
+        "a name means one file of a run, in all stages: rename one of them, such as with its stage in the name"
+        if is_staged
+        else "name the right one by its path, and move the other away"
     )
+    return f"{candidate.run_id}/{candidate.name} could be this one or {other.path}, which {differs}: {do}"

@@ -101,6 +101,34 @@ def test_a_drive_that_is_away_has_nothing_missing(experiment, drives, capsys):
     assert states(experiment)["data2"] == ["verified"]
 
 
+def test_a_drive_that_is_away_is_named(drives, capsys):
+    shutil.rmtree(drives / "data2")
+    for words, done in ((("consistency",), "compared"), (("scrub",), "read"), (("scan",), "scanned")):
+        capsys.readouterr()
+        assert main(["drives", *words]) == 0
+        assert f"data2 is not {done}: " in capsys.readouterr().err
+    assert main(["drives", "list"]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("data2")]
+    assert row.split()[:5] == ["data2", "raw", "-", "-", "-"]
+
+
+def test_files_adopt_is_named_only_where_it_would_enter_something(drives, detector, capsys):
+    loose = drives / "data1" / "loose.dat"
+    loose.write_bytes(b"x")
+    with Path("drives.toml").open("a") as file:
+        file.write('\n[[ownership]]\npath = "{detector}/hit/{run}"\nstage = "hit"\n')
+    folder = drives / "data1" / detector / "hit" / "7"
+    folder.mkdir(parents=True)
+    (folder / "hits.h5.damaged-20261129T021609Z").write_bytes(b"x")
+    for is_named in (False, True):
+        capsys.readouterr()
+        assert main(["drives", "consistency"]) == 0
+        said = capsys.readouterr()
+        assert ("nualley files adopt" in said.err) is is_named
+        assert f"{detector} hit, set aside as damaged" in said.out
+        (folder / "hits.h5").write_bytes(b"x")
+
+
 def test_scrub_names_rot_and_mends_it(experiment, drives, detector, capsys):
     rotten = drives / "data2" / detector / "wave0.dat"
     rotten.write_bytes(b"wavE" + b"wave" * 4999)

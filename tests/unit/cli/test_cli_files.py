@@ -75,14 +75,18 @@ def test_files_are_found_by_whatever_is_known_of_them(files, detector, capsys):
 def test_a_file_is_shown_however_it_is_named(files, detector, capsys):
     path, digests = files[1, "Wave%_1.dat"]
     number = answer(capsys, "files", "find", "Wave%_1.dat")[0]["file_id"]
-    for word in (f"{detector}-1/Wave%_1.dat", str(number), str(path), digests.xxh3_128):
+    relative = f"./raw/../raw/1/{path.name}"
+    for word in (f"{detector}-1/Wave%_1.dat", str(number), str(path), relative, digests.xxh3_128):
         found = answer(capsys, "files", "show", word)
         assert (found["file_id"], found["size_B"]) == (number, 50)
         assert [replica["path"] for replica in found["replicas"]] == [str(path)]
         assert [activity["kind"] for activity in found["activities"]] == ["ingest"]
     assert main(["files", "show", str(number)]) == 0
     said = capsys.readouterr().out
-    assert all(word in said for word in (digests.adler32, "truncated at byte 7: cut", "verified", "ingest by unknown"))
+    assert all(
+        word in said
+        for word in (digests.adler32, "format wavedump", "truncated at byte 7: cut", "verified", "ingest by unknown")
+    )
 
 
 def test_a_drive_that_nobody_knows_is_no_drive_without_files(experiment, files, refused):

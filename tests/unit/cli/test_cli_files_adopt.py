@@ -130,6 +130,17 @@ def test_of_two_that_differ_none_is_taken_until_somebody_says_which(experiment, 
     assert answer(capsys, code=5)["counts"] == {"refused": 1}
 
 
+def test_a_name_of_two_stages_is_refused_before_anything_is_read_too(drives, detector, capsys):
+    one = put(drives / "data1" / detector / "hit" / "1" / "part0.h5", b"b" * 100)
+    put(drives / "data1" / detector / "evt" / "1" / "part0.h5", b"c" * 90)
+    for words in (("--dry-run",), ()):
+        found = answer(capsys, *words, code=5)
+        assert found["counts"] == {"refused": 2}
+        (detail,) = [each["detail"] for each in found["files"] if each["path"] != os.fspath(one)]
+        assert f"could be this one or {one}, which is of stage hit and has other bytes: " in detail
+        assert "rename one of them, such as with its stage in the name" in detail
+
+
 def test_a_file_of_a_moment_ago_waits_unless_it_is_named(drives, detector, capsys):
     path = put(drives / "data1" / detector / "hit" / "1" / "hits.h5", age_s=1)
     put(drives / "data1" / detector / "hit" / "1" / "ahead.h5", age_s=-3600)

@@ -43,7 +43,7 @@ def test_of_other_drives_it_is_said_why_nothing_can_be_said(
     assert main(["drives", "forecast"]) == 0
     out, told = capsys.readouterr()
     assert "data1" in out
-    assert "data2: nobody watched it yet" in told
+    assert "data2: nobody watched it yet; nualley up worker notes every minute" in told
     assert main(["drives", "forecast", "data2"]) == ExitCode.FAILED
     assert main(["drives", "forecast", "data11"]) == ExitCode.USAGE
     assert "did you mean 'data1'?" in capsys.readouterr().err
