@@ -1,5 +1,6 @@
 """What a data coordinator looks at: drives, bytes, copies, runs and run lists, each with what is to be done."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -101,8 +102,8 @@ class DetectorCopies:
         Runs, files, places where they lie, and those of them that were read back and compared.
     size_B : int
         Bytes, each file once [B].
-    n_single : int
-        Runs of which the catalog knows fewer than two verified replicas for every file.
+    n_short : int
+        Runs with a file that has fewer verified replicas than its stage should have; drives on one device hold one.
     """
 
     detector: str
@@ -111,11 +112,11 @@ class DetectorCopies:
     n_replicas: int = 0
     n_verified: int = 0
     size_B: int = 0
-    n_single: int = 0
+    n_short: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
-        names = ("detector", "n_runs", "n_files", "n_replicas", "n_verified", "size_B", "n_single")
+        names = ("detector", "n_runs", "n_files", "n_replicas", "n_verified", "size_B", "n_short")
         return {name: getattr(self, name) for name in names}
 
 
@@ -388,6 +389,14 @@ def _copies(facts: RunFacts) -> list[DetectorCopies]:
     by_detector: dict[str, list[Totals]] = {}
     for run in facts.runs:
         by_detector.setdefault(run.detector, []).append(facts.totals_by_run.get(run.run_id, Totals()))
+    site = facts.site
+    homes = {
+        usage.drive.name: min(usage.drive.name, *usage.shares_with)
+        for usage in site.drive_usages()
+        if usage.shares_with
+    }
+    short = site.catalog().count_short(site.configuration.replicas.n_copies_by_stage, homes)
+    n_short = Counter(run.detector for run in facts.runs if run.run_id in short)
     copies = [
         DetectorCopies(
             detector=detector,
@@ -396,11 +405,11 @@ def _copies(facts: RunFacts) -> list[DetectorCopies]:
             n_replicas=sum(each.n_replicas for each in found),
             n_verified=sum(each.n_verified_replicas for each in found),
             size_B=sum(each.size_B for each in found),
-            n_single=sum(each.n_verified_replicas < 2 * each.n_files for each in found),
+            n_short=n_short[detector],
         )
         for detector, found in by_detector.items()
     ]
-    return sorted(copies, key=lambda each: (-each.n_single, each.detector))
+    return sorted(copies, key=lambda each: (-each.n_short, each.detector))
 
 
 def _open_transfers(site: Site) -> list[OpenTransfer]:

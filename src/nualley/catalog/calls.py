@@ -34,6 +34,7 @@ _PARTS: Mapping[str, tuple[type, ...]] = {
 _READING = frozenset(
     {
         *("run", "runs", "livetimes_s", "totals", "totals_by_run", "notes", "notes_by_run", "usage", "activities"),
+        "count_short",
         *("find_file", "file", "files", "files_by_digest", "find_files", "files_at"),
         *("replicas", "n_held_by_drive", "replica_at", "placed_files", "drive_ids"),
         *("quarantined", "find_source", "sources"),

@@ -323,6 +323,14 @@ class Catalog(Protocol):
         """Return counts for every run."""
         ...
 
+    def count_short(self, wanted: Mapping[str, int], homes: Mapping[str, str]) -> Mapping[str, int]:
+        """Return of how many files of each run there are too few verified replicas; runs without such are left out.
+
+        ``wanted`` says by stage how many there should be, one where it says nothing; drives with one name in ``homes``
+        hold one together.
+        """
+        ...
+
     def find_file(self, run_id: str, name: str) -> FileRecord | None:
         """Return the file of that (escaped) name, None where there is none."""
         ...

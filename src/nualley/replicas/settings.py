@@ -156,6 +156,11 @@ class ReplicasSettings(BaseModel):
             return Policy(_DEFAULT_COPIES.get(stage, 1), _roles(stage))
         return Policy(said.copies, said.roles or _roles(stage), said.keep_free_B, said.remotes)
 
+    @property
+    def n_copies_by_stage(self) -> Mapping[str, int]:
+        """How many copies of a stage there should be; of one that is not here, one."""
+        return _DEFAULT_COPIES | {stage: said.copies for stage, said in self.placement.items()}
+
 
 _DEFAULT_COPIES = {"raw": 2}  # whatever else there is can be made again
 

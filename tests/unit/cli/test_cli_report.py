@@ -7,11 +7,11 @@ import pytest
 
 from nualley.app.coordination import coordinate
 from nualley.app.site import Site, open_site
-from nualley.catalog import CatalogDamaged, Transfer, TransferFile
+from nualley.catalog import CatalogDamaged, Replica, ReplicaState, Transfer, TransferFile
 from nualley.cli.main import main
 from nualley.core import DAY_NS
 from nualley.exposure.service import Exposures
-from tests.unit.cli.conftest import RUN_START_NS
+from tests.unit.cli.conftest import RUN_START_NS, record_of, write_drives
 
 ODD = "runs | with <b>odd</b> *names*"
 
@@ -64,6 +64,28 @@ def test_what_is_to_be_done_stands_in_both_files(experiment, detector, frozen, c
     assert "<b>odd" not in markdown.replace("\\<", "")
     assert "runs \\| with \\<b>odd" in markdown
     assert "http" not in html.replace("http-equiv", ""), "the file needs nothing from elsewhere"
+
+
+def test_runs_are_short_of_copies_by_what_their_stages_want(experiment, detector, capsys):
+    """Of run 1 a derived file that lies there once, of run 2 a raw one that lies on two drives of one device."""
+    write_drives(experiment)
+    catalog = open_site(experiment).catalog()
+    for number, stage, drives in ((1, "hit", ["data1"]), (2, "raw", ["data1", "data2"])):
+        places = []
+        for drive in drives:
+            path = experiment / "drives" / drive / str(number)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"abc")
+            places.append(Replica(drive=drive, path=str(path), state=ReplicaState.VERIFIED))
+        run_id = f"{detector}-{number}"
+        catalog.add_file(catalog.run(run_id), record_of(path, run_id, stage=stage), replicas=places)
+    (copies,) = report(capsys, "--week")["copies"]["rows"]
+    assert (copies["n_verified"], copies["n_short"]) == (3, 1)
+    with (experiment / "experiment.toml").open("a") as file:
+        file.write("[replicas.placement.raw]\ncopies = 1\n[replicas.placement.hit]\ncopies = 2\n")
+    found = report(capsys, "--week")
+    assert found["copies"]["rows"][0]["n_short"] == 1
+    assert "too few copies" in Path(found["files"][1]).read_text()
 
 
 def test_of_a_beam_that_nobody_knew_no_protons_are_told(experiment, detector, capsys):

@@ -126,6 +126,26 @@ def count_held(connection: Connection, run_id: str) -> dict[str, int]:
     return {drive: int(n_files) for drive, n_files in connection.execute(query)}
 
 
+def count_short(connection: Connection, wanted: Mapping[str, int], homes: Mapping[str, str]) -> dict[str, int]:
+    """Return of how many files of each run there are fewer verified replicas than their stage should have."""
+    file, replica = tables.file, tables.replica
+    home = case(dict(homes), value=replica.c.drive, else_=replica.c.drive) if homes else replica.c.drive
+    held = (
+        select(replica.c.file_id, func.count(home.distinct()).label("n_homes"))
+        .where(replica.c.state == str(ReplicaState.VERIFIED))
+        .group_by(replica.c.file_id)
+        .subquery()
+    )
+    least = case(dict(wanted), value=file.c.stage, else_=1) if wanted else 1
+    query = (
+        select(file.c.run_id, func.count())
+        .select_from(file.outerjoin(held, file.c.file_id == held.c.file_id))
+        .where(func.coalesce(held.c.n_homes, 0) < least)
+        .group_by(file.c.run_id)
+    )
+    return {run_id: int(n_files) for run_id, n_files in connection.execute(query)}
+
+
 def _events_by_run(connection: Connection, run_id: str | None) -> dict[str, int]:
     file = tables.file
     channels = cast(file.c.channels, Text)

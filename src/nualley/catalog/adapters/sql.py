@@ -357,6 +357,11 @@ class SqlCatalog:
         with self._reading() as connection:
             return queries.count_by_run(connection)
 
+    def count_short(self, wanted: Mapping[str, int], homes: Mapping[str, str]) -> Mapping[str, int]:
+        """Return of how many files of each run there are too few; see `nualley.catalog.ports.Catalog`."""
+        with self._reading() as connection:
+            return queries.count_short(connection, wanted, homes)
+
     def find_file(self, run_id: str, name: str) -> FileRecord | None:
         """Return the file of that (escaped) name, None where there is none."""
         with self._reading(is_single=True) as connection:
