@@ -36,7 +36,7 @@ def copy_progress(*, is_shown: bool = True) -> Iterator[Report]:
         Takes the file's name, bytes done and bytes in all [B].
     """
     columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(),
+        _name_column(), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(),
         TimeRemainingColumn(),
     )  # fmt: skip
     with _bars(columns, is_shown=is_shown) as report:
@@ -58,7 +58,7 @@ def row_progress(*, is_shown: bool = True) -> Iterator[Report]:
         Takes the PV's name, rows done and rows in all.
     """
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        _name_column(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     with _bars(columns, is_shown=is_shown) as report:
         yield report
@@ -82,7 +82,7 @@ def count_progress(*, is_shown: bool = True) -> Iterator[Report]:
         yield _nothing
         return
     seen = "{task.completed:,.0f} files, {task.fields[n_dirs]:,} directories, {task.fields[rate_Hz]:,.0f} files/s"
-    columns = (TextColumn("{task.description}"), TextColumn(seen), TimeElapsedColumn())
+    columns = (_name_column(), TextColumn(seen, markup=False), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         tasks: dict[str, TaskID] = {}
 
@@ -93,6 +93,10 @@ def count_progress(*, is_shown: bool = True) -> Iterator[Report]:
             progress.update(tasks[drive], completed=n_files, n_dirs=n_dirs, rate_Hz=n_files / elapsed_s)
 
         yield report
+
+
+def _name_column() -> TextColumn:
+    return TextColumn("{task.description}", markup=False)  # a name may have brackets in it
 
 
 @contextmanager
