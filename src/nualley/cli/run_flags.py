@@ -138,7 +138,13 @@ def _told(entered: Flag, output: Output) -> None:
     if output.is_json:
         print_json(entered.to_json())
     else:
-        print_note(f"flag {entered.flag_id}: {entered.name}, {entered.detector} {_stretch(entered)}")
+        said = f"{_name(entered)}, {entered.detector} {_stretch(entered)}"
+        replaced = "" if entered.supersedes is None else f"; in the place of flag {entered.supersedes}"
+        print_note(f"flag {entered.flag_id}: {said}{replaced}")
+
+
+def _name(flag: Flag) -> str:
+    return f"{flag.name} (taken back)" if flag.is_withdrawal else flag.name
 
 
 def flags(
@@ -179,7 +185,7 @@ def flags(
             [
                 flag.flag_id,
                 flag.detector,
-                f"{flag.name} (taken back)" if flag.is_withdrawal else flag.name,
+                _name(flag),
                 words[flag.name].severity if flag.name in words else "unknown",
                 _stretch(flag),
                 flag.author,

@@ -51,6 +51,8 @@ def test_flags_of_a_run_of_runs_and_of_a_stretch(detector, capsys):
     assert [each["flag_id"] for each in answer(capsys, "runs", "flags", "--all", "--name", "noise")] == [1, 2]
     taken = answer(capsys, "runs", "unflag", "2", "--reason", "the wrong runs")
     assert (taken["is_withdrawal"], taken["supersedes"], taken["name"]) == (True, 2, "noise")
+    said = call(capsys, "runs", "unflag", "4", "--reason", "no trip").err
+    assert said == f"flag 6: trip (taken back), {detector} run 2; in the place of flag 4\n"
     text = call(capsys, "runs", "flags", "--all").out
     assert "runs 10 to 50" in text
     assert "run 1, blocks 3 to 7" in text
