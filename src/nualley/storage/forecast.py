@@ -18,16 +18,13 @@ class Window:
         How many of the last days [d].
     mean_block : float
         Mean length of a block [d].
-    is_like_now : bool
-        Whether the first block begins behind days that were like the last ones.
     """
 
     days: int
     mean_block: float
-    is_like_now: bool
 
 
-WINDOWS = (Window(180, 21.0, is_like_now=True), Window(28, 7.0, is_like_now=False))
+WINDOWS = (Window(180, 21.0), Window(28, 7.0))
 """"As lately" means both: half a year with its campaigns and shutdowns, and the last four weeks."""
 
 HORIZON_DAYS = 365
@@ -36,8 +33,10 @@ LEAST_DAYS = 4
 """Days of changes without which nothing can be said."""
 
 QUANTILES = (0.1, 0.5, 0.9)
-_CONTEXT_DAYS = 3
-_LIKE_NOW = 0.3
+_CONTEXT_DAYS = 2
+_LIKE_NOW = 0.2
+_EACH = (0.12, 0.88)  # of each window: between the lowest and the highest of two lies more than in either
+_MEAN_SPREAD = 1.4  # blocks are long, and few: means of draws lie closer together than those of other years would
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,16 +52,16 @@ class Futures:
     used_B: tuple[NDArray[np.float64], ...]
 
     def interval(self, day: int) -> tuple[float, float, float]:
-        """Return the 10, 50 and 90 % quantiles of a day [B]: the envelope of the windows, and the middle of them all.
+        """Return the 10, 50 and 90 % quantiles of a day [B]: an envelope of the windows, and the middle of them all.
 
         Parameters
         ----------
         day : int
             1 is the first day after the history.
         """
-        found = np.array([np.quantile(paths[:, day - 1], QUANTILES) for paths in self.used_B])
+        found = np.array([np.quantile(paths[:, day - 1], _EACH) for paths in self.used_B])
         middle = np.quantile(np.concatenate([paths[:, day - 1] for paths in self.used_B]), 0.5)
-        return float(found[:, 0].min()), float(middle), float(found[:, 2].max())
+        return float(found[:, 0].min()), float(middle), float(found[:, 1].max())
 
     def first_day(self, capacity_B: float, chance: float, *, is_earliest: bool) -> int | None:
         """Return the first day by which the chance of having been full reaches a value; None beyond the horizon.
@@ -168,7 +167,8 @@ def futures(
 
     Notes
     -----
-    The mean of what was seen is itself uncertain: each path has a mean of its own, that of another draw from the
+    The first block of each path begins behind days that were like the last ones: a week ahead that tells more than all
+    else. The mean of what was seen is itself uncertain: each path has a mean of its own, that of another draw from the
     window. Without it, intervals a month ahead are too narrow (`benchmarks/forecast.py`).
     """
     if changes_B.size < LEAST_DAYS:
@@ -189,7 +189,6 @@ def _paths(
 ) -> NDArray[np.float64]:
     seen = changes_B[-window.days :]
     mean_block = max(1.0, min(window.mean_block, seen.size / 3))
-    first = days_like_now(seen) if window.is_like_now else None
-    drawn = stationary_bootstrap(seen, shape, mean_block, generator, first=first)
+    drawn = stationary_bootstrap(seen, shape, mean_block, generator, first=days_like_now(seen))
     means = stationary_bootstrap(seen, (shape[0], seen.size), mean_block, generator).mean(axis=1)
-    return np.asarray(used_B + np.cumsum(drawn + (means - seen.mean())[:, None], axis=1))
+    return np.asarray(used_B + np.cumsum(drawn + _MEAN_SPREAD * (means - seen.mean())[:, None], axis=1))

@@ -6,7 +6,7 @@ from benchmarks.forecast import line_interval, simulate
 from nualley.storage.fill_forecast import pinball_loss_B
 from nualley.storage.forecast import futures
 
-DAYS = (3, 14, 30)
+DAYS = (3, 7, 14, 30)
 
 
 def test_intervals_of_eighty_percent_hold_about_that_and_beat_a_line() -> None:

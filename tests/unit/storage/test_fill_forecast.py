@@ -117,7 +117,7 @@ def test_days_like_now_follow_days_that_were_alike() -> None:
     assert idle is not None
     assert changes_B[busy % 100].mean() > 70
     assert changes_B[idle % 90].mean() < 40
-    assert days_like_now(np.arange(5.0)) is None
+    assert days_like_now(np.arange(4.0)) is None
 
 
 def test_a_campaign_that_goes_on_is_seen_in_the_next_days() -> None:
