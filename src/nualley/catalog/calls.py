@@ -105,6 +105,11 @@ class Call:
     _order: type[BaseModel]
     _answer: type[BaseModel]
 
+    @property
+    def unknown(self) -> str:
+        """What is said where no answer comes that can be read; empty where the call changes nothing."""
+        return "" if self.is_reading else "; whether it was entered is not known"
+
     def write(self, words: tuple[Any, ...], named: Mapping[str, Any], drives: Mapping[str, Path]) -> bytes:
         """Return the call as JSON.
 
@@ -158,7 +163,7 @@ class Call:
             answer: Any = self._answer.model_validate_json(body)
         except ValidationError as error:
             raise CatalogUnreachable(
-                f"the answer to {self.name} cannot be read: {_first(error)}", where=where, do=_DO
+                f"the answer to {self.name} cannot be read: {_first(error)}{self.unknown}", where=where, do=_DO
             ) from None
         if not isinstance(answer.value, list):
             return answer.value

@@ -76,7 +76,7 @@ class SelectionChanged(CatalogError):
 
 
 class CatalogRefused(CatalogError):
-    """A running web gives no copy of its catalog."""
+    """A running web refuses a call or a copy of its catalog."""
 
 
 class ServerUnfit(ConfigurationError):

@@ -5,8 +5,9 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from nualley.catalog import (
 from nualley.catalog.adapters.sql import SqlCatalog
 from nualley.catalog.adapters.web_catalog import open_web_catalog
 from nualley.catalog.calls import call_names
-from nualley.catalog.errors import CatalogError, CatalogRefused
+from nualley.catalog.errors import CatalogError, CatalogMoved, CatalogRefused
 from nualley.core import NualleyError, UsageError
 from tests.unit.catalog.catalog_web import CatalogWeb
 from tests.unit.catalog.records import make_file, make_replica, make_run
@@ -289,18 +290,45 @@ def test_what_is_no_answer_is_told_and_a_change_is_sent_once(answer: bytes, what
         with pytest.raises(CatalogUnreachable, match=what) as caught:
             remote.add_note("cenns-10-42", "text")
         assert n_asked() == 1
-        if "gives no answer" in what:
-            assert caught.value.what.endswith("whether it was entered is not known")
+        # a change that is turned away is none; who stands between (500, 502, 504) may give up while the web goes on
+        is_turned_away = "404" in what or "302" in what
+        assert caught.value.what.endswith("whether it was entered is not known") != is_turned_away
         assert caught.value.where == f"{url}{CALLS_PATH}/add_note"
 
 
-def test_who_says_nothing_is_not_waited_for_without_end() -> None:
+def test_who_says_nothing_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         closing(socket.create_server(("127.0.0.1", 0))) as silent,
         open_web_catalog(f"http://127.0.0.1:{silent.getsockname()[1]}", TOKEN, drives={}, timeout_s=0.2) as remote,
-        pytest.raises(CatalogUnreachable, match="gives no answer"),
     ):
-        remote.runs()
+        with pytest.raises(CatalogUnreachable, match="gives no answer: timed out"):
+            remote.runs()
+        # a command asks much: each question would wait as long
+        with pytest.raises(CatalogUnreachable, match="gave no answer just now"):
+            remote.totals()
+        with pytest.raises(CatalogUnreachable, match="gave no answer just now") as caught:
+            remote.add_note("cenns-10-42", "text")
+        assert "is not known" not in caught.value.what, "nothing was sent"
+        monkeypatch.setattr("time.monotonic", lambda: remote._silent_until_s + 0.001)
+        with pytest.raises(CatalogUnreachable, match="gives no answer: timed out"):
+            remote.runs()
+
+
+def test_where_no_connection_comes_about_nothing_was_entered() -> None:
+    def close_at_once() -> None:
+        with suppress(OSError):
+            server.accept()[0].close()
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        thread = threading.Thread(target=close_at_once)
+        thread.start()
+        with (
+            open_web_catalog(f"https://127.0.0.1:{server.getsockname()[1]}", TOKEN, drives={}) as remote,
+            pytest.raises(CatalogUnreachable, match="gives no answer") as caught,
+        ):
+            remote.add_note("cenns-10-42", "text")
+        thread.join(LIMIT_S)
+    assert "is not known" not in caught.value.what
 
 
 def test_a_body_without_end_is_not_read(web: CatalogWeb, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,3 +348,13 @@ def test_what_the_other_end_refuses_comes_as_json(web: CatalogWeb) -> None:
     ):
         remote.run("cenns-10-42")
     assert json.loads(call_named("run").write(("x",), {}, {})) == {"form": 1, "drives": {}, "given": {"run_id": "x"}}
+
+
+def test_what_ails_the_catalog_is_told_to_be_on_its_host(web: CatalogWeb, remote: Catalog, catalog: SqlCatalog) -> None:
+    def moved(*_: object) -> None:
+        raise CatalogMoved("moved", where="/hub/catalog.sqlite", do="set catalog.url")
+
+    web.catalog = SimpleNamespace(seen_from=lambda _: SimpleNamespace(totals=moved))  # type: ignore[assignment]
+    with pytest.raises(CatalogMoved, match="moved") as caught:
+        remote.totals()
+    assert caught.value.where == f"/hub/catalog.sqlite, on the host of {web.url}{CALLS_PATH}/totals"

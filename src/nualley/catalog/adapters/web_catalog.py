@@ -2,10 +2,11 @@
 
 import http.client
 import json
-import socket
+import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -13,17 +14,22 @@ from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 from nualley.catalog.calls import Call, ToldError, call_named
-from nualley.catalog.errors import CatalogRefused, CatalogUnreachable
+from nualley.catalog.errors import CatalogDamaged, CatalogRefused, CatalogUnreachable, CatalogUnwritable
 from nualley.catalog.ports import Catalog
 from nualley.catalog.run_table import RunList
 from nualley.catalog.wire import CALLS_PATH, TOKEN_VARIABLE
-from nualley.core import NualleyError, UsageError, reason
+from nualley.core import ConfigurationError, NualleyError, UsageError, reason
 
 TIMEOUT_S = 60.0
 """An answer is waited for so long [s]."""
 
+_CONNECT_TIMEOUT_S = 10.0  # as for a server of databases
+_SILENCE_S = 10.0  # who let one question wait in vain is not asked the next ones of the same command
+_LOOK = "look whether 'nualley up web' runs there and a tunnel leads to it, then do it again"
 _PARTS = ("run_lists", "transfers", "removals")
 _LONGEST_TEXT = 200
+# not of what was asked: files and settings that these name are there, not here
+_OF_ITS_HOST = (ConfigurationError, CatalogDamaged, CatalogUnreachable, CatalogUnwritable)
 
 
 class WebCatalog:
@@ -52,6 +58,7 @@ class WebCatalog:
         self._drives = drives
         self._timeout_s = timeout_s
         self._idle: deque[http.client.HTTPConnection] = deque()  # open, and used by no thread now
+        self._silent_until_s = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -89,22 +96,16 @@ class WebCatalog:
 
     # ------------------------------------------------------------ HTTP
     def _ask(self, call: Call, body: bytes, where: str) -> bytes:
-        try:
-            status, answer = self._exchange(call, body)
-        except (OSError, http.client.HTTPException) as error:
-            why = reason(error) if isinstance(error, OSError) else f"{type(error).__name__} {error}".strip()
-            is_sent = not isinstance(error, ConnectionRefusedError | socket.gaierror)
-            unknown = "; whether it was entered is not known" if is_sent and not call.is_reading else ""
+        if time.monotonic() < self._silent_until_s:
             raise CatalogUnreachable(
-                f"the catalog's web gives no answer: {why}{unknown}",
-                where=where,
-                do="look whether 'nualley up web' runs there and a tunnel leads to it, then do it again",
-            ) from error
+                "the catalog's web gave no answer just now, and is not asked again so soon", where=where, do=_LOOK
+            )
+        status, answer = self._exchange(call, body, where)
         if status != http.HTTPStatus.OK:
-            raise _refusal(status, answer, where)
+            raise _refusal(status, answer, where, call)
         return answer
 
-    def _exchange(self, call: Call, body: bytes) -> tuple[int, bytes]:
+    def _exchange(self, call: Call, body: bytes, where: str) -> tuple[int, bytes]:
         """Send a call, and return the status and the body of its answer.
 
         A question that meets a connection which the other end has closed meanwhile is asked once more. What changes
@@ -112,9 +113,35 @@ class WebCatalog:
         """
         idle = self._an_idle() if call.is_reading else None
         if idle is not None:
-            with suppress(ConnectionError, http.client.BadStatusLine):
+            with self._answering(where), suppress(ConnectionError, http.client.BadStatusLine):
                 return self._send(idle, call, body)
-        return self._send(self._connect(self._host, timeout=self._timeout_s), call, body)
+        with self._answering(where):
+            connection = self._opened()
+        with self._answering(where, call.unknown):
+            return self._send(connection, call, body)
+
+    @contextmanager
+    def _answering(self, where: str, unknown: str = "") -> Iterator[None]:
+        """Tell what ends without an answer, and what is ``unknown`` then."""
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, TimeoutError):
+                self._silent_until_s = time.monotonic() + _SILENCE_S
+            why = reason(error) if isinstance(error, OSError) else f"{type(error).__name__} {error}".strip()
+            raise CatalogUnreachable(
+                f"the catalog's web gives no answer: {why}{unknown}", where=where, do=_LOOK
+            ) from error
+
+    def _opened(self) -> http.client.HTTPConnection:
+        connection = self._connect(self._host, timeout=min(_CONNECT_TIMEOUT_S, self._timeout_s))
+        try:
+            connection.connect()
+            connection.sock.settimeout(self._timeout_s)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _an_idle(self) -> http.client.HTTPConnection | None:
         with suppress(IndexError):
@@ -173,18 +200,22 @@ def open_web_catalog(url: str, token: str, *, drives: Mapping[str, Path], timeou
     return cast("Catalog", WebCatalog(url, token, drives, timeout_s))
 
 
-def _refusal(status: int, body: bytes, where: str) -> NualleyError:
+def _refusal(status: int, body: bytes, where: str, call: Call) -> NualleyError:
     try:
         said = json.loads(body)["error"]
         told = ToldError(str(said.get("kind", "")), str(said["what"]), str(said["where"]), str(said["do"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         text = body[:_LONGEST_TEXT].decode("utf-8", "replace")
+        # who stands between may give up while the web goes on
+        unknown = call.unknown if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR else ""
         return CatalogUnreachable(
-            f"the answer ({status}) is none of a catalog: {text!r}",
+            f"the answer ({status}) is none of a catalog: {text!r}{unknown}",
             where=where,
             do="is that the port of nualley's web, of this version? Else look at its log",
         )
     if told.kind:
-        return told.to_error()
+        error = told.to_error()
+        is_of_that_host = isinstance(error, _OF_ITS_HOST)
+        return replace(told, where=f"{told.where}, on the host of {where}").to_error() if is_of_that_host else error
     do = f"{told.do} (here: {TOKEN_VARIABLE})" if status == http.HTTPStatus.UNAUTHORIZED else told.do
     return CatalogRefused(f"the web refused ({status}): {told.what}", where=where, do=do)
