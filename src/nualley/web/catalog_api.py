@@ -94,6 +94,7 @@ class CatalogService:
         async def answer() -> Response:
             call = call_named(name)
             self._let_host(request, call)
+            self._check_here()
             body = await read_body(request, _MOST_CALL_B, "send fewer files at a time")
             return await self._thread.do(lambda: _carried_out(self._site.catalog(), call, body))
 
@@ -115,6 +116,16 @@ class CatalogService:
                 do="use one of web.catalog_host_tokens_file",
             )
         _owner(request, self._hosts, "use the catalog from another host", "web.catalog_host_tokens_file")
+
+    def _check_here(self) -> None:
+        """Refuse calls where another host has the catalog: passed on, they may come back to this one for ever."""
+        web = self._site.configuration.catalog.web
+        if web:
+            raise UsageError(
+                f"this web has no catalog of its own, it asks {web}",
+                where="catalog.url",
+                do="name the web of the host that has it; on that host catalog.url is left out, or names a database",
+            )
 
     async def _guarded(self, request: Request, answer: Callable[[], Response]) -> Response:
         async def ask() -> Response:

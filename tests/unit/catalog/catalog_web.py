@@ -10,7 +10,7 @@ from typing import Self
 import uvicorn
 from fastapi import FastAPI
 
-from nualley.catalog import Catalog
+from nualley.catalog import Catalog, CatalogSettings
 from nualley.web.catalog_api import CatalogService, add_catalog_routes
 from nualley.web.refusals import add_refusals
 
@@ -24,11 +24,13 @@ class CatalogWeb:
     ----------
     folder : Path
         For its tokens.
+    url : str, optional
+        Its own ``catalog.url``.
     """
 
     host_token, read_token = "h" * 64, "r" * 64
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.catalog: Catalog | None = None
         for name, token in (("hosts", self.host_token), ("readers", self.read_token)):
             (folder / name).write_text(f"{name} {token}\n")
@@ -36,7 +38,9 @@ class CatalogWeb:
         files = {"catalog_host_tokens_file": folder / "hosts", "catalog_tokens_file": folder / "readers"}
         web = SimpleNamespace(catalog_write_tokens_file=None, **files)
         self._site = SimpleNamespace(
-            configuration=SimpleNamespace(web=web), catalog=lambda: self.catalog, clock=SimpleNamespace()
+            configuration=SimpleNamespace(web=web, catalog=CatalogSettings(url=url)),
+            catalog=lambda: self.catalog,
+            clock=SimpleNamespace(),
         )
         self._service = CatalogService(self._site)
         self._app = FastAPI()

@@ -331,6 +331,17 @@ def test_where_no_connection_comes_about_nothing_was_entered() -> None:
     assert "is not known" not in caught.value.what
 
 
+def test_a_web_that_has_no_catalog_passes_no_calls_on(tmp_path: Path) -> None:
+    # as where two hosts share one experiment.toml: the one that has the catalog would ask itself
+    with (
+        CatalogWeb(tmp_path, url="http://127.0.0.1:8710") as web,
+        open_web_catalog(web.url, web.host_token, drives={}) as remote,
+        pytest.raises(CatalogRefused, match="has no catalog of its own, it asks http://127.0.0.1:8710") as caught,
+    ):
+        remote.runs()
+    assert "on that host catalog.url is left out" in caught.value.do
+
+
 def test_a_body_without_end_is_not_read(web: CatalogWeb, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nualley.web.catalog_api._MOST_CALL_B", 1000)
     with (
