@@ -425,6 +425,22 @@ def test_what_became_of_a_source_replaces_what_was_known(catalog: SqlCatalog) ->
     assert catalog.sources("absent") == []
 
 
+def test_inodes_of_64_bits_are_kept(any_catalog: SqlCatalog) -> None:
+    # some network file systems use all of them; databases have a sign in the first one
+    values = {"detector": "cenns-10", "run_id": "cenns-10-42", "size_B": 3, "mtime_ns": NOW_NS}
+    source = Source(path="/drop/b", state=SourceState.INGESTED, inode=2**64 - 2, **values)
+    assert any_catalog.put_source(source).inode == 2**64 - 2
+    found = any_catalog.find_source("/drop/b")
+    assert found is not None
+    assert found.inode == 2**64 - 2
+
+
+def test_a_number_that_no_database_holds_is_refused(any_catalog: SqlCatalog) -> None:
+    with pytest.raises(UsageError, match="a number does not fit into the catalog's 64 bits"):
+        any_catalog.register_run(make_run(start_ns=0, stop_ns=2**63))
+    assert list(any_catalog.runs()) == []
+
+
 def test_counts_over_all_and_by_run(catalog: SqlCatalog) -> None:
     assert catalog.totals() == Totals()
     run = make_run()

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from nualley.catalog.adapters.server_refusals import server_refusal
+from nualley.catalog.adapters.server_refusals import SMALLER, TOO_LARGE, server_refusal
 from nualley.catalog.adapters.sqlite_file import RESTORE
 from nualley.catalog.errors import CatalogDamaged, CatalogUnreachable, CatalogUnwritable
-from nualley.core import NualleyError, escape_name, format_size
+from nualley.core import NualleyError, UsageError, escape_name, format_size
 
 _REMEDIES: dict[str, tuple[type[NualleyError], str, str]] = {
     "SQLITE_BUSY": (
@@ -74,6 +74,8 @@ def translated(where: str, path: Path | None = None) -> Iterator[None]:
         if refusal is None:
             raise
         raise refusal from error
+    except OverflowError as error:  # a number that somebody gave: the driver asks SQLite for none
+        raise UsageError(f"{TOO_LARGE}: {error}", where=where, do=SMALLER) from error
 
 
 @contextmanager

@@ -4,7 +4,10 @@ from sqlalchemy.exc import DBAPIError
 
 from nualley.catalog.adapters.sqlite_file import RESTORE
 from nualley.catalog.errors import CatalogDamaged, CatalogUnreachable, CatalogUnwritable
-from nualley.core import NualleyError
+from nualley.core import NualleyError, UsageError
+
+TOO_LARGE, SMALLER = "a number does not fit into the catalog's 64 bits", "give a smaller one"
+"""What is said of a number that no database holds, and what to do."""
 
 _Remedy = tuple[type[NualleyError], str, str]
 _LOGIN = (
@@ -27,6 +30,7 @@ _REMEDIES: dict[str, _Remedy] = {
     "57P": (CatalogUnreachable, "the database server stops or starts just now", _TRY_AGAIN),
     "57014": (CatalogUnreachable, "the database server cancelled the question", _TRY_AGAIN),
     "58": (CatalogUnwritable, "the drive under the database server failed", "look at the server's log and drive"),
+    "22003": (UsageError, TOO_LARGE, SMALLER),
     "25006": (
         CatalogUnwritable,
         "the catalog cannot be written to: the server is a read-only copy",

@@ -12,9 +12,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     false,
 )
+from sqlalchemy.engine import Dialect
 
 from nualley.catalog.models import ReplicaState
 
@@ -32,6 +34,22 @@ NOT_THERE = tuple(str(state) for state in ReplicaState if not state.is_there)
 
 # SQLite numbers rows by itself only in a column of type INTEGER
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Inode(TypeDecorator[int]):
+    """Number of an inode: some network file systems use all of 64 bits, of which a database has one for the sign."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002  # as called
+        """Return the number as it is kept."""
+        return value - 2**64 if value is not None and value >= 2**63 else value
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002  # as called
+        """Return the number as the file system has it."""
+        return value + 2**64 if value is not None and value < 0 else value
+
 
 run = Table(
     "run",
@@ -165,7 +183,7 @@ source = Table(
     Column("state", String, nullable=False),
     Column("size_B", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
-    Column("inode", BigInteger, nullable=False),
+    Column("inode", Inode, nullable=False),
     Column("time_ns", BigInteger, nullable=False),
     Index(None, "detector"),
 )
@@ -241,7 +259,7 @@ transfer_file = Table(
     Column("path", Text, primary_key=True),
     Column("size_B", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
-    Column("inode", BigInteger, nullable=False),
+    Column("inode", Inode, nullable=False),
     Column("state", String, nullable=False),
     Column("xxh3_128", String(32), nullable=False),
     Column("adler32", String(8), nullable=False),
