@@ -83,7 +83,7 @@ def parse_location(text: str) -> Path | str:
     Raises
     ------
     UsageError
-        Where it is neither, or holds a password: other users see the words of a command.
+        Where it is neither, as that of a running web, or holds a password: other users see the words of a command.
     """
     if "://" not in text:
         return Path(text)
@@ -188,11 +188,7 @@ class CatalogSettings(BaseModel):
 
     def backups(self, store: Path) -> Path | None:
         """Return the folder of the worker's backups, None where it makes none; ``store`` is the store's directory."""
-        return (
-            None
-            if self.backup_folder is None or is_web(self.location(store))
-            else store / self.backup_folder.expanduser()
-        )
+        return None if self.backup_folder is None or self.web else store / self.backup_folder.expanduser()
 
     def location(self, store: Path) -> Path | str:
         """Return where the catalog is.

@@ -95,7 +95,8 @@ class CatalogService:
             call = call_named(name)
             self._let_host(request, call)
             self._check_here()
-            body = await read_body(request, _MOST_CALL_B, "send fewer files at a time")
+            change = _MOST_CALL_B, "send fewer files at a time"
+            body = await read_body(request, *((_MOST_BODY_B, "ask for less") if call.is_reading else change))
             return await self._thread.do(lambda: _carried_out(self._site.catalog(), call, body))
 
         return await _told(answer)

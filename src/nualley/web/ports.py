@@ -91,7 +91,7 @@ class Record(Protocol):
         ...
 
     def seen_from(self, drives: Mapping[str, Path]) -> Catalog:
-        """Return the same catalog for a host whose drives are there."""
+        """Return the same catalog for a host where drives, by name, are at these paths."""
         ...
 
     def runs(

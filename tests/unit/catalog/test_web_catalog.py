@@ -352,6 +352,16 @@ def test_a_body_without_end_is_not_read(web: CatalogWeb, monkeypatch: pytest.Mon
     assert caught.value.do == "send fewer files at a time"
 
 
+def test_a_question_has_a_shorter_body_than_a_change(web: CatalogWeb) -> None:
+    # who only reads keeps no memory and no time of the web with what no question has
+    with (
+        open_web_catalog(web.url, web.read_token, drives={}) as reader,
+        pytest.raises(CatalogRefused, match="a body of more than 65536 B") as caught,
+    ):
+        reader.find_files(name="x" * 70_000)
+    assert caught.value.do == "ask for less"
+
+
 def test_what_the_other_end_refuses_comes_as_json(web: CatalogWeb) -> None:
     with (
         pytest.raises(RunNotFound, match="there is no run cenns-10-42"),
