@@ -242,13 +242,12 @@ def _look_again(path: str, usage: DriveUsage) -> str:
     """Return why a replica is not there; empty where it is. A scan tells nothing of what it could not read."""
     try:
         os.lstat(unescape_name(path))
+        is_on = lies_on(Path(unescape_name(path)), usage.drive.path, PosixTrees())
     except (FileNotFoundError, NotADirectoryError):
         return _GONE
     except OSError as error:
         return f"it cannot be looked at: {reason(error)}"
-    if not lies_on(Path(unescape_name(path)), usage.drive.path, PosixTrees()):
-        return f"a link leads to it outside of {usage.drive.name}: it is no copy there"
-    return ""
+    return "" if is_on else f"a link leads to it outside of {usage.drive.name}: it is no copy there"
 
 
 def owner_of(ownership: Ownership, below: str) -> Owner:

@@ -1,6 +1,7 @@
 """``nualley drives consistency`` and ``scrub``, called as a person calls them, and what the worker reads by itself."""
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -91,6 +92,18 @@ def test_what_a_link_leads_away_from_its_drive_is_told(experiment, drives, detec
     assert (unseen["drive"], unseen["path"]) == ("data1", f"{drives}/data1/{detector}/wave0.dat")
     assert unseen["detail"] == "a link leads to it outside of data1: it is no copy there"
     assert states(experiment)["data1"] == ["verified"]
+
+
+def test_a_link_that_cannot_be_read_is_told(experiment, drives, detector, capsys, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "")
+
+    (drives / "data1" / detector).rename(drives / "data2" / "moved")
+    (drives / "data1" / detector).symlink_to(drives / "data2" / "moved")
+    # the link goes or fails just when it is followed
+    monkeypatch.setattr("nualley.replicas.adapters.trees.PosixTrees.real", fail)
+    (unseen,) = answer(capsys, "drives", "consistency")["unseen"]
+    assert unseen["detail"] == "it cannot be looked at: Input/output error"
 
 
 def test_a_drive_that_is_away_has_nothing_missing(experiment, drives, capsys):
