@@ -25,12 +25,14 @@ FORM: Literal[1] = 1
 
 _DO = "are both ends of one version of nualley?"
 
-_PARTS: Mapping[str, tuple[type, ...]] = {
+PARTS: Mapping[str, tuple[type, ...]] = {
     "": (Catalog, RunDetails),
     "run_lists": (RunLists,),
     "transfers": (Transfers,),
     "removals": (Removals,),
 }
+"""What a catalog has calls in: itself, and its properties."""
+
 _READING = frozenset(
     {
         *("run", "runs", "livetimes_s", "totals", "totals_by_run", "notes", "notes_by_run", "usage", "activities"),
@@ -45,6 +47,7 @@ _READING = frozenset(
     }
 )
 _CONFIG = ConfigDict(extra="forbid")
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +195,9 @@ def call_named(name: str) -> Call:
     functions = _functions()
     if name not in functions:
         near = nearest(name, functions)
-        raise UsageError(
-            f"{name!r} is no call of a catalog", where="address", do=f"did you mean {near!r}?" * bool(near)
-        )
+        # a newer version has calls that an older one does not know
+        do = f"did you mean {near!r}, and {_DO}" if near else _DO
+        raise UsageError(f"{name[:_LONGEST_NAME]!r} is no call of a catalog", where="address", do=do)
     function = functions[name]
     hints = {key: _INSTEAD.get(hint, hint) for key, hint in get_type_hints(function).items()}
     whole = inspect.signature(function)
@@ -222,7 +225,7 @@ def call_names() -> list[str]:
 def _functions() -> Mapping[str, Callable[..., Any]]:
     return {
         f"{part}.{name}" if part else name: function
-        for part, protocols in _PARTS.items()
+        for part, protocols in PARTS.items()
         for protocol in protocols
         for name, function in inspect.getmembers(protocol, inspect.isfunction)
         if not name.startswith("_") and name not in ("close", "seen_from")

@@ -27,7 +27,7 @@ from nualley.catalog import (
 )
 from nualley.catalog.adapters.sql import SqlCatalog
 from nualley.catalog.adapters.web_catalog import open_web_catalog
-from nualley.catalog.calls import call_names
+from nualley.catalog.calls import PARTS, call_names
 from nualley.catalog.errors import CatalogError, CatalogMoved, CatalogRefused
 from nualley.core import NualleyError, UsageError
 from tests.unit.catalog.catalog_web import CatalogWeb
@@ -67,6 +67,8 @@ def test_every_call_of_the_ports_goes_over_http() -> None:
         if not name.startswith("_") and name not in ("close", "seen_from")
     }
     assert expected | {"livetimes_s", "notes_by_run"} == set(call_names())
+    properties = inspect.getmembers(Catalog, lambda each: isinstance(each, property))
+    assert {"", *(name for name, _ in properties)} == set(PARTS)
 
 
 def test_what_begins_with_a_word_that_changes_is_not_for_readers() -> None:
@@ -90,7 +92,10 @@ def test_what_begins_with_a_word_that_changes_is_not_for_readers() -> None:
 def test_a_call_that_no_catalog_has_is_told_with_the_nearest(remote: Catalog) -> None:
     with pytest.raises(UsageError, match="'run_list.flags' is no call") as caught:
         call_named("run_list.flags")
-    assert caught.value.do == "did you mean 'run_lists.flags'?"
+    assert caught.value.do == "did you mean 'run_lists.flags', and are both ends of one version of nualley?"
+    with pytest.raises(UsageError, match=f"^'{'x' * 60}' is no call of a catalog") as caught:
+        call_named("x" * 5000)
+    assert caught.value.do == "are both ends of one version of nualley?"
     with pytest.raises(AttributeError, match="'rums' is no call of a catalog"):
         remote.rums  # type: ignore[attr-defined]  # noqa: B018
 

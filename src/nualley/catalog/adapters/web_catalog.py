@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
-from nualley.catalog.calls import Call, ToldError, call_named
+from nualley.catalog.calls import PARTS, Call, ToldError, call_named
 from nualley.catalog.errors import CatalogDamaged, CatalogRefused, CatalogUnreachable, CatalogUnwritable
 from nualley.catalog.ports import Catalog
 from nualley.catalog.run_table import RunList
@@ -26,7 +26,6 @@ TIMEOUT_S = 60.0
 _CONNECT_TIMEOUT_S = 10.0  # as for a server of databases
 _SILENCE_S = 10.0  # who let one question wait in vain is not asked the next ones of the same command
 _LOOK = "look whether 'nualley up web' runs there and a tunnel leads to it, then do it again"
-_PARTS = ("run_lists", "transfers", "removals")
 _LONGEST_TEXT = 200
 # not of what was asked: files and settings that these name are there, not here
 _OF_ITS_HOST = (ConfigurationError, CatalogDamaged, CatalogUnreachable, CatalogUnwritable)
@@ -78,7 +77,7 @@ class WebCatalog:
         return WebCatalog(self._url, self._token, drives, self._timeout_s)
 
     def __getattr__(self, name: str) -> Any:
-        if name in _PARTS:
+        if name in PARTS:
             return _Part(self, name)
         return self.named(name)
 
