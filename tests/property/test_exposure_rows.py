@@ -214,7 +214,7 @@ def worlds(draw: st.DrawFn) -> World:
     return World(archive, kept, FakeClock(at(HOURS_S + 5000)), runs)
 
 
-@settings(deadline=None, max_examples=60)  # machines differ
+@settings(deadline=None, max_examples=30)  # machines differ
 @given(worlds(), seconds, seconds)
 def test_answers_are_the_same_with_rows_and_without(world: World, one: float, other: float) -> None:
     world.update()
@@ -222,7 +222,7 @@ def test_answers_are_the_same_with_rows_and_without(world: World, one: float, ot
     assert world.ask(start, stop, with_rows=True) == world.ask(start, stop, with_rows=False)
 
 
-@settings(deadline=None, max_examples=60)  # machines differ
+@settings(deadline=None, max_examples=30)  # machines differ
 @given(worlds(), st.sampled_from([2000, 200, 4]))
 def test_a_curve_from_rows_lies_on_the_one_from_samples(world: World, n_points: int) -> None:
     world.update()
@@ -235,7 +235,7 @@ def test_a_curve_from_rows_lies_on_the_one_from_samples(world: World, n_points: 
         assert curve.unknown_s == from_samples.unknown_s
 
 
-@settings(deadline=None, max_examples=60)  # machines differ
+@settings(deadline=None, max_examples=30)  # machines differ
 @given(worlds(), st.sampled_from(["POWER", "ENERGY", "RATE", "a:LIVE"]), st.data())
 def test_what_becomes_known_later_is_counted_at_once(world: World, pv: str, data: st.DataObject) -> None:
     world.update()

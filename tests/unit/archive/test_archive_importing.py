@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nualley.app.archive import open_archive_reader, open_compactor, open_importer
@@ -222,6 +222,7 @@ def test_behind_an_imported_reconnect_without_a_later_sample_there_is_one_gap(be
     assert gaps == [(at[3], at[6], "disconnect"), (at[6] + 1, at[9], "gap")]
 
 
+@settings(max_examples=30)
 @given(cut=st.integers(1, 19), order=st.permutations(range(3)))
 def test_imports_in_any_order_are_one_history(tmp_path_factory, cut, order):
     folder = tmp_path_factory.mktemp("import")
