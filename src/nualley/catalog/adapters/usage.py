@@ -118,9 +118,7 @@ def list_usage(connection: Connection, by: Sequence[UsageKey]) -> list[FileUsage
 def _all_usage(connection: Connection) -> list[FileUsage]:
     """Return the sums as they are kept: tens of thousands of rows, taken as the driver gives them."""
     result = connection.execute(select(*(_usage.c[name] for name in FileUsage._fields)))
-    rows: Any = (
-        result.cursor
-    )  # one after the other: twice as many at a time have Python look for garbage twice as often
+    rows: Any = result.cursor  # one after the other: with all of them at once, Python looks for garbage twice as often
     # in Python: servers order text by the rules of their language
     found = sorted(map(FileUsage._make, rows), key=_in_order)
     result.close()
