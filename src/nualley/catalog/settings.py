@@ -58,7 +58,7 @@ def parse_url(url: str) -> str:
             )
         return url
     if scheme in _WEB_SCHEMES:
-        return _web_address(url)
+        return web_address(url)
     if not _is_server(rest):
         raise UsageError(
             f"{_without_password(url)!r} names no database of a server",
@@ -110,15 +110,30 @@ def is_web(location: Path | str) -> bool:
     return isinstance(location, str) and location.partition("://")[0] in _WEB_SCHEMES
 
 
-def _web_address(url: str) -> str:
+def web_address(url: str, where: str = "") -> str:
+    """Return the address of a running web, without a slash at its end.
+
+    Parameters
+    ----------
+    url : str
+        Such as ``http://127.0.0.1:8710``.
+    where : str
+        Where it was written.
+
+    Raises
+    ------
+    UsageError
+        Where it is none; its text never holds a password.
+    """
     try:
         parts = urlsplit(url)
-        is_address = bool(parts.hostname) and parts.port != 0
+        is_address = parts.scheme in _WEB_SCHEMES and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_address = False
     if not is_address or "@" in url or "?" in url or "#" in url or not url.isascii() or not url.isprintable():
         raise UsageError(
-            f"{_without_password(url)!r} is not the address of a running web",
+            f"{_without_password(url).partition('?')[0]!r} is not the address of a running web",
+            where=where,
             do="write http://HOST:PORT, and the token into NUALLEY_CATALOG_TOKEN",
         )
     return url.rstrip("/")

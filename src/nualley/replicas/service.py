@@ -178,7 +178,6 @@ class TransferService:
         is_left: bool,
     ) -> tuple[Transfer, Sequence[TransferFile]]:
         usages, trees = self._drives.usages(), self._machine.trees
-        usages, trees = self._drives.usages(), self._machine.trees
         from_, to = (
             place if isinstance(place, RemotePlace) else find_place(place, usages, trees)
             for place in (source, destination)

@@ -8,7 +8,6 @@ from contextlib import closing
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
 
 from nualley.catalog.adapters.backup import backup, check_destination, inspect
 from nualley.catalog.adapters.contents import difference
@@ -16,8 +15,9 @@ from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, file_en
 from nualley.catalog.adapters.moves import mark_copy, shown_location
 from nualley.catalog.errors import CatalogDamaged, CatalogRefused, CatalogUnreachable
 from nualley.catalog.models import CatalogContent
+from nualley.catalog.settings import web_address
 from nualley.catalog.wire import CONTENT_HEADER, COPY_PATH, parse_content
-from nualley.core import UsageError, escape_name, reason
+from nualley.core import escape_name, reason
 from nualley.storage import DurableFiles, publish_made
 
 _TIMEOUT_S = 60.0  # a large catalog is copied at the other end before the first byte comes
@@ -93,7 +93,7 @@ def pull_over_http(
         Where what came is not what was sent.
     """
     check_destination(file)
-    url = _url(address)
+    url = web_address(address, where="SOURCE") + COPY_PATH
     said: list[CatalogContent] = []
 
     def make(part: Path) -> None:
@@ -108,17 +108,6 @@ def pull_over_http(
 
     publish_made(file, make, files=files, check=check)
     return said[0]
-
-
-def _url(address: str) -> str:
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-        raise UsageError(
-            f"{parts.scheme}://{parts.hostname} is not the address of a running web",
-            where="SOURCE",
-            do="write http://HOST:PORT, and the token into NUALLEY_CATALOG_TOKEN",
-        )
-    return address.rstrip("/") + COPY_PATH
 
 
 def _fetch(url: str, part: Path, token: str, report: Report | None) -> CatalogContent:
