@@ -73,6 +73,15 @@ class ToldError:
         kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS)
         return cls(next(kinds, CatalogError.__name__), error.what, error.where, error.do)
 
+    @classmethod
+    def read(cls, body: bytes) -> "ToldError | None":
+        """Return what a web's refusal tells, without a kind where it is the web's own; None where it is none."""
+        try:
+            said = json.loads(body)["error"]
+            return cls(str(said.get("kind", "")), str(said["what"]), str(said["where"]), str(said["do"]))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
     def to_error(self) -> NualleyError:
         """Return the error; one of a class that only the other end knows is a CatalogError."""
         return _ERRORS.get(self.kind, CatalogError)(self.what, where=self.where, do=self.do)

@@ -13,6 +13,7 @@ from nualley.catalog.adapters.backup import backup, check_destination, inspect
 from nualley.catalog.adapters.contents import difference
 from nualley.catalog.adapters.database import BUSY_TIMEOUT_MS, Database, file_engine
 from nualley.catalog.adapters.moves import mark_copy, shown_location
+from nualley.catalog.calls import ToldError
 from nualley.catalog.errors import CatalogDamaged, CatalogRefused, CatalogUnreachable
 from nualley.catalog.models import CatalogContent
 from nualley.catalog.settings import web_address
@@ -23,6 +24,7 @@ from nualley.storage import DurableFiles, publish_made
 _TIMEOUT_S = 60.0  # a large catalog is copied at the other end before the first byte comes
 _CHUNK_B = 2**20
 _MOST_SAID_B = 10_000
+_LOOK = "look at the web's log"
 
 Report = Callable[[str, int, int], None]
 """Takes what is done, bytes done and bytes in all [B]."""
@@ -146,10 +148,6 @@ def _take(answer: IO[bytes], stream: IO[bytes], size_B: int, report: Report | No
 
 def _refused(error: urllib.error.HTTPError, url: str) -> CatalogRefused:
     with error:
-        raw = error.read(_MOST_SAID_B)
-    try:
-        said = json.loads(raw)["error"]
-        what, do = str(said["what"]), str(said["do"])
-    except (ValueError, KeyError, TypeError):
-        what, do = error.reason or "no reason given", "look at the web's log"
-    return CatalogRefused(f"the web refused ({error.code}): {what}", where=url, do=do)
+        told = ToldError.read(error.read(_MOST_SAID_B))
+    what = told.what if told else error.reason or "no reason given"
+    return CatalogRefused(f"the web refused ({error.code}): {what}", where=url, do=told.do if told else _LOOK)

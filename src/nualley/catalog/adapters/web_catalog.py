@@ -1,7 +1,6 @@
 """`catalog.ports.Catalog` of another host, over HTTP: each call goes to the web that runs at its store."""
 
 import http.client
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -200,10 +199,8 @@ def open_web_catalog(url: str, token: str, *, drives: Mapping[str, Path], timeou
 
 
 def _refusal(status: int, body: bytes, where: str, call: Call) -> NualleyError:
-    try:
-        said = json.loads(body)["error"]
-        told = ToldError(str(said.get("kind", "")), str(said["what"]), str(said["where"]), str(said["do"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    told = ToldError.read(body)
+    if told is None:
         text = body[:_LONGEST_TEXT].decode("utf-8", "replace")
         # who stands between may give up while the web goes on
         unknown = call.unknown if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR else ""
